@@ -1,0 +1,3 @@
+//! The `omen` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! A two-layer recursive model index over sorted `u64` keys.

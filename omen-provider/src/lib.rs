@@ -1,0 +1,1 @@
+//! Keyed, durable Parquet tables for DataFusion.
