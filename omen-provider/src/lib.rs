@@ -1,1 +1,10 @@
 //! Keyed, durable Parquet tables for DataFusion.
+#![allow(dead_code)]
+
+mod error;
+mod options;
+mod storage;
+
+pub use error::{Error, Result};
+pub use options::{Durability, Options};
+pub use storage::store;

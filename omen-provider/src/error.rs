@@ -1,0 +1,122 @@
+//! The one error type of the crate, by what the caller can do about it.
+//!
+//! Every variant says what was expected and what was found; damage names the file and the offset.
+//! Cloneable, because all waiters of one group commit receive the same failure.
+
+use std::sync::Arc;
+
+/// The result of every fallible operation of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, and so what to do.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The request itself is wrong (type, column, option): change it. Nothing was written.
+    #[error("invalid input: {0}")]
+    InvalidInput(String),
+    /// A table, file or database that does not exist.
+    #[error("not found: {0}")]
+    NotFound(String),
+    /// A table or database that exists already. Nothing was written.
+    #[error("already exists: {0}")]
+    AlreadyExists(String),
+    /// An INSERT met a key that the table holds, or the same key twice in its input. The whole
+    /// statement was refused.
+    #[error(
+        "duplicate key in table \"{table}\": constraint \"{constraint}\" already holds {key}; \
+         use INSERT OR REPLACE (or upsert) to write over it"
+    )]
+    DuplicateKey {
+        /// The table.
+        table: String,
+        /// The name of the primary key constraint.
+        constraint: String,
+        /// The key, as `(column, ...) = (value, ...)`.
+        key: String,
+    },
+    /// Another writer was first. Nothing was written; read again and retry.
+    #[error("conflict: {0}")]
+    Conflict(String),
+    /// Another process (or handle) has the database open for writing.
+    #[error("database {path} is open for writing elsewhere; close it there, or open it read-only")]
+    Locked {
+        /// The directory of the database.
+        path: String,
+    },
+    /// Bytes on the medium are not what was written. Nothing was answered from them.
+    #[error("corruption in {path} at offset {offset}: {reason}")]
+    Corruption {
+        /// The file.
+        path: String,
+        /// The offset of the damaged structure in bytes.
+        offset: u64,
+        /// What was expected and what was found.
+        reason: String,
+    },
+    /// The operating system failed an operation on a file.
+    #[error("input/output error on {path}: {source}")]
+    Io {
+        /// The file or directory.
+        path: String,
+        /// The cause.
+        source: Arc<std::io::Error>,
+    },
+    /// The object store failed an operation.
+    #[error("object store error on {path}: {source}")]
+    ObjectStore {
+        /// The object.
+        path: String,
+        /// The cause.
+        source: Arc<object_store::Error>,
+    },
+    /// A write or sync of the log failed: the statement may or may not be durable. The database
+    /// takes no more writes until it is reopened; reads go on.
+    #[error("outcome unknown: {0}; reopen the database to learn what became durable")]
+    OutcomeUnknown(String),
+    /// The handle was closed, or the database was opened read-only.
+    #[error("database is {0}")]
+    Unavailable(&'static str),
+    /// Arrow refused a computation.
+    #[error("arrow: {0}")]
+    Arrow(Arc<arrow::error::ArrowError>),
+    /// Parquet refused to encode or decode.
+    #[error("parquet: {0}")]
+    Parquet(Arc<parquet::errors::ParquetError>),
+    /// DataFusion failed while it produced the rows of a statement.
+    #[error("{0}")]
+    DataFusion(Arc<datafusion::error::DataFusionError>),
+}
+
+impl Error {
+    /// An [`Error::Io`] for `path`.
+    pub(crate) fn io(path: impl Into<String>, source: std::io::Error) -> Self {
+        Self::Io { path: path.into(), source: Arc::new(source) }
+    }
+
+    /// An [`Error::Corruption`] of `path` at `offset`.
+    pub(crate) fn corruption(
+        path: impl Into<String>,
+        offset: u64,
+        reason: impl Into<String>,
+    ) -> Self {
+        Self::Corruption { path: path.into(), offset, reason: reason.into() }
+    }
+
+    /// An [`Error::InvalidInput`].
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::InvalidInput(message.into())
+    }
+}
+
+impl From<arrow::error::ArrowError> for Error {
+    fn from(source: arrow::error::ArrowError) -> Self {
+        Self::Arrow(Arc::new(source))
+    }
+}
+
+impl From<parquet::errors::ParquetError> for Error {
+    fn from(source: parquet::errors::ParquetError) -> Self {
+        Self::Parquet(Arc::new(source))
+    }
+}

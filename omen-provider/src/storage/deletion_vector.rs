@@ -1,0 +1,156 @@
+//! The deleted positions of one part.
+//!
+//! Chunks of 65,536 rows behind `Arc`s: a commit copies only the chunks it touches, readers of an
+//! older version keep theirs. Sorted by chunk number; a chunk without deletions is absent.
+//!
+//! ```text
+//! encoded: count u32 | per chunk: number u32, length u32, Roaring bitmap (portable format)
+//! ```
+//! (All integers little-endian; the checksum is that of the file that holds it.)
+
+use std::sync::Arc;
+
+use roaring::RoaringBitmap;
+
+/// Rows per chunk.
+const CHUNK_ROWS: u32 = 1 << 16;
+
+/// A persistent set of deleted row positions.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeletionVector {
+    chunks: Vec<(u32, Arc<RoaringBitmap>)>,
+    count: u64,
+}
+
+impl DeletionVector {
+    /// How many positions are deleted.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Whether nothing is deleted.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Whether `position` is deleted.
+    pub fn contains(&self, position: u32) -> bool {
+        self.chunk(position / CHUNK_ROWS).is_some_and(|c| c.contains(position % CHUNK_ROWS))
+    }
+
+    /// Marks `position`; false if it was marked already.
+    pub fn insert(&mut self, position: u32) -> bool {
+        let number = position / CHUNK_ROWS;
+        let index = match self.chunks.binary_search_by_key(&number, |(n, _)| *n) {
+            Ok(index) => index,
+            Err(index) => {
+                self.chunks.insert(index, (number, Arc::default()));
+                index
+            }
+        };
+        let added = Arc::make_mut(&mut self.chunks[index].1).insert(position % CHUNK_ROWS);
+        self.count += u64::from(added);
+        added
+    }
+
+    /// The deleted positions, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        self.chunks.iter().flat_map(|(n, chunk)| chunk.iter().map(move |p| n * CHUNK_ROWS + p))
+    }
+
+    /// The positions deleted here and not in `base`, an earlier state of this vector.
+    pub fn since<'a>(&'a self, base: &'a Self) -> impl Iterator<Item = u32> + 'a {
+        self.chunks.iter().flat_map(move |(number, chunk)| {
+            let new = match base.chunk(*number) {
+                Some(old) if Arc::ptr_eq(old, chunk) => RoaringBitmap::new(),
+                Some(old) => chunk.as_ref() - old.as_ref(),
+                None => chunk.as_ref().clone(),
+            };
+            new.into_iter().map(move |p| number * CHUNK_ROWS + p)
+        })
+    }
+
+    /// Appends the encoded form to `out`.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&(self.chunks.len() as u32).to_le_bytes());
+        for (number, chunk) in &self.chunks {
+            out.extend_from_slice(&number.to_le_bytes());
+            out.extend_from_slice(&(chunk.serialized_size() as u32).to_le_bytes());
+            // Writing to a Vec cannot fail.
+            let _ = chunk.serialize_into(&mut *out);
+        }
+    }
+
+    /// Reads an encoded vector for a part of `rows` rows; the error says what is wrong.
+    pub fn decode(mut bytes: &[u8], rows: u32) -> Result<Self, String> {
+        let mut vector = Self::default();
+        let count = take_u32(&mut bytes)?;
+        for _ in 0..count {
+            let number = take_u32(&mut bytes)?;
+            let length = take_u32(&mut bytes)? as usize;
+            let (body, rest) =
+                bytes.split_at_checked(length).ok_or("deletion vector is cut short")?;
+            bytes = rest;
+            if vector.chunks.last().is_some_and(|(last, _)| *last >= number) {
+                return Err("chunks of a deletion vector are out of order".to_string());
+            }
+            let chunk = RoaringBitmap::deserialize_from(body).map_err(|e| e.to_string())?;
+            let past = chunk.max().is_none_or(|p| {
+                u64::from(number) * u64::from(CHUNK_ROWS) + u64::from(p) >= u64::from(rows)
+                    || p >= CHUNK_ROWS
+            });
+            if past {
+                return Err(format!("a deletion vector marks a row past the {rows} of its part"));
+            }
+            vector.count += chunk.len();
+            vector.chunks.push((number, Arc::new(chunk)));
+        }
+        if bytes.is_empty() { Ok(vector) } else { Err("bytes after a deletion vector".to_string()) }
+    }
+
+    fn chunk(&self, number: u32) -> Option<&Arc<RoaringBitmap>> {
+        let index = self.chunks.binary_search_by_key(&number, |(n, _)| *n).ok()?;
+        Some(&self.chunks[index].1)
+    }
+}
+
+fn take_u32(bytes: &mut &[u8]) -> Result<u32, String> {
+    let (head, rest) = bytes.split_first_chunk::<4>().ok_or("deletion vector is cut short")?;
+    *bytes = rest;
+    Ok(u32::from_le_bytes(*head))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_set(first in prop::collection::vec(0u32..300_000, 0..60),
+                             second in prop::collection::vec(0u32..300_000, 0..60)) {
+            let mut vector = DeletionVector::default();
+            let mut model = BTreeSet::new();
+            for p in first {
+                prop_assert_eq!(vector.insert(p), model.insert(p));
+            }
+            let (base, base_model) = (vector.clone(), model.clone());
+            for p in second {
+                prop_assert_eq!(vector.insert(p), model.insert(p));
+                prop_assert!(vector.contains(p));
+            }
+            prop_assert_eq!(vector.iter().collect::<Vec<_>>(), model.iter().copied().collect::<Vec<_>>());
+            prop_assert_eq!(base.iter().collect::<Vec<_>>(), base_model.iter().copied().collect::<Vec<_>>());
+            let new: Vec<u32> = model.difference(&base_model).copied().collect();
+            prop_assert_eq!(vector.since(&base).collect::<Vec<_>>(), new);
+            let mut bytes = Vec::new();
+            vector.encode(&mut bytes);
+            prop_assert_eq!(DeletionVector::decode(&bytes, 300_000).unwrap(), vector);
+            for cut in 0..bytes.len() {
+                prop_assert!(DeletionVector::decode(&bytes[..cut], 300_000).is_err());
+            }
+        }
+    }
+}

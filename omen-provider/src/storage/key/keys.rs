@@ -1,0 +1,181 @@
+//! Encoded keys of many rows.
+//!
+//! Keys whose encoding always has the same width of at most eight bytes are kept as `u64`, the
+//! encoding left-aligned: comparing the integers compares the keys. All others are byte strings
+//! behind offsets.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use omen_index::key::model_key;
+
+/// A list of encoded keys, in any order unless said otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Keys {
+    /// Fixed width of `width` bytes, 1 to 8, left-aligned in a big-endian `u64`.
+    Fixed {
+        /// Bytes per key.
+        width: usize,
+        /// The keys.
+        values: Vec<u64>,
+    },
+    /// Byte strings: key `i` is `data[offsets[i] .. offsets[i + 1]]`.
+    Bytes {
+        /// One more than keys.
+        offsets: Vec<u32>,
+        /// The concatenated keys.
+        data: Vec<u8>,
+    },
+}
+
+impl Keys {
+    /// An empty list for keys of a fixed width (1 to 8) or, with `None`, byte strings.
+    pub fn new(fixed_width: Option<usize>) -> Self {
+        match fixed_width {
+            Some(width) => Self::Fixed { width, values: Vec::new() },
+            None => Self::Bytes { offsets: vec![0], data: Vec::new() },
+        }
+    }
+
+    /// How many keys.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Fixed { values, .. } => values.len(),
+            Self::Bytes { offsets, .. } => offsets.len() - 1,
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of memory held.
+    pub fn byte_size(&self) -> usize {
+        match self {
+            Self::Fixed { values, .. } => values.len() * 8,
+            Self::Bytes { offsets, data } => offsets.len() * 4 + data.len(),
+        }
+    }
+
+    /// Key `index` in its encoded form.
+    pub fn get(&self, index: usize) -> Cow<'_, [u8]> {
+        match self {
+            Self::Fixed { width, values } => {
+                Cow::Owned(values[index].to_be_bytes()[..*width].to_vec())
+            }
+            Self::Bytes { .. } => Cow::Borrowed(self.bytes(index)),
+        }
+    }
+
+    /// Appends an encoded key. A fixed-width list takes only keys of its width.
+    pub fn push(&mut self, key: &[u8]) {
+        match self {
+            Self::Fixed { width, values } => {
+                debug_assert_eq!(key.len(), *width);
+                values.push(model_key(key, 0));
+            }
+            Self::Bytes { offsets, data } => {
+                data.extend_from_slice(key);
+                offsets.push(data.len() as u32);
+            }
+        }
+    }
+
+    /// Appends key `index` of `other`, a list of the same kind.
+    pub fn push_from(&mut self, other: &Self, index: usize) {
+        match (self, other) {
+            (Self::Fixed { values, .. }, Self::Fixed { values: from, .. }) => {
+                values.push(from[index]);
+            }
+            (to, from) => to.push(&from.get(index)),
+        }
+    }
+
+    /// The model key of key `index`: what the learned index is trained on. `prefix_len` bytes that
+    /// all keys share are skipped.
+    pub fn model_key(&self, index: usize, prefix_len: usize) -> u64 {
+        match self {
+            Self::Fixed { values, .. } if prefix_len == 0 => values[index],
+            Self::Fixed { values, .. } => values[index] << (8 * prefix_len.min(7)),
+            Self::Bytes { .. } => model_key(self.bytes(index), prefix_len),
+        }
+    }
+
+    /// Compares key `a` of this list with key `b` of `other`.
+    pub fn compare(&self, a: usize, other: &Self, b: usize) -> Ordering {
+        match (self, other) {
+            (Self::Fixed { values, .. }, Self::Fixed { values: others, .. }) => {
+                values[a].cmp(&others[b])
+            }
+            _ => self.get(a).cmp(&other.get(b)),
+        }
+    }
+
+    /// Compares key `index` with an encoded key or key prefix.
+    pub fn compare_bytes(&self, index: usize, probe: &[u8]) -> Ordering {
+        match self {
+            Self::Fixed { width, values } => values[index].to_be_bytes()[..*width].cmp(probe),
+            Self::Bytes { .. } => self.bytes(index).cmp(probe),
+        }
+    }
+
+    /// In a sorted list: the first index in `range` whose key is not below `probe`, or the end of
+    /// the range.
+    pub fn lower_bound_in(&self, range: Range<usize>, probe: &[u8]) -> usize {
+        let (mut low, mut high) = (range.start, range.end);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.compare_bytes(middle, probe) == Ordering::Less {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    /// The indices that sort the list; equal keys keep their order.
+    pub fn sorted_order(&self) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..self.len() as u32).collect();
+        match self {
+            Self::Fixed { values, .. } => order.sort_by_key(|&i| values[i as usize]),
+            Self::Bytes { .. } => {
+                order.sort_by(|&a, &b| self.bytes(a as usize).cmp(self.bytes(b as usize)));
+            }
+        }
+        order
+    }
+
+    /// Whether each key is above the one before it.
+    pub fn is_strictly_ascending(&self) -> bool {
+        (1..self.len()).all(|i| self.compare(i - 1, self, i) == Ordering::Less)
+    }
+
+    /// The keys at `indices`, in that order.
+    pub fn take(&self, indices: &[u32]) -> Self {
+        match self {
+            Self::Fixed { width, values } => Self::Fixed {
+                width: *width,
+                values: indices.iter().map(|&i| values[i as usize]).collect(),
+            },
+            Self::Bytes { .. } => {
+                let mut taken = Self::new(None);
+                for &index in indices {
+                    taken.push(self.bytes(index as usize));
+                }
+                taken
+            }
+        }
+    }
+
+    fn bytes(&self, index: usize) -> &[u8] {
+        match self {
+            Self::Fixed { .. } => &[],
+            Self::Bytes { offsets, data } => {
+                &data[offsets[index] as usize..offsets[index + 1] as usize]
+            }
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Primary keys: values, their order-preserving encoding, and ranges of them.
+//!
+//! Inside the engine a key is a byte string whose bytewise order is the order of the key columns
+//! (`codec`); keys of up to eight fixed bytes are kept as `u64` (`keys`). A [`KeyRange`] is a
+//! half-open interval of such byte strings, and [`Key`] is what callers write.
+
+mod codec;
+mod keys;
+mod range;
+mod value;
+
+pub use codec::KeyCodec;
+pub use keys::Keys;
+pub use range::KeyRange;
+pub use value::{Key, KeyValue};

@@ -1,0 +1,1 @@
+//! The manifest: the commit point of the durable set of segments.

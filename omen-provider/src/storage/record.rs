@@ -1,0 +1,147 @@
+//! The Protocol Buffers messages that log and manifest share: tables, columns, segments.
+//!
+//! A field number is never reused; unknown fields are skipped, missing ones take their default.
+//! FORMAT.md lists the same fields.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema};
+use arrow::ipc::convert::{IpcSchemaEncoder, try_schema_from_flatbuffer_bytes};
+
+use super::schema::{Column, TableSchema};
+use crate::error::{Error, Result};
+
+/// A table's schema.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct TableRecord {
+    /// Id of the table.
+    #[prost(uint32, tag = "1")]
+    pub id: u32,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub name: String,
+    /// The columns, in order.
+    #[prost(message, repeated, tag = "3")]
+    pub columns: Vec<ColumnRecord>,
+    /// Indices of the key columns in `columns`, in key order.
+    #[prost(uint32, repeated, tag = "4")]
+    pub key: Vec<u32>,
+    /// Whether the key is the hidden row id.
+    #[prost(bool, tag = "5")]
+    pub hidden_key: bool,
+    /// The id of the next added column.
+    #[prost(uint32, tag = "6")]
+    pub next_column_id: u32,
+}
+
+/// A column.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ColumnRecord {
+    /// Its stable id, the Parquet field id.
+    #[prost(uint32, tag = "1")]
+    pub id: u32,
+    /// The Arrow IPC encoding (a Schema flatbuffer) of a schema holding just this field.
+    #[prost(bytes = "vec", tag = "2")]
+    pub field: Vec<u8>,
+    /// The DEFAULT expression as SQL text.
+    #[prost(string, optional, tag = "3")]
+    pub default: Option<String>,
+}
+
+/// A segment: what must be known before its file is opened.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct SegmentRecord {
+    /// Number of the file.
+    #[prost(fixed64, tag = "1")]
+    pub file: u64,
+    /// Rows in it, deleted ones included.
+    #[prost(uint32, tag = "2")]
+    pub rows: u32,
+    /// Length of the file in bytes.
+    #[prost(uint64, tag = "3")]
+    pub bytes: u64,
+    /// Where the tail (index, checksums, Parquet page index and footer) begins.
+    #[prost(uint64, tag = "4")]
+    pub tail_offset: u64,
+    /// CRC32C of the bytes from `tail_offset` to the end of the file.
+    #[prost(fixed32, tag = "5")]
+    pub tail_crc: u32,
+    /// Smallest encoded key.
+    #[prost(bytes = "vec", tag = "6")]
+    pub min_key: Vec<u8>,
+    /// Largest encoded key.
+    #[prost(bytes = "vec", tag = "7")]
+    pub max_key: Vec<u8>,
+    /// Rows per page: page `p` of every column holds rows `p * page_rows ..` of its row group.
+    #[prost(uint32, tag = "8")]
+    pub page_rows: u32,
+    /// Rows per row group (the last one may hold fewer).
+    #[prost(uint32, tag = "9")]
+    pub row_group_rows: u32,
+}
+
+impl SegmentRecord {
+    /// The name of the segment's file.
+    pub fn file_name(&self) -> String {
+        segment_name(self.file)
+    }
+}
+
+/// The name of segment file `number`.
+pub fn segment_name(number: u64) -> String {
+    format!("segments/{number:016x}.parquet")
+}
+
+impl From<&TableSchema> for TableRecord {
+    fn from(schema: &TableSchema) -> Self {
+        Self {
+            id: schema.id,
+            name: schema.name.clone(),
+            columns: schema.columns.iter().map(ColumnRecord::from).collect(),
+            key: schema.key.iter().map(|&i| i as u32).collect(),
+            hidden_key: schema.hidden_key,
+            next_column_id: schema.next_column_id,
+        }
+    }
+}
+
+impl From<&Column> for ColumnRecord {
+    fn from(column: &Column) -> Self {
+        let schema = Schema::new(vec![Arc::clone(&column.field)]);
+        let field = IpcSchemaEncoder::new().schema_to_fb(&schema).finished_data().to_vec();
+        Self { id: column.id, field, default: column.default.clone() }
+    }
+}
+
+impl TryFrom<TableRecord> for TableSchema {
+    type Error = Error;
+
+    fn try_from(record: TableRecord) -> Result<Self> {
+        let columns = record.columns.into_iter().map(Column::try_from).collect::<Result<_>>()?;
+        let key: Vec<usize> = record.key.iter().map(|&i| i as usize).collect();
+        if key.is_empty() {
+            return Err(Error::invalid(format!("table \"{}\" has no key", record.name)));
+        }
+        Self::restore(
+            record.id,
+            record.name,
+            columns,
+            key,
+            record.hidden_key,
+            record.next_column_id,
+        )
+    }
+}
+
+impl TryFrom<ColumnRecord> for Column {
+    type Error = Error;
+
+    fn try_from(record: ColumnRecord) -> Result<Self> {
+        let schema = try_schema_from_flatbuffer_bytes(&record.field)?;
+        let field: Arc<Field> = match schema.fields().iter().next() {
+            Some(field) if schema.fields().len() == 1 => Arc::clone(field),
+            _ => return Err(Error::invalid("a column record must hold one field")),
+        };
+        Ok(Self { id: record.id, field, default: record.default })
+    }
+}

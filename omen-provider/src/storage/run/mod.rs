@@ -1,0 +1,1 @@
+//! A run: a part in memory.

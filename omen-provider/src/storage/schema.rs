@@ -1,0 +1,151 @@
+//! What a table is: named, typed columns with stable ids, and a primary key.
+//!
+//! A column keeps its id for life; Parquet files carry it as field id, so that later changes of
+//! names and columns rewrite nothing. A table without PRIMARY KEY has a hidden ascending row id as
+//! key: the last stored column, absent from the schema that SQL sees.
+//!
+//! Invariant: key columns are NOT NULL and of a type that [`super::key`] can order.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use super::key::KeyCodec;
+use crate::error::{Error, Result};
+
+/// Name of the hidden key column of a table without PRIMARY KEY.
+pub const ROW_ID_COLUMN: &str = "_omen_row_id";
+
+/// The metadata key under which Parquet readers and writers keep a field id.
+pub const FIELD_ID_KEY: &str = "PARQUET:field_id";
+
+/// Identifies a table for the life of a database; never reused.
+pub type TableId = u32;
+
+/// A stored column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Column {
+    /// Stable id, unique in the table, never reused, starting at 1.
+    pub id: u32,
+    /// Name, type, nullability.
+    pub field: Arc<Field>,
+    /// DEFAULT expression as SQL text.
+    pub default: Option<String>,
+}
+
+/// A table's columns and key.
+#[derive(Debug, Clone)]
+pub struct TableSchema {
+    /// The table's id.
+    pub id: TableId,
+    /// The table's name.
+    pub name: String,
+    /// All stored columns, the hidden row id (if any) last.
+    pub columns: Vec<Column>,
+    /// Indices into `columns`, in key order; never empty.
+    pub key: Vec<usize>,
+    /// Whether the key is the hidden row id.
+    pub hidden_key: bool,
+    /// The id that the next added column gets.
+    pub next_column_id: u32,
+    stored: SchemaRef,
+    visible: SchemaRef,
+    codec: Arc<KeyCodec>,
+}
+
+impl TableSchema {
+    /// Checks and completes a schema. `key` holds indices into `columns`; an empty key adds the
+    /// hidden row id. Key columns become NOT NULL.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] for duplicate column names, key columns of a type without an order,
+    /// or types that Parquet cannot hold.
+    pub fn new(
+        id: TableId,
+        name: impl Into<String>,
+        columns: Vec<Column>,
+        key: Vec<usize>,
+    ) -> Result<Self> {
+        let name = name.into();
+        let mut columns = columns;
+        let mut key = key;
+        let mut next_column_id = columns.iter().map(|c| c.id).max().unwrap_or(0) + 1;
+        let hidden_key = key.is_empty();
+        if hidden_key {
+            key.push(columns.len());
+            let field = Arc::new(Field::new(ROW_ID_COLUMN, DataType::Int64, false));
+            columns.push(Column { id: next_column_id, field, default: None });
+            next_column_id += 1;
+        }
+        Self::restore(id, name, columns, key, hidden_key, next_column_id)
+    }
+
+    /// Rebuilds a schema read from the manifest or the log, with the same checks.
+    pub fn restore(
+        id: TableId,
+        name: String,
+        mut columns: Vec<Column>,
+        key: Vec<usize>,
+        hidden_key: bool,
+        next_column_id: u32,
+    ) -> Result<Self> {
+        let mut seen = HashMap::new();
+        for (index, column) in columns.iter().enumerate() {
+            if seen.insert(column.field.name().clone(), index).is_some() {
+                return Err(Error::invalid(format!(
+                    "table \"{name}\" has two columns named \"{}\"",
+                    column.field.name()
+                )));
+            }
+        }
+        for &index in &key {
+            let Some(column) = columns.get_mut(index) else {
+                return Err(Error::invalid(format!("table \"{name}\" has no column {index}")));
+            };
+            if column.field.is_nullable() {
+                column.field = Arc::new(column.field.as_ref().clone().with_nullable(false));
+            }
+        }
+        let stored = Arc::new(Schema::new(
+            columns.iter().map(|c| with_field_id(&c.field, c.id)).collect::<Vec<_>>(),
+        ));
+        let visible_count = columns.len() - usize::from(hidden_key);
+        let visible = Arc::new(Schema::new(
+            columns[..visible_count].iter().map(|c| Arc::clone(&c.field)).collect::<Vec<_>>(),
+        ));
+        let codec = Arc::new(KeyCodec::new(key.iter().map(|&i| columns[i].field.as_ref()))?);
+        Ok(Self { id, name, columns, key, hidden_key, next_column_id, stored, visible, codec })
+    }
+
+    /// The Arrow schema of stored rows, field ids in its metadata, hidden row id included.
+    pub fn stored(&self) -> &SchemaRef {
+        &self.stored
+    }
+
+    /// The Arrow schema that SQL and callers see.
+    pub fn visible(&self) -> &SchemaRef {
+        &self.visible
+    }
+
+    /// Encodes the keys of this table.
+    pub fn codec(&self) -> &Arc<KeyCodec> {
+        &self.codec
+    }
+
+    /// The name of the primary key constraint, as PostgreSQL would call it.
+    pub fn constraint_name(&self) -> String {
+        format!("{}_pkey", self.name)
+    }
+
+    /// The key columns' names, in key order.
+    pub fn key_names(&self) -> Vec<&str> {
+        self.key.iter().map(|&i| self.columns[i].field.name().as_str()).collect()
+    }
+}
+
+fn with_field_id(field: &Field, id: u32) -> Field {
+    let mut metadata = field.metadata().clone();
+    metadata.insert(FIELD_ID_KEY.to_string(), id.to_string());
+    field.clone().with_metadata(metadata)
+}

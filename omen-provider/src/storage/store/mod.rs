@@ -1,0 +1,109 @@
+//! The seam between the engine and the medium, in two halves.
+//!
+//! * [`Blobs`]: immutable named files (segments, deletion vectors, manifests), published whole or
+//!   not at all.
+//! * [`Logs`]: append-only files that are synced.
+//!
+//! Implementations: the local disk (its own write, fsync, rename, fsync of the directory), any
+//! `object_store`, and the faulty disk of the tests. Everything above this module goes through
+//! it; nothing else in the engine opens a file.
+//!
+//! Names are relative, with `/` between folders, made of numbers only, never from user input.
+//!
+//! Invariant: when [`Blobs::put_if_absent`], [`BlobWriter::finish`], [`Logs::create`] or
+//! [`LogFile::sync`] has returned Ok, the bytes and the name survive a power cut.
+
+use std::fmt::Debug;
+use std::ops::Range;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::error::Result;
+
+/// A blob as [`Blobs::list`] sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlobInfo {
+    /// The full name, folder included.
+    pub name: String,
+    /// The length in bytes.
+    pub bytes: u64,
+}
+
+/// Immutable named files.
+#[async_trait]
+pub trait Blobs: Debug + Send + Sync + 'static {
+    /// Publishes `bytes` under `name`, durably and whole, if no blob has that name.
+    ///
+    /// # Errors
+    /// [`crate::Error::AlreadyExists`] if the name is taken; the blob there is untouched.
+    async fn put_if_absent(&self, name: &str, bytes: Bytes) -> Result<()>;
+
+    /// Starts a large blob. It has no name until [`BlobWriter::finish`].
+    async fn create(&self, name: &str) -> Result<Box<dyn BlobWriter>>;
+
+    /// Reads each range of the blob. A range that goes past the end is an error
+    /// ([`crate::Error::Corruption`], naming the file), a missing blob is
+    /// [`crate::Error::NotFound`].
+    async fn read_ranges(&self, name: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>>;
+
+    /// Reads the whole blob; [`crate::Error::NotFound`] if there is none.
+    async fn read(&self, name: &str) -> Result<Bytes>;
+
+    /// The published blobs of a folder, in order of their names; unfinished ones are not listed.
+    async fn list(&self, folder: &str) -> Result<Vec<BlobInfo>>;
+
+    /// Removes a blob; a missing one is not an error.
+    async fn delete(&self, name: &str) -> Result<()>;
+
+    /// Removes what unfinished writers of an earlier process left behind.
+    async fn clean(&self) -> Result<()>;
+}
+
+/// A blob being written. Dropping it unfinished leaves no blob.
+#[async_trait]
+pub trait BlobWriter: Send {
+    /// Appends bytes.
+    async fn write(&mut self, bytes: Bytes) -> Result<()>;
+    /// Makes the blob durable and gives it its name;
+    /// [`crate::Error::AlreadyExists`] if the name is taken.
+    async fn finish(self: Box<Self>) -> Result<()>;
+}
+
+/// Append-only files.
+#[async_trait]
+pub trait Logs: Debug + Send + Sync + 'static {
+    /// Creates an empty log, its name durable; an error if the name is taken.
+    async fn create(&self, name: &str) -> Result<Box<dyn LogFile>>;
+    /// Everything appended so far; [`crate::Error::NotFound`] if there is no such log.
+    async fn read(&self, name: &str) -> Result<Bytes>;
+    /// Like [`Logs::read`], after making sure that no earlier writer can append any more: what it
+    /// returns is final. (On one machine the directory lock has done so already.)
+    async fn take_over(&self, name: &str) -> Result<Bytes>;
+    /// The names of all logs, in order.
+    async fn list(&self) -> Result<Vec<String>>;
+    /// Removes a log; a missing one is not an error.
+    async fn delete(&self, name: &str) -> Result<()>;
+}
+
+/// A log being written.
+#[async_trait]
+pub trait LogFile: Send {
+    /// Appends bytes; they are durable after the next [`LogFile::sync`].
+    async fn append(&mut self, bytes: Bytes) -> Result<()>;
+    /// Returns when everything appended is durable (fdatasync). After an error the state of the
+    /// appended bytes is unknown and the file must not be appended to again.
+    async fn sync(&mut self) -> Result<()>;
+}
+
+/// The two halves together, and what keeps a second writer out.
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// Immutable files.
+    pub blobs: Arc<dyn Blobs>,
+    /// Append-only files.
+    pub logs: Arc<dyn Logs>,
+    /// What to call this store in errors: the directory or URL.
+    pub location: String,
+}
