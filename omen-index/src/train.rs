@@ -9,11 +9,20 @@ use crate::error::Error;
 use crate::rmi::Rmi;
 use crate::root::{CELLS_MAX, Root};
 
-/// Distinct keys per leaf aimed at: 4 bytes of index for so many keys.
-const KEYS_PER_LEAF: usize = 16;
+/// How finely keys are divided. It decides the size and the sharpness of an index, never whether
+/// it is right.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// Distinct keys per leaf aimed at: 4 bytes of index for so many keys.
+    pub(crate) keys_per_leaf: usize,
+    /// Keys per cell aimed at, unless that makes too many cells; few keys get a small root.
+    pub(crate) keys_per_cell_min: usize,
+}
 
-/// Fewest leaves per cell aimed at; few keys get few cells, so that the root stays small.
-const LEAVES_PER_CELL_MIN: usize = 4;
+impl Shape {
+    /// A leaf's keys fill two cache lines, which is what one step of the last-mile search reads.
+    pub(crate) const STANDARD: Shape = Shape { keys_per_leaf: 16, keys_per_cell_min: 64 };
+}
 
 impl Rmi {
     /// Trains an index on `keys`, which ascend and may repeat.
@@ -22,12 +31,17 @@ impl Rmi {
     /// [`Error::Unsorted`] if they do not ascend, [`Error::TooManyKeys`] if there are more than
     /// `u32::MAX`.
     pub fn train(keys: &[u64]) -> Result<Rmi, Error> {
-        let key_count = checked_count(keys.len())?;
+        Rmi::train_shaped(keys, Shape::STANDARD)
+    }
+
+    /// Trains an index of the given shape.
+    pub(crate) fn train_shaped(keys: &[u64], shape: Shape) -> Result<Rmi, Error> {
+        checked_count(keys.len())?;
         if let Some(before) = keys.windows(2).position(|pair| pair[0] > pair[1]) {
             return Err(Error::Unsorted { position: before + 1 });
         }
 
-        let knots = choose_knots(keys);
+        let knots = choose_knots(keys, shape);
         let last = keys.last().copied().unwrap_or(0);
         let cells = split_at_knots(keys, &knots);
 
@@ -36,26 +50,11 @@ impl Rmi {
         for (c, cell) in cells.iter().enumerate() {
             first_leaves.push(leaf_count);
             let cell_last = knots.get(c + 1).map_or(last, |next| next - 1);
-            leaf_count += choose_leaf_count(cell, cell_last - knots[c]);
+            leaf_count += choose_leaf_count(cell, cell_last - knots[c], shape);
         }
 
         let root = Root::new(&knots, last, &first_leaves, leaf_count);
-        let mut starts = vec![0; leaf_count as usize + 1];
-        let mut position = 0;
-        for (c, cell) in cells.iter().enumerate() {
-            for &key in *cell {
-                position += 1;
-                // The last key routed to a leaf leaves the start of the next one.
-                starts[root.place_in(c, key).leaf + 1] = position;
-            }
-        }
-        debug_assert!(position == key_count);
-        let mut start = 0;
-        for entry in &mut starts {
-            // An empty leaf ends where it begins.
-            start = start.max(*entry);
-            *entry = start;
-        }
+        let starts = count_starts(&root, &cells, leaf_count);
         Ok(Rmi { root, starts })
     }
 }
@@ -102,15 +101,13 @@ pub(crate) fn checked_count(count: usize) -> Result<u32, Error> {
 }
 
 /// Equally spaced keys, the first one included; without keys, the single knot 0.
-fn choose_knots(keys: &[u64]) -> Vec<u64> {
+fn choose_knots(keys: &[u64], shape: Shape) -> Vec<u64> {
     if keys.is_empty() {
         return vec![0];
     }
-    let cells = keys.len() / (KEYS_PER_LEAF * LEAVES_PER_CELL_MIN);
-    let cells = cells.clamp(1, CELLS_MAX);
-    let mut knots: Vec<u64> = (0..cells)
-        .map(|c| keys[(c as u64 * keys.len() as u64 / cells as u64) as usize])
-        .collect();
+    let cells = (keys.len() / shape.keys_per_cell_min).clamp(1, CELLS_MAX);
+    let mut knots: Vec<u64> =
+        (0..cells).map(|c| keys[(c as u64 * keys.len() as u64 / cells as u64) as usize]).collect();
     knots.dedup();
     knots
 }
@@ -130,9 +127,29 @@ fn split_at_knots<'a>(keys: &'a [u64], knots: &[u64]) -> Vec<&'a [u64]> {
 
 /// How many leaves a cell gets whose keys spread over `span + 1` values: enough for its distinct
 /// keys, no more than there are values, and at least one.
-fn choose_leaf_count(cell: &[u64], span: u64) -> u32 {
+fn choose_leaf_count(cell: &[u64], span: u64, shape: Shape) -> u32 {
     let changes = cell.windows(2).filter(|pair| pair[0] != pair[1]).count();
-    let wanted = (changes / KEYS_PER_LEAF + 1) as u64;
+    let wanted = (changes / shape.keys_per_leaf + 1) as u64;
     // At most u32::MAX keys were let in, so the cast loses nothing.
     wanted.min(span.saturating_add(1)) as u32
+}
+
+/// How many keys are routed before each leaf, and their number after the last.
+fn count_starts(root: &Root, cells: &[&[u64]], leaf_count: u32) -> Vec<u32> {
+    let mut starts = vec![0; leaf_count as usize + 1];
+    let mut position = 0;
+    for (c, cell) in cells.iter().enumerate() {
+        for &key in *cell {
+            position += 1;
+            // The last key routed to a leaf leaves the start of the next one.
+            starts[root.place_in(c, key).leaf + 1] = position;
+        }
+    }
+    let mut start = 0;
+    for entry in &mut starts {
+        // An empty leaf ends where it begins.
+        start = start.max(*entry);
+        *entry = start;
+    }
+    starts
 }
