@@ -54,7 +54,10 @@ impl Rmi {
         let mut unsettled_count = 0;
         for (i, &probe) in probes.iter().enumerate() {
             let from = froms[i];
-            let count = search::count_before(&keys[from..from + WINDOW], |k| k < probe);
+            let count = match keys[from..].first_chunk::<WINDOW>() {
+                Some(window) => search::partition_16(window, |k| k < probe),
+                None => 0, // never: there are at least as many keys
+            };
             positions[i] = from + count;
             unsettled[unsettled_count] = i;
             let settled = search::is_settled(&ranges[i], from, count, WINDOW);

@@ -62,6 +62,11 @@ mod train;
 #[cfg(test)]
 mod tests;
 
+/// Compiles and runs the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use error::Error;
 pub use rmi::{Rmi, RmiStats};
 pub use train::RmiBuilder;

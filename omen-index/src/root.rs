@@ -5,19 +5,20 @@
 //! line. Knots are chosen so that cells hold about equally many keys, which makes one line per
 //! cell good enough on almost any distribution: an outlier costs one cell, not the whole model.
 //!
-//! The cell is found by counting, twice, how many of 16 knots are not above the key. Counting
-//! has no branch to mispredict and the 2 KiB of knots stay in the first-level cache.
+//! The cell is found in two steps, each of which narrows 16 knots to one without a branch to
+//! mispredict; the 2 KiB of knots stay in the first-level cache.
 //!
 //! Invariants, checked by `codec` for stored bytes: knots strictly ascend and none is above
 //! `last`; the first leaves of the cells strictly ascend from 0. It follows that [`Root::route`]
 //! never decreases as the key grows, for all of the 2^64 keys, and always returns a leaf.
 
 use crate::linear::Line;
+use crate::search::partition_16;
 
 /// Most cells a root may have.
 pub(crate) const CELLS_MAX: usize = BLOCK * BLOCK;
 
-/// Knots compared in one step.
+/// Knots narrowed to one in one step.
 const BLOCK: usize = 16;
 
 /// Where a key lands: its leaf, and how far into the leaf, in units of 2^-64.
@@ -88,8 +89,8 @@ impl Root {
     /// The unused places count as knots only for the key `u64::MAX`; the two minima undo that.
     #[inline]
     fn cell_of(&self, key: u64) -> usize {
-        let block = count_up_to(&self.block_firsts, key).min(self.blocks.len()) - 1;
-        let within = count_up_to(&self.blocks[block], key);
+        let block = partition_16(&self.block_firsts, |knot| knot <= key).min(self.blocks.len()) - 1;
+        let within = partition_16(&self.blocks[block], |knot| knot <= key);
         (block * BLOCK + within).min(self.cells.len()) - 1
     }
 
@@ -112,10 +113,4 @@ impl Root {
     pub(crate) fn cell_count(&self) -> usize {
         self.cells.len()
     }
-}
-
-/// How many of the knots are not above `key`.
-#[inline]
-fn count_up_to(knots: &[u64; BLOCK], key: u64) -> usize {
-    knots.iter().map(|&knot| usize::from(knot <= key)).sum()
 }
