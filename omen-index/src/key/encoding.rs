@@ -37,9 +37,10 @@
 //! # Ok::<(), omen_index::Error>(())
 //! ```
 //!
-//! To index such keys, strip what they all begin with ([`common_prefix_len`](super::common_prefix_len)
-//! of the first and the last) and train on the [`model_key`](super::model_key) of the rest.
+//! To index such keys, strip what they all begin with ([`common_prefix_len`] of the first and the
+//! last) and train on the [`model_key`] of the rest.
 
+pub use super::byte_order::{common_prefix_len, model_key, prefix_successor, successor};
 pub use super::bytes::{
     put_bytes_raw, put_bytes_terminated, take_bytes_raw, take_bytes_terminated,
 };

@@ -16,5 +16,5 @@ mod float;
 mod index_key;
 mod number;
 
-pub use byte_order::{common_prefix_len, model_key, prefix_successor, successor};
+pub use encoding::{common_prefix_len, model_key, prefix_successor, successor};
 pub use index_key::IndexKey;
