@@ -5,6 +5,8 @@ mod error;
 mod options;
 mod storage;
 
+mod provider;
+
 pub use error::{Error, Result};
 pub use options::{Durability, Options};
 pub use storage::store;
