@@ -127,6 +127,7 @@ impl<'a> Reader<'a> {
         if rest.is_empty() {
             return Ok(None);
         }
+        let mut cut_short = false;
         let (header, reason) = match frame::decode(rest) {
             FrameResult::Frame(frame) if frame.header.generation == self.generation => {
                 if frame.header.lsn == self.lsn {
@@ -136,16 +137,23 @@ impl<'a> Reader<'a> {
                 return Err(self.damaged(format!("lsn {} expected, found {found}", self.lsn)));
             }
             FrameResult::Frame(frame) => (Some(frame.header), "a frame of another log file"),
-            FrameResult::Torn { header } => (header, "the file ends within a frame"),
+            FrameResult::Torn { header } => {
+                cut_short = true;
+                (header, "the file ends within a record")
+            }
             FrameResult::Bad { header, reason } => (header, reason),
         };
-        self.check_tail(header, reason)?;
+        self.check_tail(header, cut_short, reason)?;
         Ok(None)
     }
 
     /// Whether what begins here, not a frame, can be the end of the log; an error if it is damage.
-    fn check_tail(&self, header: Option<FrameHeader>, reason: &str) -> Result<()> {
-        let foreign = header.is_some_and(|h| h.generation != self.generation);
+    fn check_tail(
+        &self,
+        header: Option<FrameHeader>,
+        cut_short: bool,
+        reason: &str,
+    ) -> Result<()> {
         let (later, was_durable) = self.later_frames();
         if was_durable {
             return Err(self.damaged(format!(
@@ -153,15 +161,13 @@ impl<'a> Reader<'a> {
                 self.lsn
             )));
         }
-        let end = match header {
-            Some(header) if !foreign => self.at + header.frame_bytes(),
-            _ => later.unwrap_or(self.bytes.len()),
+        let own = header.filter(|header| header.generation == self.generation);
+        let foreign = header.is_some() && own.is_none();
+        let end = match own {
+            Some(header) => self.at + header.frame_bytes(),
+            None => later.unwrap_or(self.bytes.len()),
         };
-        let whole = end <= self.bytes.len() && !self.has_missing_sector(end);
-        let short_header = later.is_none()
-            && header.is_none()
-            && self.bytes.len() - self.at < frame::HEADER_BYTES;
-        if foreign && later.is_none() || short_header || !whole {
+        if cut_short || (foreign && later.is_none()) || self.has_missing_sector(end) {
             return Ok(());
         }
         Err(self.damaged(format!("{reason}, and no part of the record is missing")))
@@ -198,7 +204,7 @@ impl<'a> Reader<'a> {
     /// from here on is zero.
     fn has_missing_sector(&self, end: usize) -> bool {
         let mut at = self.at;
-        while at < end {
+        while at < end.min(self.bytes.len()) {
             let next = (at / SECTOR_BYTES + 1) * SECTOR_BYTES;
             let sector = &self.bytes[at..next.min(self.bytes.len())];
             if sector.iter().all(|byte| *byte == 0) {

@@ -146,6 +146,11 @@ impl Op {
         }
     }
 
+    /// Bytes of rows in the payload.
+    pub(crate) fn rows_bytes(&self) -> usize {
+        if let Self::Put { rows, .. } = self { rows.len() } else { 0 }
+    }
+
     /// Reads the payload of a verified frame; the error says what is wrong.
     pub(crate) fn decode(kind: u8, payload: Bytes) -> Result<Self, String> {
         let wrong = |error: prost::DecodeError| error.to_string();

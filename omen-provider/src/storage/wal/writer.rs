@@ -25,6 +25,9 @@ use crate::error::{Error, Result};
 use crate::storage::frame;
 use crate::storage::store::{LogFile, Store};
 
+/// Room for what an operation's frame holds besides rows; an estimate.
+const OTHER_BYTES: usize = 64;
+
 /// Makes a version visible to readers.
 type Publish<V> = Box<dyn Fn(V) + Send + Sync>;
 /// One append and sync, driven by whoever waits for it.
@@ -114,7 +117,9 @@ impl<V: Send + 'static> LogWriter<V> {
         self.check_open(&order)?;
         let generation = order.header.generation;
         let first_lsn = order.next_lsn;
-        let mut frames = Vec::new();
+        // Room for the commit frame too: it must not move the rows of a large statement.
+        let rows: usize = ops.iter().map(|op| op.rows_bytes() + OTHER_BYTES).sum();
+        let mut frames = Vec::with_capacity(rows + OTHER_BYTES);
         let (mut lsn, mut crc) = (first_lsn, 0);
         for op in ops {
             let (head, body) = op.payload();
@@ -160,7 +165,7 @@ impl<V: Send + 'static> LogWriter<V> {
 
     /// Returns when everything queued so far is durable and published.
     pub(crate) async fn wait_all(&self) -> Result<()> {
-        let last = self.next_lsn() - 1;
+        let last = self.next_lsn().saturating_sub(1);
         self.wait_durable(last).await
     }
 
@@ -281,8 +286,11 @@ impl<V> Inner<V> {
 impl<V: Send + 'static> Inner<V> {
     /// Takes the queue and begins to write it; none if there is nothing to write.
     fn start_round(shared: &Arc<Self>, state: &mut State<V>) -> Option<Round> {
-        let group = state.take_group()?;
+        if state.queue.is_empty() {
+            return None;
+        }
         let file = state.file.take()?;
+        let group = state.take_group();
         let round = Arc::clone(shared).run_round(file, group).boxed().shared();
         state.round = Some(round.clone());
         Some(round)
@@ -327,9 +335,9 @@ impl<V> State<V> {
         self.queue.push(queued);
     }
 
-    /// Takes what is queued for the current file. All that is taken goes in one append; what is
+    /// Takes what is queued, up to a seal. All that is taken goes in one append; what is
     /// durable is known only now, so the last frame of each entry is made here.
-    fn take_group(&mut self) -> Option<Group<V>> {
+    fn take_group(&mut self) -> Group<V> {
         let durable_lsn = self.durable_lsn;
         let seal = self.queue.iter().position(|q| matches!(q.last, Last::Seal { .. }));
         let count = seal.map_or(self.queue.len(), |index| index + 1);
@@ -358,7 +366,7 @@ impl<V> State<V> {
             let _ = frame::encode(kind, generation, lsn, &[payload], &mut bytes);
         }
         group.bytes = Bytes::from(bytes);
-        (group.lsn > 0).then_some(group)
+        group
     }
 }
 
