@@ -2,14 +2,8 @@
 #![allow(missing_docs)]
 pub mod key;
 use std::ops::Range;
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Error;
-impl std::fmt::Display for Error {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("index error")
-    }
-}
-impl std::error::Error for Error {}
+mod error;
+pub use error::Error;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rmi {
     n: usize,
@@ -48,7 +42,10 @@ impl Rmi {
         (self.n as u64).to_le_bytes().to_vec()
     }
     pub fn from_bytes(bytes: &[u8]) -> Result<Rmi, Error> {
-        Ok(Rmi { n: u64::from_le_bytes(bytes.try_into().map_err(|_| Error)?) as usize })
+        Ok(Rmi {
+            n: u64::from_le_bytes(bytes.try_into().map_err(|_| Error::InvalidKey { reason: "x" })?)
+                as usize,
+        })
     }
 }
 #[derive(Debug, Default)]
