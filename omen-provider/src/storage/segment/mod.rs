@@ -14,10 +14,28 @@
 //! Invariants: keys ascend strictly; row number is position; pages of all columns begin at the
 //! same rows; the learned index is a hint with a guarantee, every answer compares keys.
 
+mod bytes_reader;
+mod columns;
+mod decode;
+mod file_bytes;
+mod fingerprints;
+mod index;
+mod layout;
 mod page_cache;
+mod pages;
+mod parquet_file;
 mod read_stats;
 mod reader;
+mod rows;
+mod scan;
+mod search;
+mod shape;
+mod tail;
+mod verify;
 mod writer;
+
+#[cfg(test)]
+mod tests;
 
 pub use page_cache::PageCache;
 pub use read_stats::ReadStats;
