@@ -1,6 +1,5 @@
 //! Returns rows at given positions, for small reads: through the cache of decoded pages.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use arrow::array::{ArrayRef, UInt32Array, new_empty_array};
@@ -73,53 +72,69 @@ impl Segment {
         columns: &[usize],
         stats: &ReadStats,
     ) -> Result<Vec<Vec<ArrayRef>>> {
-        let file = self.record.file;
-        let mut roots: Vec<usize> = columns.iter().filter_map(|&c| self.columns.root(c)).collect();
-        roots.sort_unstable();
-        roots.dedup();
-        let mut arrays: HashMap<(u32, usize), ArrayRef> = HashMap::new();
+        let mut found = Vec::with_capacity(pages.len());
         let mut missing: Vec<(u32, Vec<usize>)> = Vec::new();
         for &page in pages {
-            let mut absent = Vec::new();
-            for &root in &roots {
-                match self.cache.column(PageKey::Column { file, root: root as u32, page }) {
-                    Some(array) => drop(arrays.insert((page, root), array)),
-                    None => absent.push(root),
-                }
+            let arrays: Vec<_> = columns.iter().map(|&c| self.cached_column(page, c)).collect();
+            self.count_page(page, columns, stats);
+            if arrays.iter().any(Option::is_none) {
+                let absent = columns.iter().zip(&arrays).filter(|(_, array)| array.is_none());
+                let roots = absent.filter_map(|(&column, _)| self.columns.root(column));
+                let mut roots: Vec<usize> = roots.collect();
+                roots.sort_unstable();
+                roots.dedup();
+                missing.push((page, roots));
             }
-            let (indices, data) = self.pages_of(&roots, page..page + 1);
-            self.count_asked(&indices, data, stats);
-            if !absent.is_empty() {
-                missing.push((page, absent));
-            }
+            found.push(arrays);
         }
-        if !missing.is_empty() {
-            let loaded = self.load_columns(&missing, stats).await?;
-            for ((page, roots), columns) in missing.into_iter().zip(loaded) {
-                arrays.extend(roots.into_iter().map(|root| (page, root)).zip(columns));
-            }
-        }
+        let loaded = match missing.is_empty() {
+            true => Vec::new(),
+            false => self.load_columns(&missing, stats).await?,
+        };
+        let mut loaded = missing.iter().map(|(_, roots)| roots).zip(loaded);
         let mut out = Vec::with_capacity(pages.len());
-        for &page in pages {
-            let column = |&column: &usize| self.stored_column(page, column, &arrays);
-            out.push(columns.iter().map(column).collect::<Result<Vec<_>>>()?);
+        for arrays in found {
+            let complete = arrays.iter().all(Option::is_some);
+            let fresh = if complete { None } else { loaded.next() };
+            let pick = |(&column, array): (&usize, Option<ArrayRef>)| {
+                let array = array.or_else(|| {
+                    let (roots, arrays) = fresh.as_ref()?;
+                    let index = roots.binary_search(&self.columns.root(column)?).ok()?;
+                    arrays.get(index).cloned()
+                });
+                let array =
+                    array.ok_or_else(|| self.damaged(0, "a column of a page was not decoded"))?;
+                conform(array, self.schema.columns[column].field.data_type())
+            };
+            out.push(columns.iter().zip(arrays).map(pick).collect::<Result<Vec<_>>>()?);
         }
         Ok(out)
     }
 
-    /// A page of a stored column, in the table's type.
-    fn stored_column(
-        &self,
-        page: u32,
-        column: usize,
-        arrays: &HashMap<(u32, usize), ArrayRef>,
-    ) -> Result<ArrayRef> {
-        let wanted = self.schema.columns[column].field.data_type();
-        let array = self.columns.root(column).and_then(|root| arrays.get(&(page, root)));
-        match array {
-            Some(array) => conform(ArrayRef::clone(array), wanted),
-            None => Ok(absent(wanted, self.layout.positions(page).len())),
+    /// A decoded page of a stored column, if that takes no reading.
+    fn cached_column(&self, page: u32, column: usize) -> Option<ArrayRef> {
+        match self.columns.root(column) {
+            Some(root) => {
+                let (file, root) = (self.record.file, root as u32);
+                self.cache.column(PageKey::Column { file, root, page })
+            }
+            None => {
+                let wanted = self.schema.columns[column].field.data_type();
+                Some(absent(wanted, self.layout.positions(page).len()))
+            }
         }
+    }
+
+    /// Counts one page of each leaf of stored columns as asked for.
+    pub(super) fn count_page(&self, page: u32, columns: &[usize], stats: &ReadStats) {
+        let roots = columns.iter().filter_map(|&column| self.columns.root(column));
+        let (mut pages, mut bytes) = (0, 0);
+        for leaf in roots.flat_map(|root| self.columns.leaves(root)) {
+            let index = self.layout.data_page(leaf, page);
+            pages += 1;
+            bytes += u64::from(self.layout.pages()[index as usize].bytes);
+        }
+        stats.asked(pages, bytes);
     }
 }
 

@@ -128,8 +128,7 @@ impl Segment {
 
     fn cached_keys(&self, page: u32, stats: &ReadStats) -> Option<Arc<Keys>> {
         let keys = self.cache.keys(PageKey::Keys { file: self.record.file, page })?;
-        let (indices, data) = self.pages_of(&self.key_roots(), page..page + 1);
-        self.count_asked(&indices, data, stats);
+        self.count_page(page, &self.schema.key, stats);
         Some(keys)
     }
 
@@ -144,13 +143,6 @@ impl Segment {
             out.push(keys);
         }
         Ok(out)
-    }
-
-    fn key_roots(&self) -> Vec<usize> {
-        let roots = self.schema.key.iter().filter_map(|&key| self.columns.root(key));
-        let mut roots: Vec<usize> = roots.collect();
-        roots.sort_unstable();
-        roots
     }
 }
 

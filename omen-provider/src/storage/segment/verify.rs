@@ -10,6 +10,9 @@ use super::{PageCache, ReadStats, Segment};
 use crate::error::Result;
 use crate::storage::key::Keys;
 
+/// For the pages under inspection.
+const CACHE_BYTES: usize = 32 << 20;
+
 /// The last key of the rows checked so far, and how many they are.
 struct Progress {
     last: Option<Vec<u8>>,
@@ -22,8 +25,8 @@ impl Segment {
     pub async fn verify(&self) -> Result<()> {
         self.tail().await?;
         self.verify_magic().await?;
-        // A cache of its own: large enough for one page, and nothing in it beforehand.
-        let fresh = Self { cache: Arc::new(PageCache::new(0)), ..self.clone() };
+        // A cache of its own, empty at first, in which the pages just read are found again.
+        let fresh = Self { cache: Arc::new(PageCache::new(CACHE_BYTES)), ..self.clone() };
         let roots: Vec<usize> = (0..self.columns.roots()).collect();
         let mut progress = Progress { last: None, rows: 0 };
         for page in 0..self.layout.page_count() {
