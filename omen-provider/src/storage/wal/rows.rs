@@ -31,7 +31,7 @@ const ALIGNMENT: usize = 8;
 const CONTINUATION: u32 = u32::MAX;
 
 /// Encodes the rows of a batch for [`super::Op::Put`].
-pub fn encode_rows(batch: &RecordBatch) -> Result<Bytes> {
+pub(crate) fn encode_rows(batch: &RecordBatch) -> Result<Bytes> {
     let mut tracker = DictionaryTracker::new(false);
     if has_dictionary(&batch.schema()) {
         // Walking the schema is what gives the dictionaries their ids.
@@ -57,7 +57,7 @@ pub fn encode_rows(batch: &RecordBatch) -> Result<Bytes> {
 ///
 /// # Errors
 /// [`Error::Arrow`] if the bytes are not such messages.
-pub fn decode_rows(bytes: &Bytes, schema: &SchemaRef) -> Result<RecordBatch> {
+pub(crate) fn decode_rows(bytes: &Bytes, schema: &SchemaRef) -> Result<RecordBatch> {
     // Arrow asserts that a buffer is long enough for its type. Bytes that pass the checksum of
     // their frame and yet break that were made by someone: refused like all others.
     let decoded = std::panic::catch_unwind(AssertUnwindSafe(|| decode_messages(bytes, schema)));
