@@ -129,10 +129,9 @@ fn unknown<T>(result: Result<T>) -> bool {
 #[tokio::test]
 async fn statements_come_back_from_every_medium() {
     let directory = tempfile::tempdir().unwrap();
-    for store in [
-        Store::local(directory.path()),
-        Store::object_store(Arc::new(InMemory::new()), "db"),
-    ] {
+    for store in
+        [Store::local(directory.path()), Store::object_store(Arc::new(InMemory::new()), "db")]
+    {
         let writer = LogWriter::create(&store, header(), Box::new(|_: u64| {})).await.unwrap();
         let put = Op::Put { table: 1, fresh: true, rows: Bytes::from("rows") };
         let delete = Op::Delete { table: 1, keys: vec![b"k".to_vec()] };
