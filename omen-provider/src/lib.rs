@@ -9,6 +9,7 @@ mod provider;
 
 pub use error::{Error, Result};
 pub use options::{Durability, Options};
+pub use provider::Session;
 pub use storage::database::Database;
 pub use storage::definition::TableDefinition;
 pub use storage::engine::{

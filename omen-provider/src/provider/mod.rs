@@ -1,5 +1,35 @@
 //! The boundary to DataFusion: tables, scans, inserts and SQL sessions.
 //!
-//! Knows DataFusion and opens no file: rows and bytes come from a snapshot of the engine.
+//! Knows DataFusion and opens no file: rows and bytes come from a snapshot of the engine, rows go
+//! to the engine as streams. Life of a query here: `catalog_provider` gives the table, `pin` binds
+//! it to the statement's snapshot, `table_provider` says which filters need no second look,
+//! `filter` makes key ranges of them, `scan` plans the reading, `source` and `run_source` are its
+//! leaves, `reader_factory` fetches the bytes.
 
+mod errors;
+
+mod explain;
 mod filter;
+
+mod reader_factory;
+mod run_source;
+mod source;
+
+mod scan;
+
+mod defaults;
+mod sink;
+
+mod table_provider;
+
+mod pin;
+
+mod catalog_provider;
+
+mod create_table;
+mod session;
+
+pub use session::Session;
+
+#[cfg(test)]
+mod tests;

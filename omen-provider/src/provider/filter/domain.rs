@@ -81,10 +81,9 @@ impl Interval {
         let (Some(high), Some(low)) = (value(&self.high), value(&next.low)) else { return true };
         match low.bytes.cmp(&high.bytes) {
             Ordering::Less => true,
-            Ordering::Equal => !matches!(
-                (&self.high, &next.low),
-                (Bound::Excluded(_), Bound::Excluded(_))
-            ),
+            Ordering::Equal => {
+                !matches!((&self.high, &next.low), (Bound::Excluded(_), Bound::Excluded(_)))
+            }
             Ordering::Greater => false,
         }
     }
@@ -116,10 +115,7 @@ impl Domain {
 
     /// Whether every value is inside.
     pub(super) fn is_all(&self) -> bool {
-        matches!(
-            &self.intervals[..],
-            [Interval { low: Bound::Unbounded, high: Bound::Unbounded }]
-        )
+        matches!(&self.intervals[..], [Interval { low: Bound::Unbounded, high: Bound::Unbounded }])
     }
 
     /// The intervals, ascending.

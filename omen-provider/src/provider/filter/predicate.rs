@@ -13,7 +13,6 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator};
 
-use super::domain::Domain;
 use super::literal::{Comparison, LiteralColumn, keeps_value};
 use super::region::{Region, and, or};
 use crate::storage::key::KeyCodec;
@@ -92,9 +91,7 @@ impl KeyColumns {
                 Expr::Column(_) => self.compare(inner, Comparison::Equal, &false.into()),
                 _ => None,
             },
-            Expr::IsNotNull(inner) => {
-                self.place_of(inner).map(|_| Region::all(self.len(), true))
-            }
+            Expr::IsNotNull(inner) => self.place_of(inner).map(|_| Region::all(self.len(), true)),
             Expr::IsNull(inner) => match inner.as_ref() {
                 Expr::Column(_) => self.place_of(inner).map(|_| Region::none()),
                 _ => None,
@@ -140,9 +137,7 @@ impl KeyColumns {
         if list.negated {
             return None;
         }
-        let equal = |item: &Expr| {
-            self.compare(&list.expr, Comparison::Equal, &literal_of(item)?)
-        };
+        let equal = |item: &Expr| self.compare(&list.expr, Comparison::Equal, &literal_of(item)?);
         let regions = list.list.iter().map(equal).collect::<Option<Vec<_>>>()?;
         Some(or(regions, self.len()))
     }
@@ -196,12 +191,6 @@ impl KeyColumns {
     /// Nothing is known.
     fn anything(&self) -> Region {
         Region::all(self.len(), false)
-    }
-
-    /// The values of key column `place` in `domain`, for tests of regions.
-    #[cfg(test)]
-    pub(super) fn of(&self, place: usize, domain: Domain) -> Region {
-        Region::of_column(self.len(), place, domain, true)
     }
 }
 

@@ -184,9 +184,7 @@ pub(super) fn label(ranges: &[LabelledRange]) -> String {
     };
     match ranges.len() {
         0 => "none".to_string(),
-        count if count <= RANGES_SHOWN => {
-            ranges.iter().map(show).collect::<Vec<_>>().join(" | ")
-        }
+        count if count <= RANGES_SHOWN => ranges.iter().map(show).collect::<Vec<_>>().join(" | "),
         count => {
             let shown: Vec<String> = ranges.iter().take(RANGES_SHOWN).map(show).collect();
             format!("{} | … {count} ranges", shown.join(" | "))

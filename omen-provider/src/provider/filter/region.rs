@@ -119,7 +119,9 @@ pub(super) fn or(regions: Vec<Region>, columns: usize) -> Region {
 
 /// All values that column `column` takes in any of `boxes`.
 fn column_union(boxes: Vec<KeyBox>, column: usize) -> Domain {
-    Domain::union(boxes.into_iter().map(|mut b| {
-        b.columns.get_mut(column).and_then(Option::take).unwrap_or_else(Domain::all)
-    }))
+    Domain::union(
+        boxes.into_iter().map(|mut b| {
+            b.columns.get_mut(column).and_then(Option::take).unwrap_or_else(Domain::all)
+        }),
+    )
 }

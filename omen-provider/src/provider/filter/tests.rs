@@ -241,9 +241,7 @@ fn domains() -> Vec<(DataType, Vec<ScalarValue>)> {
         .collect();
     let texts: Vec<ScalarValue> = ["", "a", "aa", "ab", "b", "\u{0}"]
         .iter()
-        .flat_map(|s| {
-            [ScalarValue::from(*s), ScalarValue::Utf8View(Some((*s).to_string()))]
-        })
+        .flat_map(|s| [ScalarValue::from(*s), ScalarValue::Utf8View(Some((*s).to_string()))])
         .collect();
     let bytes: Vec<ScalarValue> = [vec![], vec![0u8], vec![0, 0], vec![1], vec![255], vec![255, 0]]
         .into_iter()
@@ -300,9 +298,7 @@ fn expression(draw: &Draw, literals: &[Vec<ScalarValue>]) -> Expr {
         let name = NAMES.get(*c).filter(|_| *c < literals.len()).unwrap_or(&"v");
         (col(*name), literals.get(*c).unwrap_or(&literals[0]))
     };
-    let pick = |from: &[ScalarValue], i: usize| {
-        Expr::Literal(from[i % from.len()].clone(), None)
-    };
+    let pick = |from: &[ScalarValue], i: usize| Expr::Literal(from[i % from.len()].clone(), None);
     match draw {
         Draw::Compare(c, op, l, swap) => {
             let (column, from) = column(c);
@@ -353,7 +349,9 @@ fn rows(schema: &TableSchema, literals: &[Vec<ScalarValue>]) -> RecordBatch {
         arrays.push(ScalarValue::iter_to_array(picked).unwrap());
         stride *= values.len();
     }
-    let v = arrow::array::Int32Array::from_iter((0..count).map(|i| (i % 7 > 0).then_some(i as i32 % 5)));
+    let v = arrow::array::Int32Array::from_iter(
+        (0..count).map(|i| (i % 7 > 0).then_some(i as i32 % 5)),
+    );
     arrays.push(Arc::new(v));
     assert_eq!(arrays.last().unwrap().as_primitive::<Int32Type>().len(), count);
     RecordBatch::try_new(Arc::clone(schema.visible()), arrays).unwrap()

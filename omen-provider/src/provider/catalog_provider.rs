@@ -1,0 +1,136 @@
+//! The database's tables inside a DataFusion catalog.
+//!
+//! [`Database::register`] wraps the default schema of a `SessionContext`: the database's tables
+//! come first, everything else that is or will be registered there stays below. Tables created
+//! later appear by themselves.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::{
+    CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider, TableProvider,
+};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::prelude::SessionContext;
+
+use super::pin::PinSnapshot;
+use super::table_provider::OmenTable;
+use crate::error::Error;
+use crate::storage::database::Database;
+use crate::storage::handle::Handle;
+
+impl Database {
+    /// Makes all tables of this database, those created later included, readable and writable by
+    /// INSERT in the default schema of `ctx`; a statement sees all of them as of one moment.
+    /// Tables that `ctx` has there stay, hidden where names are equal.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let db = omen_provider::Database::open("weather").await?;
+    /// let ctx = datafusion::prelude::SessionContext::new();
+    /// db.register(&ctx)?;
+    /// ctx.sql("SELECT count(*) FROM readings").await?.show().await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// If the catalog of `ctx` does not take schemas.
+    pub fn register(&self, ctx: &SessionContext) -> crate::Result<()> {
+        register(self.handle(), ctx).map_err(crate::Error::from)
+    }
+}
+
+pub(super) fn register(handle: &Arc<Handle>, ctx: &SessionContext) -> Result<()> {
+    let names = ctx.copied_config().options().catalog.clone();
+    let catalog = match ctx.catalog(&names.default_catalog) {
+        Some(catalog) => catalog,
+        None => {
+            let catalog: Arc<dyn CatalogProvider> = Arc::new(MemoryCatalogProvider::new());
+            ctx.register_catalog(&names.default_catalog, Arc::clone(&catalog));
+            catalog
+        }
+    };
+    let inner = match catalog.schema(&names.default_schema) {
+        Some(schema) => schema,
+        None => Arc::new(MemorySchemaProvider::new()),
+    };
+    if let Some(own) = inner.downcast_ref::<OmenSchema>()
+        && Arc::ptr_eq(&own.handle, handle)
+    {
+        return Ok(());
+    }
+    let schema = Arc::new(OmenSchema { handle: Arc::clone(handle), inner });
+    catalog.register_schema(&names.default_schema, schema)?;
+    ctx.add_analyzer_rule(Arc::new(PinSnapshot::new(Arc::clone(handle))));
+    Ok(())
+}
+
+/// The tables of a database in front of another schema.
+#[derive(Debug)]
+pub(super) struct OmenSchema {
+    handle: Arc<Handle>,
+    inner: Arc<dyn SchemaProvider>,
+}
+
+impl OmenSchema {
+    /// Whether these are the tables of `handle`.
+    pub(super) fn is_of(&self, handle: &Arc<Handle>) -> bool {
+        Arc::ptr_eq(&self.handle, handle)
+    }
+
+    /// Whether the database has the table.
+    pub(super) fn has_table(&self, name: &str) -> bool {
+        self.handle.engine().snapshot().table(name).is_some()
+    }
+
+    /// What else is registered.
+    pub(super) fn inner(&self) -> &Arc<dyn SchemaProvider> {
+        &self.inner
+    }
+}
+
+#[async_trait]
+impl SchemaProvider for OmenSchema {
+    fn table_names(&self) -> Vec<String> {
+        let mut names = self.handle.engine().snapshot().table_names();
+        names.extend(self.inner.table_names());
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
+        match self.handle.engine().snapshot().table(name) {
+            Some(snapshot) => {
+                Ok(Some(Arc::new(OmenTable::new(Arc::clone(&self.handle), snapshot)?)))
+            }
+            None => self.inner.table(name).await,
+        }
+    }
+
+    fn register_table(
+        &self,
+        name: String,
+        table: Arc<dyn TableProvider>,
+    ) -> Result<Option<Arc<dyn TableProvider>>> {
+        if self.has_table(&name) {
+            return Err(Error::AlreadyExists(format!("table \"{name}\" in the database")).into());
+        }
+        self.inner.register_table(name, table)
+    }
+
+    fn deregister_table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        if self.has_table(name) {
+            return Err(Error::invalid(format!(
+                "table \"{name}\" belongs to the database; drop it there (Database::drop_table, \
+                 or DROP TABLE in Database::session)"
+            ))
+            .into());
+        }
+        self.inner.deregister_table(name)
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.has_table(name) || self.inner.table_exist(name)
+    }
+}

@@ -1,0 +1,38 @@
+//! DEFAULT expressions: kept as SQL text, parsed when a table is resolved.
+
+use std::sync::LazyLock;
+
+use arrow::datatypes::{DataType, Schema};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::common::DFSchema;
+use datafusion::error::Result;
+use datafusion::execution::SessionState;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::{Expr, ExprSchemable};
+
+use crate::error::Error;
+
+/// DataFusion's own functions: what a default may call in every session.
+static FUNCTIONS: LazyLock<SessionState> =
+    LazyLock::new(|| SessionStateBuilder::new_with_default_features().build());
+
+/// The expression of a DEFAULT; it refers to no column.
+pub(super) fn parse_default(sql: &str) -> Result<Expr> {
+    FUNCTIONS.create_logical_expr(sql, &DFSchema::empty())
+}
+
+/// Refuses a DEFAULT that cannot be parsed or does not give a value of the column's type.
+pub(super) fn check_default(column: &str, data_type: &DataType, sql: &str) -> Result<()> {
+    let evaluate = || {
+        let schema = DFSchema::empty();
+        let value = parse_default(sql)?.cast_to(data_type, &schema)?;
+        let options = RecordBatchOptions::new().with_row_count(Some(1));
+        let one_row =
+            RecordBatch::try_new_with_options(Schema::empty().into(), Vec::new(), &options)?;
+        FUNCTIONS.create_physical_expr(value, &schema)?.evaluate(&one_row)
+    };
+    evaluate().map(drop).map_err(|error| {
+        let reason = error.strip_backtrace();
+        Error::invalid(format!("the DEFAULT {sql} of column \"{column}\": {reason}")).into()
+    })
+}

@@ -1,0 +1,315 @@
+//! From a snapshot and filters to a physical plan.
+//!
+//! 1. `filter` turns the filters into key ranges.
+//! 2. The snapshot turns these into live row positions of segments (asking their indexes) and live
+//!    rows of runs.
+//! 3. Positions become Parquet access plans, cut into partitions by rows; runs become a memory
+//!    source; both stand under a union.
+//!
+//! Live rows are disjoint by key, so a union is all it takes: every filter, limit and projection
+//! may be pushed below it, and row counts are exact. Where each partition ascends by key, the
+//! order is declared, and ORDER BY key costs a merge instead of a sort.
+//!
+//! A plan may be executed more than once. DataFusion shares a queue of files among the partitions
+//! of a file scan, which the first execution would leave empty; a declared partitioning turns the
+//! queue off.
+
+use std::sync::Arc;
+
+use arrow::compute::SortOptions;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::catalog::{ScanArgs, Session};
+use datafusion::common::Statistics;
+use datafusion::common::config::TableParquetOptions;
+use datafusion::common::stats::Precision;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::memory::{DataSourceExec, MemorySourceConfig};
+use datafusion::datasource::physical_plan::parquet::{ParquetAccessPlan, RowGroupAccess};
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::error::Result;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
+use datafusion::physical_plan::union::UnionExec;
+use datafusion::physical_plan::{ExecutionPlan, Partitioning};
+use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
+
+use super::explain::ScanSummary;
+use super::filter::select_keys;
+use super::reader_factory::{SegmentOfFile, SegmentReaderFactory};
+use super::run_source::RunSource;
+use super::source::SegmentSource;
+use crate::storage::key::Keys;
+use crate::storage::row_ranges::RowRanges;
+use crate::storage::schema::TableSchema;
+use crate::storage::segment::Segment;
+use crate::storage::snapshot::{ScanSet, SegmentScan, TableSnapshot};
+
+/// Selected rows that make a partition of their own worth its cost.
+const PARTITION_ROWS_MIN: u64 = 32_768;
+
+/// Parts up to which each is read in key order by a partition of its own.
+const ORDERED_PARTS_MAX: usize = 32;
+
+/// The plan that reads the rows of `table` that `args` asks for, and possibly more rows of those
+/// filters that were not promised as exact.
+pub(super) async fn plan_scan(
+    table: &TableSnapshot,
+    state: &dyn Session,
+    args: &ScanArgs<'_>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let selection = select_keys(args.filters().unwrap_or_default(), table.schema());
+    let set = table.select(selection.ranges.as_deref()).await?;
+    let summary = Arc::new(ScanSummary::new(&selection, &set));
+    let scan = Scan { schema: table.schema(), state, args, summary };
+    let ScanSet { segments, batches, .. } = set;
+    let has_segments = !segments.is_empty();
+    let mut leaves = Vec::new();
+    if has_segments {
+        leaves.push(scan.segments(&segments)?);
+    }
+    if !batches.is_empty() || !has_segments {
+        leaves.push(scan.runs(batches, has_segments)?);
+    }
+    match leaves.pop() {
+        Some(only) if leaves.is_empty() => Ok(only),
+        last => UnionExec::try_new(leaves.into_iter().chain(last).collect()),
+    }
+}
+
+struct Scan<'a> {
+    schema: &'a Arc<TableSchema>,
+    state: &'a dyn Session,
+    args: &'a ScanArgs<'a>,
+    summary: Arc<ScanSummary>,
+}
+
+impl Scan<'_> {
+    fn projection(&self) -> Option<Vec<usize>> {
+        self.args.projection().map(<[usize]>::to_vec)
+    }
+
+    /// Ascending by key; `None` if the key is hidden.
+    fn key_order(&self) -> Option<LexOrdering> {
+        if self.schema.hidden_key {
+            return None;
+        }
+        let options = SortOptions { descending: false, nulls_first: false };
+        LexOrdering::new(self.schema.key.iter().map(|&index| {
+            let name = self.schema.columns[index].field.name();
+            PhysicalSortExpr::new(Arc::new(Column::new(name, index)), options)
+        }))
+    }
+
+    fn segments(&self, segments: &[SegmentScan]) -> Result<Arc<dyn ExecutionPlan>> {
+        let global = self.state.config_options().execution.parquet.clone();
+        let options = TableParquetOptions { global, ..Default::default() };
+        let parquet = ParquetSource::new(Arc::clone(self.schema.visible()))
+            .with_table_parquet_options(options)
+            .with_enable_page_index(true)
+            .with_bloom_filter_on_read(false)
+            .with_parquet_file_reader_factory(Arc::new(SegmentReaderFactory));
+        let source = SegmentSource::new(Arc::new(parquet), Arc::clone(&self.summary));
+        let partitions = self.state.config_options().execution.target_partitions;
+        let (groups, is_ordered) = file_groups(segments, partitions);
+        let rows: u64 = segments.iter().map(|s| s.rows.row_count()).sum();
+        let mut config =
+            FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
+                .with_limit(self.args.limit())
+                .with_statistics(self.statistics(rows, segments))
+                .with_output_partitioning(Some(Partitioning::UnknownPartitioning(groups.len())))
+                .with_file_groups(groups)
+                .with_projection_indices(self.projection())?;
+        if let (true, Some(order)) = (is_ordered, self.key_order()) {
+            config = config.with_output_ordering(vec![order]);
+        }
+        Ok(DataSourceExec::from_data_source(config.build()))
+    }
+
+    fn statistics(&self, rows: u64, segments: &[SegmentScan]) -> Statistics {
+        let mut statistics = Statistics::new_unknown(self.schema.visible());
+        statistics.num_rows = Precision::Exact(to_usize(rows));
+        let stored: u64 = segments.iter().map(|s| s.segment.record().bytes).sum();
+        let all: u64 = segments.iter().map(|s| u64::from(s.segment.rows())).sum();
+        let share = u128::from(stored) * u128::from(rows) / u128::from(all.max(1));
+        statistics.total_byte_size = Precision::Inexact(usize::try_from(share).unwrap_or(0));
+        statistics
+    }
+
+    fn runs(
+        &self,
+        batches: Vec<RecordBatch>,
+        beside_segments: bool,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let visible = self.schema.visible();
+        let (packs, is_ordered) = self.pack(batches)?;
+        let mut partitions = Vec::with_capacity(packs.len());
+        for pack in packs {
+            let batches = pack.iter().map(|batch| as_visible(batch, self.schema));
+            partitions.push(batches.collect::<Result<Vec<_>>>()?);
+        }
+        if partitions.is_empty() {
+            partitions.push(Vec::new());
+        }
+        let mut source =
+            MemorySourceConfig::try_new(&partitions, Arc::clone(visible), self.projection())?
+                .with_limit(self.args.limit());
+        if let (true, Some(order)) = (is_ordered, self.key_order()) {
+            source = source.try_with_sort_information(vec![order])?;
+        }
+        let summary = (!beside_segments).then(|| Arc::clone(&self.summary));
+        Ok(DataSourceExec::from_data_source(RunSource::new(source, summary)))
+    }
+
+    /// Batches, each sorted by key, put one behind the other where that keeps the order; whether
+    /// every pack ascends by key.
+    fn pack(&self, batches: Vec<RecordBatch>) -> Result<(Vec<Vec<RecordBatch>>, bool)> {
+        if self.schema.hidden_key || batches.len() > ORDERED_PARTS_MAX {
+            return Ok((vec![batches], false));
+        }
+        let mut ends = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let last = batch.num_rows().saturating_sub(1);
+            ends.push((self.key_at(&batch, 0)?, self.key_at(&batch, last)?, batch));
+        }
+        ends.sort_by(|a, b| a.0.compare(0, &b.0, 0));
+        let mut packs: Vec<(Keys, Vec<RecordBatch>)> = Vec::new();
+        for (first, last, batch) in ends {
+            match packs.iter_mut().find(|(end, _)| end.compare(0, &first, 0).is_lt()) {
+                Some((end, pack)) => {
+                    *end = last;
+                    pack.push(batch);
+                }
+                None => packs.push((last, vec![batch])),
+            }
+        }
+        Ok((packs.into_iter().map(|(_, pack)| pack).collect(), true))
+    }
+
+    fn key_at(&self, batch: &RecordBatch, row: usize) -> Result<Keys> {
+        let row = batch.slice(row, 1);
+        let columns: Vec<_> = self.schema.key.iter().map(|&i| Arc::clone(row.column(i))).collect();
+        Ok(self.schema.codec().encode(&columns)?)
+    }
+}
+
+/// The rows of a run as SQL sees them: without hidden columns and stored metadata.
+fn as_visible(batch: &RecordBatch, schema: &TableSchema) -> Result<RecordBatch> {
+    let visible = schema.visible();
+    let columns = batch.columns().iter().take(visible.fields().len()).cloned().collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(Arc::clone(visible), columns, &options)?)
+}
+
+/// Segments cut into partitions of about equally many selected rows; whether every partition
+/// ascends by key.
+fn file_groups(segments: &[SegmentScan], partitions: usize) -> (Vec<FileGroup>, bool) {
+    let rows: u64 = segments.iter().map(|s| s.rows.row_count()).sum();
+    let partitions = (rows / PARTITION_ROWS_MIN).clamp(1, partitions.max(1) as u64);
+    let quota = rows.div_ceil(partitions);
+    let files: Vec<(u64, PartitionedFile)> =
+        segments.iter().flat_map(|scan| segment_files(scan, quota)).collect();
+    if segments.len() <= ORDERED_PARTS_MAX {
+        return (files.into_iter().map(|(_, file)| FileGroup::new(vec![file])).collect(), true);
+    }
+    let mut groups = Vec::new();
+    let (mut group, mut group_rows) = (Vec::new(), 0);
+    for (rows, file) in files {
+        group_rows += rows;
+        group.push(file);
+        if group_rows >= quota {
+            groups.push(FileGroup::new(std::mem::take(&mut group)));
+            group_rows = 0;
+        }
+    }
+    if !group.is_empty() {
+        groups.push(FileGroup::new(group));
+    }
+    (groups, false)
+}
+
+/// One segment as files of about `quota` selected rows, each with its access plan.
+fn segment_files(scan: &SegmentScan, quota: u64) -> Vec<(u64, PartitionedFile)> {
+    let pieces = (scan.rows.row_count() + quota / 2) / quota.max(1);
+    let page_rows = scan.segment.record().page_rows;
+    cut(&scan.rows, pieces.max(1), page_rows)
+        .into_iter()
+        .map(|rows| {
+            let record = scan.segment.record();
+            let file = PartitionedFile::new(record.file_name(), record.bytes)
+                .with_extension(access_plan(&scan.segment, &rows))
+                .with_extension(SegmentOfFile(Arc::clone(&scan.segment)));
+            (rows.row_count(), file)
+        })
+        .collect()
+}
+
+/// Cuts positions into `pieces` of about equal size, at page boundaries.
+fn cut(rows: &RowRanges, pieces: u64, page_rows: u32) -> Vec<RowRanges> {
+    if pieces <= 1 {
+        return vec![rows.clone()];
+    }
+    let quota = rows.row_count().div_ceil(pieces);
+    let page = page_rows.max(1);
+    let (mut out, mut piece, mut piece_rows) = (Vec::new(), Vec::new(), 0u64);
+    for mut range in rows.iter() {
+        while range.start < range.end {
+            let wanted = u32::try_from(quota - piece_rows).unwrap_or(u32::MAX);
+            let end = range.start.saturating_add(wanted).div_ceil(page).saturating_mul(page);
+            let end = end.min(range.end);
+            piece_rows += u64::from(end - range.start);
+            piece.push(range.start..end);
+            range.start = end;
+            if piece_rows >= quota {
+                out.push(std::mem::take(&mut piece).into_iter().collect());
+                piece_rows = 0;
+            }
+        }
+    }
+    if !piece.is_empty() {
+        out.push(piece.into_iter().collect());
+    }
+    out
+}
+
+/// The positions as DataFusion's Parquet reader takes them: row group by row group.
+fn access_plan(segment: &Segment, rows: &RowRanges) -> ParquetAccessPlan {
+    let mut groups = Vec::new();
+    let mut ranges = rows.iter().peekable();
+    let mut start = 0u64;
+    for group in segment.parquet_metadata().row_groups() {
+        let count = u64::try_from(group.num_rows()).unwrap_or(0);
+        let end = start + count;
+        let (mut selectors, mut at, mut selected) = (Vec::new(), start, 0);
+        while let Some(range) = ranges.peek() {
+            let (from, to) = (u64::from(range.start).max(start), u64::from(range.end).min(end));
+            if from >= end {
+                break;
+            }
+            if at < from {
+                selectors.push(RowSelector::skip(to_usize(from - at)));
+            }
+            selectors.push(RowSelector::select(to_usize(to - from)));
+            selected += to - from;
+            at = to;
+            if u64::from(range.end) > end {
+                break;
+            }
+            ranges.next();
+        }
+        if at < end {
+            selectors.push(RowSelector::skip(to_usize(end - at)));
+        }
+        groups.push(match selected {
+            0 => RowGroupAccess::Skip,
+            all if all == count => RowGroupAccess::Scan,
+            _ => RowGroupAccess::Selection(RowSelection::from(selectors)),
+        });
+        start = end;
+    }
+    ParquetAccessPlan::new(groups)
+}
+
+fn to_usize(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}

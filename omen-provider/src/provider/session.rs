@@ -1,0 +1,154 @@
+//! SQL on a database: DataFusion, with CREATE TABLE and DROP TABLE going to the engine.
+//!
+//! A statement is parsed and planned by DataFusion; of the plans, the definitions of tables are
+//! carried out here, everything else by DataFusion's context. Every other object (views, external
+//! tables, functions, settings) lives in the session and ends with it.
+
+use std::sync::Arc;
+
+use datafusion::common::TableReference;
+use datafusion::dataframe::DataFrame;
+use datafusion::error::Result;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::{DdlStatement, DropTable, LogicalPlan, LogicalPlanBuilder};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement;
+
+use super::catalog_provider::{OmenSchema, register};
+use super::create_table::TableClauses;
+use crate::error::Error;
+use crate::storage::database::Database;
+use crate::storage::handle::Handle;
+
+/// Catalog and schema under which SQL names the database's tables.
+const CATALOG: (&str, &str) = ("omen", "public");
+
+/// Build sides of joins up to this many rows (or bytes) are looked up by key in the other side.
+const JOIN_KEYS_MAX: (usize, usize) = (20_000, 2 << 20);
+
+/// A SQL session. Cheap to clone; clones share settings and views.
+#[derive(Clone)]
+pub struct Session {
+    handle: Arc<Handle>,
+    ctx: SessionContext,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("id", &self.ctx.session_id()).finish_non_exhaustive()
+    }
+}
+
+impl Database {
+    /// A new SQL session.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let session = omen_provider::Database::open("weather").await?.session();
+    /// session.sql("CREATE TABLE t (id BIGINT PRIMARY KEY, note TEXT)").await?;
+    /// session.sql("INSERT INTO t VALUES (1, 'hello')").await?.collect().await?;
+    /// session.sql("SELECT * FROM t WHERE id = 1").await?.show().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn session(&self) -> Session {
+        self.session_with_config(Session::default_config())
+    }
+
+    /// A new SQL session with other settings; begin with [`Session::default_config`].
+    pub fn session_with_config(&self, config: SessionConfig) -> Session {
+        let state = SessionStateBuilder::new().with_config(config).with_default_features().build();
+        let ctx = SessionContext::new_with_state(state);
+        let registered = register(self.handle(), &ctx);
+        debug_assert!(registered.is_ok(), "a session's own catalog takes every schema");
+        Session { handle: Arc::clone(self.handle()), ctx }
+    }
+}
+
+impl Session {
+    /// The settings of [`Database::session`].
+    pub fn default_config() -> SessionConfig {
+        let mut config = SessionConfig::new()
+            .with_information_schema(true)
+            .with_default_catalog_and_schema(CATALOG.0, CATALOG.1);
+        let options = config.options_mut();
+        options.sql_parser.map_string_types_to_utf8view = false;
+        options.execution.use_row_number_estimates_to_optimize_partitioning = true;
+        options.optimizer.hash_join_inlist_pushdown_max_distinct_values = JOIN_KEYS_MAX.0;
+        options.optimizer.hash_join_inlist_pushdown_max_size = JOIN_KEYS_MAX.1;
+        config
+    }
+
+    /// Plans one SQL statement. Definitions of tables are carried out at once; everything else,
+    /// INSERT included, when the rows of the result are asked for.
+    ///
+    /// # Errors
+    /// DataFusion's; those of the engine inside convert back to [`crate::Error`].
+    pub async fn sql(&self, sql: &str) -> Result<DataFrame> {
+        let state = self.ctx.state();
+        let dialect = state.config_options().sql_parser.dialect;
+        let statement = state.sql_to_statement(sql, &dialect)?;
+        self.execute(statement).await
+    }
+
+    /// Like [`Session::sql`], for a statement that is parsed already.
+    ///
+    /// # Errors
+    /// As [`Session::sql`].
+    pub async fn execute(&self, statement: Statement) -> Result<DataFrame> {
+        let clauses = TableClauses::of(&statement)?;
+        match self.ctx.state().statement_to_plan(statement).await? {
+            LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(command)) if !command.temporary => {
+                super::create_table::create_table(self, command, clauses).await
+            }
+            LogicalPlan::Ddl(DdlStatement::DropTable(command)) => self.drop_table(command).await,
+            plan => self.ctx.execute_logical_plan(plan).await,
+        }
+    }
+
+    /// DataFusion's context of this session: for settings, functions and further tables.
+    pub fn context(&self) -> &SessionContext {
+        &self.ctx
+    }
+
+    pub(super) fn handle(&self) -> &Arc<Handle> {
+        &self.handle
+    }
+
+    /// The result of a statement without rows.
+    pub(super) fn no_rows(&self) -> Result<DataFrame> {
+        Ok(DataFrame::new(self.ctx.state(), LogicalPlanBuilder::empty(false).build()?))
+    }
+
+    /// Whether `name` lies in the schema of the database's tables; if so, whether something that
+    /// is not of the database has the name.
+    pub(super) fn in_database(&self, name: &TableReference) -> Option<bool> {
+        let names = self.ctx.copied_config().options().catalog.clone();
+        let resolved = name.clone().resolve(&names.default_catalog, &names.default_schema);
+        let schema = self.ctx.catalog(&resolved.catalog)?.schema(&resolved.schema)?;
+        let own = schema.downcast_ref::<OmenSchema>().filter(|s| s.is_of(&self.handle))?;
+        let table = resolved.table.as_ref();
+        Some(!own.has_table(table) && own.inner().table_exist(table))
+    }
+
+    async fn drop_table(&self, command: DropTable) -> Result<DataFrame> {
+        match self.in_database(&command.name) {
+            Some(false) => {
+                let engine = self.handle.engine();
+                engine.drop_table(command.name.table(), command.if_exists).await?;
+                self.no_rows()
+            }
+            _ => {
+                let plan = LogicalPlan::Ddl(DdlStatement::DropTable(command));
+                self.ctx.execute_logical_plan(plan).await
+            }
+        }
+    }
+}
+
+/// An object of the session is in the way of a table.
+pub(super) fn taken(name: &TableReference) -> Error {
+    Error::AlreadyExists(format!(
+        "\"{}\", as a view or another table of this session",
+        name.table()
+    ))
+}

@@ -1,0 +1,65 @@
+//! INSERT: rows from a plan into the engine, as one atomic statement.
+//!
+//! Called by `DataSinkExec`, once per execution. The engine checks columns, NULLs and keys, and
+//! names what is wrong; so the sink's own schema allows NULLs everywhere, or DataFusion would
+//! refuse them first, by column number.
+
+use std::fmt::{self, Formatter};
+use std::sync::Arc;
+
+use arrow::datatypes::{Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::datasource::sink::DataSink;
+use datafusion::error::Result;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType};
+use futures::StreamExt;
+
+use crate::error::Error;
+use crate::storage::apply::WriteMode;
+use crate::storage::handle::Handle;
+use crate::storage::schema::TableSchema;
+
+/// Writes rows into one table.
+#[derive(Debug)]
+pub(super) struct InsertSink {
+    handle: Arc<Handle>,
+    table: String,
+    mode: WriteMode,
+    schema: SchemaRef,
+}
+
+impl InsertSink {
+    pub(super) fn new(handle: Arc<Handle>, schema: &TableSchema, mode: WriteMode) -> Self {
+        let fields = schema.visible().fields().iter();
+        let nullable: Vec<_> = fields.map(|f| f.as_ref().clone().with_nullable(true)).collect();
+        let table = schema.name.clone();
+        Self { handle, table, mode, schema: Arc::new(Schema::new(nullable)) }
+    }
+}
+
+impl DisplayAs for InsertSink {
+    fn fmt_as(&self, _format: DisplayFormatType, f: &mut Formatter<'_>) -> fmt::Result {
+        let verb = match self.mode {
+            WriteMode::Insert => "insert",
+            WriteMode::Upsert => "upsert",
+        };
+        write!(f, "{verb} into {}", self.table)
+    }
+}
+
+#[async_trait]
+impl DataSink for InsertSink {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    async fn write_all(
+        &self,
+        rows: SendableRecordBatchStream,
+        _context: &Arc<TaskContext>,
+    ) -> Result<u64> {
+        let rows = rows.map(|batch| batch.map_err(Error::from)).boxed();
+        Ok(self.handle.engine().write_stream(&self.table, self.mode, rows).await?)
+    }
+}

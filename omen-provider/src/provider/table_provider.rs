@@ -1,0 +1,197 @@
+//! A table as DataFusion sees it, bound to one snapshot.
+//!
+//! Reads come from the snapshot; [`super::pin`] replaces the snapshot of all tables of a statement
+//! by a common one before the statement is planned. Writes go to the engine, whatever the snapshot.
+//!
+//! `delete_from` and `update` refuse always: the filters that arrive there have lost semi-joins,
+//! LIMIT and predicates folded to false, and what is left of them may be nothing, which would mean
+//! every row.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{ScanArgs, ScanResult, Session, TableProvider};
+use datafusion::common::{Constraint, Constraints, DFSchemaRef};
+use datafusion::datasource::sink::DataSinkExec;
+use datafusion::error::Result;
+use datafusion::logical_expr::dml::{InsertOp, MergeIntoClause};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+
+use super::defaults::parse_default;
+use super::filter::select_keys;
+use super::scan::plan_scan;
+use super::sink::InsertSink;
+use crate::error::Error;
+use crate::storage::apply::WriteMode;
+use crate::storage::handle::Handle;
+use crate::storage::schema::TableSchema;
+use crate::storage::snapshot::TableSnapshot;
+
+/// A table of an open database.
+#[derive(Debug, Clone)]
+pub(crate) struct OmenTable {
+    handle: Arc<Handle>,
+    snapshot: TableSnapshot,
+    facts: Arc<Facts>,
+}
+
+/// What depends on the schema alone.
+#[derive(Debug)]
+struct Facts {
+    constraints: Constraints,
+    defaults: HashMap<String, Expr>,
+}
+
+impl OmenTable {
+    /// The table that `snapshot` shows.
+    pub(crate) fn new(handle: Arc<Handle>, snapshot: TableSnapshot) -> Result<Self> {
+        let schema = snapshot.schema();
+        let mut defaults = HashMap::new();
+        for column in &schema.columns {
+            if let Some(sql) = &column.default {
+                defaults.insert(column.field.name().clone(), parse_default(sql)?);
+            }
+        }
+        let key = match schema.hidden_key {
+            true => Vec::new(),
+            false => vec![Constraint::PrimaryKey(schema.key.clone())],
+        };
+        let facts = Arc::new(Facts { constraints: Constraints::new_unverified(key), defaults });
+        Ok(Self { handle, snapshot, facts })
+    }
+
+    /// The database it belongs to.
+    pub(super) fn handle(&self) -> &Arc<Handle> {
+        &self.handle
+    }
+
+    pub(super) fn table_schema(&self) -> &Arc<TableSchema> {
+        self.snapshot.schema()
+    }
+
+    /// The same table as of another moment.
+    pub(super) fn at(&self, snapshot: TableSnapshot) -> Self {
+        Self { snapshot, ..self.clone() }
+    }
+
+    fn refuse(&self, what: &str, way: &str) -> Result<Arc<dyn ExecutionPlan>> {
+        Err(Error::invalid(format!(
+            "{what} of table \"{}\" is not supported in SQL; {way}",
+            self.table_schema().name
+        ))
+        .into())
+    }
+}
+
+#[async_trait]
+impl TableProvider for OmenTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(self.table_schema().visible())
+    }
+
+    /// Every scan shows one row per key, so the planner may rely on it.
+    fn constraints(&self) -> Option<&Constraints> {
+        Some(&self.facts.constraints)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn get_column_default(&self, column: &str) -> Option<&Expr> {
+        self.facts.defaults.get(column)
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let args = ScanArgs::default()
+            .with_projection(projection.map(Vec::as_slice))
+            .with_filters(Some(filters))
+            .with_limit(limit);
+        plan_scan(&self.snapshot, state, &args).await
+    }
+
+    async fn scan_with_args<'a>(
+        &self,
+        state: &dyn Session,
+        args: ScanArgs<'a>,
+    ) -> Result<ScanResult> {
+        Ok(plan_scan(&self.snapshot, state, &args).await?.into())
+    }
+
+    /// Exact where the key ranges of a filter select just its rows: nothing filters above the scan
+    /// then, limits reach it, and counting needs no reading.
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>> {
+        let schema = self.table_schema();
+        let support =
+            |filter: &&Expr| match select_keys(std::slice::from_ref(*filter), schema).exact {
+                true => TableProviderFilterPushDown::Exact,
+                false => TableProviderFilterPushDown::Inexact,
+            };
+        Ok(filters.iter().map(support).collect())
+    }
+
+    async fn insert_into(
+        &self,
+        _state: &dyn Session,
+        input: Arc<dyn ExecutionPlan>,
+        insert_op: InsertOp,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let mode = match insert_op {
+            InsertOp::Append => WriteMode::Insert,
+            InsertOp::Replace => WriteMode::Upsert,
+            InsertOp::Overwrite => {
+                return self.refuse(
+                    "INSERT OVERWRITE",
+                    "drop the table and create it again, or write over single rows with \
+                     INSERT OR REPLACE",
+                );
+            }
+        };
+        let sink = InsertSink::new(Arc::clone(&self.handle), self.table_schema(), mode);
+        Ok(Arc::new(DataSinkExec::new(input, Arc::new(sink), None)))
+    }
+
+    async fn delete_from(
+        &self,
+        _state: &dyn Session,
+        _filters: Vec<Expr>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.refuse("DELETE", "delete rows by key with Table::delete")
+    }
+
+    async fn update(
+        &self,
+        _state: &dyn Session,
+        _assignments: Vec<(String, Expr)>,
+        _filters: Vec<Expr>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.refuse("UPDATE", "write over rows with INSERT OR REPLACE or Table::upsert")
+    }
+
+    async fn truncate(&self, _state: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
+        self.refuse("TRUNCATE", "drop the table and create it again")
+    }
+
+    async fn merge_into(
+        &self,
+        _state: &dyn Session,
+        _source: Arc<dyn ExecutionPlan>,
+        _merge_schema: DFSchemaRef,
+        _on: Expr,
+        _clauses: Vec<MergeIntoClause>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.refuse("MERGE", "write over rows with INSERT OR REPLACE or Table::upsert")
+    }
+}
