@@ -18,11 +18,11 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataP
 
 use super::PageCache;
 use super::columns::ColumnMap;
-use super::fingerprints::{self, Fingerprints};
 use super::index::KeyIndex;
 use super::layout::PageLayout;
 use super::tail::{self, Sections};
 use crate::error::{Error, Result};
+use crate::storage::fingerprints::{self, Fingerprints};
 use crate::storage::record::SegmentRecord;
 use crate::storage::schema::TableSchema;
 use crate::storage::store::Store;
