@@ -13,6 +13,7 @@ use datafusion::catalog::{
 use datafusion::error::{DataFusionError, Result};
 use datafusion::prelude::SessionContext;
 
+use super::insert_values::NullableValues;
 use super::pin::PinSnapshot;
 use super::table_provider::OmenTable;
 use crate::error::Error;
@@ -61,6 +62,7 @@ pub(super) fn register(handle: &Arc<Handle>, ctx: &SessionContext) -> Result<()>
     }
     let schema = Arc::new(OmenSchema { handle: Arc::clone(handle), inner });
     catalog.register_schema(&names.default_schema, schema)?;
+    ctx.add_analyzer_rule(Arc::new(NullableValues));
     ctx.add_analyzer_rule(Arc::new(PinSnapshot::new(Arc::clone(handle))));
     Ok(())
 }

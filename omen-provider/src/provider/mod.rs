@@ -22,6 +22,7 @@ mod sink;
 
 mod table_provider;
 
+mod insert_values;
 mod pin;
 
 mod catalog_provider;

@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use bytes::Bytes;
 use datafusion::common::internal_datafusion_err;
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::{ParquetFileMetrics, ParquetFileReaderFactory};
 use datafusion::error::Result;
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder};
 use futures::FutureExt;
@@ -45,8 +45,10 @@ impl ParquetFileReaderFactory for SegmentReaderFactory {
         let segment = file.extension::<SegmentOfFile>().ok_or_else(|| {
             internal_datafusion_err!("the file {} is no segment", file.object_meta.location)
         })?;
+        let path = file.object_meta.location.as_ref();
         Ok(Box::new(SegmentReader {
             segment: Arc::clone(&segment.0),
+            scanned: ParquetFileMetrics::new(partition_index, path, metrics).bytes_scanned,
             pages: MetricBuilder::new(metrics).counter("pages_read", partition_index),
             bytes: MetricBuilder::new(metrics).counter("bytes_read", partition_index),
         }))
@@ -57,6 +59,8 @@ struct SegmentReader {
     segment: Arc<Segment>,
     pages: Count,
     bytes: Count,
+    /// DataFusion's own name for the bytes.
+    scanned: Count,
 }
 
 impl SegmentReader {
@@ -64,7 +68,9 @@ impl SegmentReader {
         let stats = ReadStats::default();
         let read = self.segment.read_bytes(ranges, &stats).await;
         self.pages.add(usize::try_from(stats.pages.load(Relaxed)).unwrap_or(usize::MAX));
-        self.bytes.add(usize::try_from(stats.bytes.load(Relaxed)).unwrap_or(usize::MAX));
+        let bytes = usize::try_from(stats.bytes.load(Relaxed)).unwrap_or(usize::MAX);
+        self.bytes.add(bytes);
+        self.scanned.add(bytes);
         read.map_err(|error| ParquetError::External(Box::new(error)))
     }
 }

@@ -47,9 +47,7 @@ async fn lines(session: &Session, sql: &str) -> Vec<String> {
     text.lines()
         .filter(|line| line.starts_with('|'))
         .skip(1)
-        .map(|line| {
-            line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>().join(",")
-        })
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>().join(","))
         .collect()
 }
 

@@ -19,7 +19,8 @@ async fn mixed(db: &Database) -> Session {
         "INSERT OR REPLACE INTO t SELECT value * 20, 99, 'new' FROM generate_series(500, 599)",
     )
     .await;
-    run(&session, "INSERT INTO t SELECT value * 2 + 1, 5, 'odd' FROM generate_series(0, 899)").await;
+    run(&session, "INSERT INTO t SELECT value * 2 + 1, 5, 'odd' FROM generate_series(0, 899)")
+        .await;
     session
 }
 
@@ -94,8 +95,8 @@ async fn composite_keys_are_selected_by_prefix() {
     .await;
     run(
         &session,
-        "INSERT INTO w SELECT o.column1, to_timestamp(n.value * 3600), n.value
-         FROM (VALUES ('EWR'), ('JFK'), ('LGA')) o CROSS JOIN generate_series(0, 1999) n",
+        "INSERT INTO w SELECT o, to_timestamp(n.value * 3600), n.value
+         FROM unnest(['LGA', 'EWR', 'JFK']) u(o) CROSS JOIN generate_series(0, 1999) n",
     )
     .await;
     db.checkpoint().await.unwrap();
