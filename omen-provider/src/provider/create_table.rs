@@ -32,16 +32,17 @@ pub(super) struct TableClauses {
 }
 
 impl TableClauses {
-    /// The clauses of a CREATE TABLE; none for other statements.
+    /// The clauses of a CREATE TABLE; none for other statements. `normalize_names`: whether names
+    /// without quotes are taken in lower case.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] for constraints that would not be enforced.
-    pub(super) fn of(statement: &Statement) -> Result<Self> {
+    pub(super) fn of(statement: &Statement, normalize_names: bool) -> Result<Self> {
         let mut clauses = Self::default();
         let Statement::Statement(statement) = statement else { return Ok(clauses) };
         let SqlStatement::CreateTable(create) = statement.as_ref() else { return Ok(clauses) };
         refuse_unenforced(create)?;
-        let normalizer = IdentNormalizer::new(true);
+        let normalizer = IdentNormalizer::new(normalize_names);
         for column in &create.columns {
             let name = normalizer.normalize(column.name.clone());
             for option in &column.options {

@@ -95,8 +95,10 @@ impl Session {
     /// # Errors
     /// As [`Session::sql`].
     pub async fn execute(&self, statement: Statement) -> Result<DataFrame> {
-        let clauses = TableClauses::of(&statement)?;
-        match self.ctx.state().statement_to_plan(statement).await? {
+        let state = self.ctx.state();
+        let normalize_names = state.config_options().sql_parser.enable_ident_normalization;
+        let clauses = TableClauses::of(&statement, normalize_names)?;
+        match state.statement_to_plan(statement).await? {
             LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(command)) if !command.temporary => {
                 super::create_table::create_table(self, command, clauses).await
             }

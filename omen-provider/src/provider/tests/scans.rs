@@ -117,8 +117,17 @@ async fn a_plan_executed_twice_gives_its_rows_twice() {
 
     let db = database().await;
     let session = mixed(&db).await;
+    run(&session, "CREATE TABLE big AS SELECT value FROM generate_series(1, 140000)").await;
+    db.checkpoint().await.unwrap();
+    let config = Session::default_config().with_target_partitions(4);
+    let session = db.session_with_config(config);
     let ctx = session.context();
-    for sql in ["SELECT * FROM t", "SELECT * FROM t WHERE id < 1000", "SELECT s FROM t LIMIT 5"] {
+    for sql in [
+        "SELECT * FROM t",
+        "SELECT * FROM t WHERE id < 1000",
+        "SELECT s FROM t LIMIT 5",
+        "SELECT * FROM big",
+    ] {
         let frame = session.sql(sql).await.unwrap();
         let plan = frame.create_physical_plan().await.unwrap();
         let count = |rows: Vec<RecordBatch>| rows.iter().map(RecordBatch::num_rows).sum::<usize>();
@@ -154,4 +163,38 @@ async fn empty_tables_can_be_read() {
     assert_eq!(number(&session, "SELECT count(*) FROM e").await, 0);
     assert_eq!(lines(&session, "SELECT * FROM e WHERE id = 1").await, Vec::<String>::new());
     assert!(plan(&session, "SELECT * FROM e").await.contains("key=all parts=0/0 rows=0/0"));
+}
+
+#[tokio::test]
+async fn partitions_cut_from_overlapping_segments_keep_the_key_order() {
+    let db = database().await;
+    let config = Session::default_config().with_target_partitions(4);
+    let session = db.session_with_config(config);
+    run(&session, "CREATE TABLE t (id BIGINT PRIMARY KEY, v INT)").await;
+    for odd in [0, 1] {
+        let insert =
+            format!("INSERT INTO t SELECT value * 2 + {odd}, {odd} FROM generate_series(0, 79999)");
+        run(&session, &insert).await;
+        db.checkpoint().await.unwrap();
+    }
+    db.table("t").unwrap().delete((0..1_000i64).map(|i| i * 37)).await.unwrap();
+    run(&session, "INSERT INTO t VALUES (-5, 7), (37, 7), (1000000, 7)").await;
+
+    let ordered = "SELECT id FROM t ORDER BY id";
+    let shown = plan(&session, ordered).await;
+    assert!(!shown.contains("SortExec") && shown.contains("SortPreservingMerge"), "{shown}");
+    assert!(shown.contains("4 groups") || shown.contains("5 groups"), "{shown}");
+    let expected: Vec<i64> = std::iter::once(-5)
+        .chain((0..160_000).filter(|id| id % 37 > 0 || *id >= 37_000 || *id == 37))
+        .chain([1_000_000])
+        .collect();
+    let ids: Vec<i64> = run(&session, ordered)
+        .await
+        .iter()
+        .flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec())
+        .collect();
+    assert_eq!(ids, expected);
+    assert_eq!(number(&session, "SELECT sum(id) FROM t").await, expected.iter().sum::<i64>());
+    assert_eq!(number(&session, "SELECT count(v) FROM t").await, expected.len() as i64);
+    assert_eq!(number(&session, "SELECT count(*) FROM t WHERE v = 7").await, 3);
 }
