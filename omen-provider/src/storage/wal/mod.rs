@@ -19,7 +19,7 @@ mod rows;
 mod writer;
 
 pub(crate) use header::{LogHeader, log_name};
-pub(crate) use reader::{LogContents, read_log};
+pub(crate) use reader::read_log;
 pub(crate) use record::{Op, Statement};
 pub(crate) use rows::{decode_rows, encode_rows};
 pub(crate) use writer::LogWriter;
