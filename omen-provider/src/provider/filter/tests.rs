@@ -187,7 +187,9 @@ fn long_lists_are_merged_into_wider_ranges() {
         (0..150).map(|i| col("a").eq(lit(from + i)).and(col("b").eq(lit(i)))).reduce(Expr::or)
     };
     let (left, right) = (chain(0).unwrap(), chain(100).unwrap());
-    assert!(select_keys(&[left.clone()], &t).exact && select_keys(&[right.clone()], &t).exact);
+    for one in [&left, &right] {
+        assert!(select_keys(std::slice::from_ref(one), &t).exact);
+    }
     let both = select_keys(&[left, right], &t);
     // Each filter was exact, so the combination must not be wider than either of them.
     assert_eq!((both.ranges, both.exact), (Some(Vec::new()), true));
