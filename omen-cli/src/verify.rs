@@ -1,0 +1,34 @@
+//! `omen verify`: reads every file and checks every checksum; fit for cron.
+
+use std::io::Write;
+use std::path::Path;
+
+use crate::execute::interruptible;
+use crate::failure::{Failure, Result};
+use crate::{notes, open};
+
+/// Runs the subcommand: problems go to standard error, one a line, and make it fail.
+pub(crate) async fn run(path: &Path) -> Result<()> {
+    let database = open::open_read_only(path).await?;
+    let report = interruptible(async { Ok(database.verify().await?) }).await?;
+    for problem in &report.problems {
+        notes::note(format!("error: {problem}"));
+    }
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "checked {} files, {}, {}: {}",
+        notes::grouped(report.files),
+        notes::bytes(report.bytes),
+        notes::rows(report.rows),
+        match report.problems.len() {
+            0 => "no problems".to_string(),
+            1 => "1 problem".to_string(),
+            count => format!("{count} problems"),
+        }
+    )?;
+    if report.problems.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Error(format!("{} is damaged; the list above names each place", path.display())))
+}
