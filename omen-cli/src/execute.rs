@@ -111,7 +111,7 @@ fn write_verb(plan: &LogicalPlan) -> Option<&'static str> {
             WriteOp::Insert(_) | WriteOp::Ctas => "inserted",
             WriteOp::Delete | WriteOp::Truncate => "deleted",
             WriteOp::Update => "updated",
-            WriteOp::MergeInto(_) => "merged",
+            _ => "written",
         }),
         LogicalPlan::Copy(_) => Some("copied"),
         _ => None,
