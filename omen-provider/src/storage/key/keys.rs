@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use omen_index::key::model_key;
+use omen_index::key::encoding::model_key;
 
 /// A list of encoded keys, in any order unless said otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]

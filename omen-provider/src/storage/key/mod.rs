@@ -5,6 +5,7 @@
 //! half-open interval of such byte strings, and [`Key`] is what callers write.
 
 mod codec;
+mod column;
 mod keys;
 mod range;
 mod value;
@@ -13,3 +14,6 @@ pub use codec::KeyCodec;
 pub use keys::Keys;
 pub use range::KeyRange;
 pub use value::{Key, KeyValue};
+
+#[cfg(test)]
+mod tests;

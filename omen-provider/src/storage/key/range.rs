@@ -3,7 +3,7 @@
 //! Made by the provider from filters and by `range(a..b)`; turned into row ranges by each part.
 //! A prefix of a composite key covers all keys that begin with it.
 
-use omen_index::key::{prefix_successor, successor};
+use omen_index::key::encoding::{prefix_successor, successor};
 
 /// All encoded keys `k` with `start <= k` and, if there is an end, `k < end`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
