@@ -218,11 +218,8 @@ mod tests {
     #[test]
     fn inputs_keep_their_order() {
         let shell = parse(&["omen", "-c", "A", "my.db", "-f", "b.sql", "-c", "C"]).shell;
-        let expected = [
-            Input::Command("A".into()),
-            Input::File("b.sql".into()),
-            Input::Command("C".into()),
-        ];
+        let expected =
+            [Input::Command("A".into()), Input::File("b.sql".into()), Input::Command("C".into())];
         assert_eq!(shell.inputs, expected);
         assert_eq!(shell.path, Some("my.db".into()));
     }

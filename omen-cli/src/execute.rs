@@ -65,7 +65,13 @@ impl Executor {
 
     /// Prints rows that need no statement.
     pub(crate) fn print(&mut self, schema: &SchemaRef, batches: &[RecordBatch]) -> Result<()> {
-        output::print_all(self.settings.format, Limits::for_stdout(), schema, batches, &mut self.out)
+        output::print_all(
+            self.settings.format,
+            Limits::for_stdout(),
+            schema,
+            batches,
+            &mut self.out,
+        )
     }
 
     /// Returns what is to be said of the statement.

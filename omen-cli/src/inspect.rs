@@ -92,10 +92,8 @@ fn tables(tables: &[TableInspection]) -> Result<RecordBatch> {
 
 /// One row for each part.
 fn parts(tables: &[TableInspection]) -> Result<RecordBatch> {
-    let parts: Vec<(&TableInspection, &PartInspection)> = tables
-        .iter()
-        .flat_map(|table| table.parts.iter().map(move |part| (table, part)))
-        .collect();
+    let parts: Vec<(&TableInspection, &PartInspection)> =
+        tables.iter().flat_map(|table| table.parts.iter().map(move |part| (table, part))).collect();
     let number = |of: fn(&PartInspection) -> u64| numbers(parts.iter().map(|(_, part)| of(part)));
     let text = |of: fn(&PartInspection) -> String| texts(parts.iter().map(|(_, part)| of(part)));
     let errors = parts.iter().map(|(_, part)| Some(part.error_mean));

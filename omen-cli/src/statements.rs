@@ -106,7 +106,8 @@ impl Splitter {
                 }
             }
             let length = self.step(byte);
-            let passed = &self.buffer[self.position..(self.position + length).min(self.buffer.len())];
+            let passed =
+                &self.buffer[self.position..(self.position + length).min(self.buffer.len())];
             self.line += passed.iter().filter(|&&b| b == b'\n').count() as u64;
             self.position += length;
         }
@@ -314,8 +315,7 @@ mod tests {
     #[test]
     fn commands_end_with_their_line() {
         let pieces = Splitter::split("\\d t;\n.mode csv\nSELECT a\n.b;\n  \\q").unwrap();
-        let found: Vec<_> =
-            pieces.iter().map(|p| (p.line, p.command, p.text.as_str())).collect();
+        let found: Vec<_> = pieces.iter().map(|p| (p.line, p.command, p.text.as_str())).collect();
         let expected = [
             (1, true, "\\d t"),
             (2, true, ".mode csv"),

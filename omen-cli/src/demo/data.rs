@@ -43,8 +43,7 @@ impl DemoTable {
     /// Creates and fills the table, as one atomic statement.
     pub(super) async fn import(&self, database: &Database) -> Result<u64> {
         const BATCH_ROWS: usize = 1024;
-        let builder =
-            ParquetRecordBatchReaderBuilder::try_new(Bytes::from_static(self.parquet))?;
+        let builder = ParquetRecordBatchReaderBuilder::try_new(Bytes::from_static(self.parquet))?;
         let schema = std::sync::Arc::clone(builder.schema());
         let definition = TableDefinition::new(self.name, schema).primary_key(self.key.to_vec());
         // The bar counts rows here: the data is in memory, and what takes time is storing it.

@@ -32,8 +32,7 @@ pub(super) struct Dialect {
 
 impl Dialect {
     fn is_null(&self, text: &str, quoted: bool, text_column: bool) -> bool {
-        (text.is_empty() && !(quoted && text_column))
-            || self.nulls.iter().any(|null| null == text)
+        (text.is_empty() && !(quoted && text_column)) || self.nulls.iter().any(|null| null == text)
     }
 }
 

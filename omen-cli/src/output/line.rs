@@ -21,10 +21,8 @@ impl LinePrinter {
         let names: Vec<String> =
             schema.fields().iter().map(|field| visible(field.name().clone())).collect();
         let width = names.iter().map(|name| measure_text_width(name)).max().unwrap_or(0);
-        let labels = names
-            .iter()
-            .map(|name| " ".repeat(width - measure_text_width(name)) + name)
-            .collect();
+        let labels =
+            names.iter().map(|name| " ".repeat(width - measure_text_width(name)) + name).collect();
         Self { labels, first: true }
     }
 }

@@ -157,9 +157,8 @@ impl Printer for TablePrinter {
         self.rows_left_out += (batch.num_rows() - kept) as u64;
         let columns = Cells::of_batch(batch)?;
         for row in 0..kept {
-            let value = |cells: &Cells<'_>| {
-                cells.text(row).map_or_else(|| "NULL".to_string(), visible)
-            };
+            let value =
+                |cells: &Cells<'_>| cells.text(row).map_or_else(|| "NULL".to_string(), visible);
             self.waiting.push(columns.iter().map(value).collect());
         }
         if self.widths.is_some() || self.waiting.len() >= MEASURED_ROWS {

@@ -80,7 +80,9 @@ fn markdown_is_one_line_a_row() {
 #[test]
 fn line_puts_an_empty_line_between_rows() {
     let text = all(Format::Line);
-    assert!(text.starts_with("  id = 1\nname = a,\"b\"\n  at = 1970-01-01T00:00:00Z\n\n  id = 2\n"));
+    assert!(
+        text.starts_with("  id = 1\nname = a,\"b\"\n  at = 1970-01-01T00:00:00Z\n\n  id = 2\n")
+    );
     assert!(text.contains("name = NULL\n"));
 }
 
@@ -199,10 +201,8 @@ fn nested_and_rare_types_print_in_every_format() {
 #[test]
 fn columns_of_one_name_stay_apart_in_json() {
     let one = || Arc::new(Int64Array::from(vec![1])) as ArrayRef;
-    let fields = vec![
-        Field::new("id", DataType::Int64, true),
-        Field::new("id", DataType::Int64, true),
-    ];
+    let fields =
+        vec![Field::new("id", DataType::Int64, true), Field::new("id", DataType::Int64, true)];
     let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), vec![one(), one()]).unwrap();
     assert_eq!(print(Format::Jsonl, Limits::default(), &[batch]), "{\"id\":1,\"id_1\":1}\n");
 }

@@ -36,8 +36,7 @@ fn demo_shows_everything_and_never_overwrites() {
 #[test]
 fn next_command_is_the_one_that_was_used() {
     let place = Place::new();
-    let output =
-        place.command(&["demo"]).env("CARGO_PKG_NAME", "omen-cli").output().unwrap();
+    let output = place.command(&["demo"]).env("CARGO_PKG_NAME", "omen-cli").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("  cargo run"), "{text}");
     let text = place.run(&["demo"]).success().stdout;

@@ -23,7 +23,10 @@ fn csv_types_come_from_the_whole_file() {
     let outcome =
         place.run(&["import", "db", "mixed", "mixed.csv", "--key", "id", "--null", "NA"]).success();
     assert_eq!(outcome.stdout, "");
-    assert!(outcome.stderr.contains("created table \"mixed\" with primary key (id)"), "{outcome:?}");
+    assert!(
+        outcome.stderr.contains("created table \"mixed\" with primary key (id)"),
+        "{outcome:?}"
+    );
     assert!(outcome.stderr.contains("imported 3 rows into \"mixed\" in "), "{outcome:?}");
     let types: String = place
         .sql("\\d mixed")
@@ -85,10 +88,7 @@ fn existing_table_takes_columns_by_name() {
     place.file("more.csv", "Name,ID\na,1\n\"\",2\n");
     let outcome = place.run(&["import", "db", "t", "more.csv"]).success();
     assert!(outcome.stderr.starts_with("imported 2 rows into \"t\""), "{outcome:?}");
-    assert_eq!(
-        place.sql("SELECT * FROM t ORDER BY id"),
-        "id,price,name\n1,,a\n2,,\"\"\n"
-    );
+    assert_eq!(place.sql("SELECT * FROM t ORDER BY id"), "id,price,name\n1,,a\n2,,\"\"\n");
     place.file("other.csv", "id,colour\n3,red\n");
     place.run(&["import", "db", "t", "other.csv"]).failure(1, "\"colour\" is not in the table");
     place.file("keyless.csv", "name\nx\n");
@@ -151,7 +151,10 @@ fn delimiters_can_be_chosen() {
     place.run(&["import", "db", "t", "t.tsv", "--key", "a"]).success();
     place.file("u.csv", "a;b\n1;\"x;y\"\n");
     place.run(&["import", "db", "u", "u.csv", "--key", "a", "--delimiter", ";"]).success();
-    assert_eq!(place.sql("SELECT b FROM t UNION ALL SELECT b FROM u ORDER BY b").lines().count(), 3);
+    assert_eq!(
+        place.sql("SELECT b FROM t UNION ALL SELECT b FROM u ORDER BY b").lines().count(),
+        3
+    );
 }
 
 #[test]

@@ -8,7 +8,8 @@ use crate::omen::Place;
 #[test]
 fn first_error_ends_a_script_with_its_line() {
     let place = Place::new();
-    let script = place.file("report.sql", "SELECT 1 AS a;\n\n-- next\nSELECT nothing;\nSELECT 3;\n");
+    let script =
+        place.file("report.sql", "SELECT 1 AS a;\n\n-- next\nSELECT nothing;\nSELECT 3;\n");
     let outcome = place.run(&["db", "-f", script.to_str().unwrap()]);
     let outcome = outcome.failure(1, "report.sql:4: ");
     assert_eq!(outcome.stdout, "a\n1\n");
@@ -74,8 +75,13 @@ fn commands_work_in_scripts() {
     assert_eq!(lines[1], r#"{"column":"id","type":"BIGINT","nullable":false,"key":1}"#);
     assert_eq!(lines[2], r#"{"column":"name","type":"TEXT","nullable":true,"key":null}"#);
     assert_eq!(lines.len(), 3);
-    assert_eq!(place.run(&["db", "-c", "\\dt"]).success().stdout, "table,primary key,rows\nt,id,0\n");
-    place.run_with_input(&["db"], "\n.tabels\n").failure(1, "stdin:2: unknown command .tabels; did");
+    assert_eq!(
+        place.run(&["db", "-c", "\\dt"]).success().stdout,
+        "table,primary key,rows\nt,id,0\n"
+    );
+    place
+        .run_with_input(&["db"], "\n.tabels\n")
+        .failure(1, "stdin:2: unknown command .tabels; did");
 }
 
 #[test]
