@@ -75,7 +75,9 @@ impl Splitter {
         while let Some(piece) = splitter.next()? {
             pieces.push(piece);
         }
-        pieces.extend(splitter.finish()?);
+        while let Some(piece) = splitter.finish()? {
+            pieces.push(piece);
+        }
         Ok(pieces)
     }
 

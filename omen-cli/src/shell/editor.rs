@@ -15,68 +15,12 @@ use crate::failure::Result;
 use crate::statements::Splitter;
 
 /// Words that are completed, besides the names of tables and columns.
-const KEYWORDS: [&str; 60] = [
-    "ALL",
-    "AND",
-    "ANALYZE",
-    "AS",
-    "ASC",
-    "AVG(",
-    "BETWEEN",
-    "BIGINT",
-    "BOOLEAN",
-    "BY",
-    "CASE",
-    "CAST(",
-    "COUNT(",
-    "CREATE",
-    "DATE",
-    "DEFAULT",
-    "DELETE",
-    "DESC",
-    "DESCRIBE",
-    "DISTINCT",
-    "DOUBLE",
-    "DROP",
-    "ELSE",
-    "END",
-    "EXISTS",
-    "EXPLAIN",
-    "FROM",
-    "GROUP",
-    "HAVING",
-    "IN",
-    "INSERT",
-    "INTO",
-    "IS",
-    "JOIN",
-    "KEY",
-    "LEFT",
-    "LIKE",
-    "LIMIT",
-    "MAX(",
-    "MIN(",
-    "NOT",
-    "NULL",
-    "ON",
-    "OR",
-    "ORDER",
-    "OVER",
-    "PARTITION",
-    "PRIMARY",
-    "REPLACE",
-    "SELECT",
-    "SHOW",
-    "SUM(",
-    "TABLE",
-    "TABLES",
-    "TEXT",
-    "THEN",
-    "TIMESTAMP",
-    "UPDATE",
-    "VALUES",
-    "WHERE",
-];
+const KEYWORDS: &str = "\
+    ALL AND ANALYZE AS ASC AVG( BETWEEN BIGINT BOOLEAN BY CASE CAST( COUNT( CREATE DATE \
+    DEFAULT DELETE DESC DESCRIBE DISTINCT DOUBLE DROP ELSE END EXISTS EXPLAIN FROM GROUP \
+    HAVING IN INSERT INTO IS JOIN KEY LEFT LIKE LIMIT MAX( MIN( NOT NULL ON OR ORDER OVER \
+    PARTITION PRIMARY REPLACE SELECT SHOW SUM( TABLE TABLES TEXT THEN TIMESTAMP UPDATE VALUES \
+    WHERE";
 
 /// Reads lines.
 pub(super) struct SqlEditor {
@@ -183,7 +127,7 @@ fn completions(words: &[String], line: &str, position: usize) -> (usize, Vec<Str
     let alike = |candidate: &str| candidate.to_lowercase().starts_with(&lower);
     let mut found: Vec<String> = words.iter().filter(|word| alike(word)).cloned().collect();
     let small = word.chars().all(|c| !c.is_uppercase());
-    found.extend(KEYWORDS.iter().filter(|keyword| alike(keyword)).map(|keyword| match small {
+    found.extend(KEYWORDS.split(' ').filter(|keyword| alike(keyword)).map(|keyword| match small {
         true => keyword.to_lowercase(),
         false => (*keyword).to_string(),
     }));
