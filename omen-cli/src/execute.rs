@@ -10,10 +10,13 @@ use std::time::Instant;
 
 use arrow::array::{Array, RecordBatch, UInt64Array};
 use arrow::datatypes::SchemaRef;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::dataframe::DataFrame;
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{LogicalPlan, WriteOp, dml::InsertOp};
 use futures::StreamExt;
 use omen_provider::{Database, Session};
+use tokio::sync::mpsc;
 
 use crate::failure::{Failure, Result};
 use crate::notes;
@@ -85,27 +88,54 @@ impl Executor {
             frame.collect().await?;
             return Ok(self.settings.interactive.then(|| "done".to_string()));
         }
-        let (shown, left_out) = self.print_rows(frame).await?;
+        let (rows, left_out) = self.print_rows(frame).await?;
         if left_out > 0 {
-            let all = "--format csv or LIMIT shows what you need";
-            return Ok(Some(format!("{} more not shown; {all}", notes::rows(left_out))));
+            let shown = notes::grouped(rows - left_out);
+            notes::note(format!("only the first {shown} rows are shown; .mode csv shows all"));
         }
-        Ok(self.settings.interactive.then(|| notes::rows(shown)))
+        Ok(self.settings.interactive.then(|| notes::rows(rows)))
     }
 
     /// Returns the rows of the result, and how many of them the limits left out.
     async fn print_rows(&mut self, frame: DataFrame) -> Result<(u64, u64)> {
-        let mut stream = frame.execute_stream().await?;
-        let mut printer =
-            output::printer(self.settings.format, &stream.schema(), Limits::for_stdout());
+        let mut results = Results::start(frame).await?;
+        let limits = Limits::for_stdout();
+        let mut printer = output::printer(self.settings.format, &results.schema, limits);
         let mut rows = 0;
-        while let Some(batch) = stream.next().await {
+        while let Some(batch) = results.batches.recv().await {
             let batch = batch?;
             rows += batch.num_rows() as u64;
             printer.batch(&batch, &mut self.out)?;
             self.out.flush()?;
         }
-        Ok((rows, printer.finish(&mut self.out)?))
+        let left_out = printer.finish(&mut self.out)?;
+        self.out.flush()?;
+        Ok((rows, left_out))
+    }
+}
+
+/// The batches of a statement that runs in a task of its own, so that Ctrl-C is heard while an
+/// operator computes. Dropping this ends the task.
+struct Results {
+    schema: SchemaRef,
+    batches: mpsc::Receiver<Result<RecordBatch, DataFusionError>>,
+    _task: SpawnedTask<()>,
+}
+
+impl Results {
+    async fn start(frame: DataFrame) -> Result<Self> {
+        const BATCHES_WAITING_MAX: usize = 2;
+        let mut stream = frame.execute_stream().await?;
+        let schema = stream.schema();
+        let (sender, batches) = mpsc::channel(BATCHES_WAITING_MAX);
+        let task = SpawnedTask::spawn(async move {
+            while let Some(batch) = stream.next().await {
+                if sender.send(batch).await.is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Self { schema, batches, _task: task })
     }
 }
 

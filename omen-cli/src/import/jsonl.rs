@@ -13,7 +13,7 @@ use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::json::ReaderBuilder;
 use arrow::json::reader::Decoder;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::csv_records::at_line;
@@ -207,6 +207,9 @@ impl<'a> Batch<'a> {
     }
 
     fn push(&mut self, bytes: &[u8], line: u64) -> Result<()> {
+        // Arrow's decoder is built for speed and lets some errors pass, such as `{"a":1,}`.
+        serde_json::from_slice::<IgnoredAny>(bytes)
+            .map_err(|error| at_line(line, bad_object(&error)))?;
         self.lines.push((line, self.texts.len() + bytes.len()));
         self.texts.extend_from_slice(bytes);
         let rest = self.decoder.decode(bytes).map(|used| bytes[used..].trim_ascii().is_empty());
@@ -350,8 +353,10 @@ mod tests {
             ("{\"id\":1}\n\n{\"id\":2,\"day\":\"tomorrow\"}\n", "line 3: "),
             ("{\"id\":1}\n{\"id\":2,\"other\":2}\n", "line 2: "),
             ("{\"id\":1}\n{\"day\":null}\n", "line 2: column \"id\" is NULL, but"),
-            ("{\"id\":1}\n{\"id\":2}{\"id\":3}\n", "line 2: expected one whole JSON object"),
-            ("{\"id\":1}\n{\"id\":\n2}\n", "line 2: expected one whole JSON object"),
+            ("{\"id\":1}\n{\"id\":2}{\"id\":3}\n", "line 2: expected one JSON object"),
+            ("{\"id\":1}\n{\"id\":\n2}\n", "line 2: expected one JSON object"),
+            ("{\"id\":1}\n{\"id\":2,}\n", "line 2: expected one JSON object"),
+            ("{\"id\":1}\n[{\"id\":2}]\n", "line 2: "),
             ("{\"id\":1}\n{\"id\":2]\n", "line 2: "),
         ] {
             let message = message(rows(text, &target));
