@@ -56,7 +56,7 @@ impl ColumnMap {
         self.leaves[root].clone()
     }
 
-    /// Leaf columns of the file.
+    /// Root columns of the file.
     pub(super) fn roots(&self) -> usize {
         self.leaves.len()
     }
