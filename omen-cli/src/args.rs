@@ -20,7 +20,7 @@ Examples:
   omen verify weather.db                      check every byte; exit code 1 if any is wrong
 
 A database is a directory. A path named like a subcommand is written with a leading ./
-(omen ./import). Without a path the database is temporary and gone at the end.
+(omen ./import). Without a path the database is in memory and gone at the end.
 
 Rows go to standard output, everything else to standard error. Results are a table on a
 terminal and CSV when piped, unless --format says otherwise.

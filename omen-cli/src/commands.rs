@@ -145,17 +145,14 @@ fn set_format(executor: &mut Executor, argument: Option<&str>) -> Result<()> {
 }
 
 fn list_tables(executor: &mut Executor) -> Result<()> {
-    let mut names = executor.database.table_names();
-    names.sort();
+    let names = executor.database.table_names();
     let mut keys = Vec::with_capacity(names.len());
     let mut rows = Vec::with_capacity(names.len());
     for name in &names {
         let table = executor.database.table(name)?;
-        let schema = table.schema();
-        let visible = |column: &String| schema.column_with_name(column).is_some();
-        let key: Vec<_> = table.key_names().into_iter().filter(visible).collect();
+        let key = table.key_names()?;
         keys.push((!key.is_empty()).then(|| key.join(", ")));
-        rows.push(table.row_count());
+        rows.push(table.row_count()?);
     }
     let schema = Arc::new(Schema::new(vec![
         Field::new("table", DataType::Utf8, false),
@@ -181,8 +178,8 @@ fn describe(executor: &mut Executor, name: &str) -> Result<()> {
         return Err(Failure::Error(format!("there is no table \"{name}\"{hint}")));
     }
     let table = executor.database.table(name)?;
-    let key = table.key_names();
-    let columns = table.schema();
+    let key = table.key_names()?;
+    let columns = table.schema()?;
     let fields = columns.fields();
     let position = |name: &str| key.iter().position(|column| column == name);
     let schema = Arc::new(Schema::new(vec![

@@ -17,7 +17,7 @@ use crate::{notes, open};
 /// Runs the subcommand.
 pub(crate) async fn run(arguments: &InspectArguments) -> Result<()> {
     let database = open::open_read_only(&arguments.path).await?;
-    let mut inspection = database.inspect();
+    let mut inspection = database.inspect().await;
     if let Some(name) = &arguments.table {
         keep_table(&mut inspection, name)?;
     }
@@ -52,16 +52,24 @@ fn keep_table(inspection: &mut Inspection, name: &str) -> Result<()> {
 }
 
 fn database_lines(inspection: &Inspection) -> String {
-    format!(
-        "database    {}\nmanifest    {} (epoch {})\nin segments all up to log position {}\n\
-         log         {} in {} statements not yet in segments\n",
-        inspection.database_id,
-        inspection.manifest,
-        inspection.epoch,
-        inspection.flushed_lsn,
-        notes::bytes(inspection.log_bytes),
-        notes::grouped(inspection.log_statements),
-    )
+    let mut lines = format!(
+        "location      {}\nlog position  {}\n",
+        inspection.location,
+        notes::grouped(inspection.lsn)
+    );
+    if let Some(log) = &inspection.log {
+        lines.push_str(&format!(
+            "database id   {}\nmanifest      {} (epoch {})\nin segments   up to log position {}\n\
+             log file      {}, {}\n",
+            log.database,
+            log.manifest,
+            log.epoch,
+            notes::grouped(log.flushed_lsn),
+            log.file,
+            notes::bytes(log.bytes),
+        ));
+    }
+    lines
 }
 
 fn tables(tables: &[TableInspection]) -> Result<RecordBatch> {
@@ -82,11 +90,7 @@ fn tables(tables: &[TableInspection]) -> Result<RecordBatch> {
             texts(bytes_per_row.map(|b| b.map_or_else(String::new, |b| format!("{b:.1}")))),
             false,
         ),
-        (
-            "index bytes",
-            numbers(tables.iter().map(|table| sum(table, |part| part.index_bytes))),
-            false,
-        ),
+        ("index bytes", numbers(tables.iter().map(|table| sum(table, index_bytes))), false),
     ])?)
 }
 
@@ -96,21 +100,29 @@ fn parts(tables: &[TableInspection]) -> Result<RecordBatch> {
         tables.iter().flat_map(|table| table.parts.iter().map(move |part| (table, part))).collect();
     let number = |of: fn(&PartInspection) -> u64| numbers(parts.iter().map(|(_, part)| of(part)));
     let text = |of: fn(&PartInspection) -> String| texts(parts.iter().map(|(_, part)| of(part)));
-    let errors = parts.iter().map(|(_, part)| Some(part.error_mean));
+    let files = parts.iter().map(|(_, part)| part.file.clone());
+    let indexes = || parts.iter().map(|(_, part)| part.index.as_ref());
+    let leaves = indexes().map(|index| index.map(|index| index.leaves as u64));
+    let search_max = indexes().map(|index| index.map(|index| index.range_max as u64));
+    let search_mean = indexes().map(|index| index.map(|index| index.range_mean));
     Ok(RecordBatch::try_from_iter_with_nullable([
         ("table", texts(parts.iter().map(|(table, _)| table.name.clone())), false),
         ("part", text(|part| part.kind.to_string()), false),
-        ("file", text(|part| part.file.clone()), false),
+        ("file", Arc::new(files.collect::<StringArray>()) as ArrayRef, true),
         ("rows", number(|part| part.rows), false),
         ("deleted", number(|part| part.deleted), false),
         ("first key", text(|part| part.min_key.clone()), false),
         ("last key", text(|part| part.max_key.clone()), false),
         ("bytes", number(|part| part.bytes), false),
-        ("index bytes", number(|part| part.index_bytes), false),
-        ("index leaves", number(|part| part.index_leaves), false),
-        ("max error", number(|part| part.error_max), false),
-        ("mean error", Arc::new(errors.collect::<Float64Array>()) as ArrayRef, false),
+        ("index bytes", number(index_bytes), false),
+        ("index leaves", Arc::new(leaves.collect::<UInt64Array>()), true),
+        ("rows to search, max", Arc::new(search_max.collect::<UInt64Array>()), true),
+        ("mean", Arc::new(search_mean.collect::<Float64Array>()), true),
     ])?)
+}
+
+fn index_bytes(part: &PartInspection) -> u64 {
+    part.index.as_ref().map_or(0, |index| index.bytes as u64)
 }
 
 fn numbers(values: impl Iterator<Item = u64>) -> ArrayRef {

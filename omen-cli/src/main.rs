@@ -72,15 +72,15 @@ async fn run_sql(arguments: ShellArguments) -> Result<()> {
         create: !arguments.no_create && !arguments.readonly,
         ..Options::default()
     };
-    let opened = open::open(arguments.path.as_deref(), options).await?;
+    let database = open::open(arguments.path.as_deref(), options).await?;
     let settings = Settings {
         format: arguments.format.unwrap_or_else(Format::default_for_stdout),
         interactive,
         timing: arguments.timing || interactive,
     };
-    let mut executor = Executor::new(opened.database.clone(), settings);
+    let mut executor = Executor::new(database.clone(), settings);
     let outcome = if interactive {
-        greet(opened.is_temporary());
+        greet(arguments.path.is_none());
         shell::run(&mut executor).await
     } else if arguments.inputs.is_empty() {
         script::run_stdin(&mut executor).await.map(|_| ())
@@ -91,13 +91,13 @@ async fn run_sql(arguments: ShellArguments) -> Result<()> {
     match outcome {
         // Nothing acknowledged is lost without it, and the person wants out.
         Err(failure::Failure::Interrupted) => Err(failure::Failure::Interrupted),
-        outcome => outcome.and(opened.close().await),
+        outcome => outcome.and(Ok(database.close().await?)),
     }
 }
 
-fn greet(temporary: bool) {
+fn greet(in_memory: bool) {
     notes::note(format!("omen {}: .help for help, Ctrl-D to leave", env!("CARGO_PKG_VERSION")));
-    if temporary {
-        notes::note("temporary database, gone when you leave; omen PATH keeps it");
+    if in_memory {
+        notes::note("in memory, gone when you leave; omen PATH keeps a database in a directory");
     }
 }

@@ -1,49 +1,31 @@
 //! Opens the database that a command line names.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use datafusion::object_store::memory::InMemory;
+use omen_provider::store::Store;
 use omen_provider::{Database, Options};
-use tempfile::TempDir;
 
 use crate::failure::{Failure, Result};
 
-/// An open database; without a path a temporary one, removed with this value.
-pub(crate) struct Opened {
-    /// The database.
-    pub(crate) database: Database,
-    temporary: Option<TempDir>,
-}
-
-impl Opened {
-    /// Whether the database is gone at the end.
-    pub(crate) fn is_temporary(&self) -> bool {
-        self.temporary.is_some()
-    }
-
-    /// Ends the use of the database, with all of it on disk.
-    pub(crate) async fn close(self) -> Result<()> {
-        Ok(self.database.close().await?)
-    }
-}
-
-/// Opens `path` with `options`.
-pub(crate) async fn open(path: Option<&Path>, options: Options) -> Result<Opened> {
+/// Opens `path` with `options`; without a path a database in memory.
+pub(crate) async fn open(path: Option<&Path>, options: Options) -> Result<Database> {
     if let Some(path) = path {
         refuse_file(path)?;
-        return Ok(Opened { database: options.open(path).await?, temporary: None });
+        return Ok(options.open(path).await?);
     }
-    if options.read_only {
-        return Err(Failure::Usage("--readonly needs the PATH of a database".to_string()));
+    if options.read_only || !options.create {
+        let message = "--readonly and --no-create need the PATH of a database";
+        return Err(Failure::Usage(message.to_string()));
     }
-    let temporary = TempDir::with_prefix("omen-")?;
-    let database = options.open(temporary.path()).await?;
-    Ok(Opened { database, temporary: Some(temporary) })
+    Ok(options.open_store(Store::object_store(Arc::new(InMemory::new()), "memory")).await?)
 }
 
 /// Opens an existing database without writing to it.
 pub(crate) async fn open_read_only(path: &Path) -> Result<Database> {
-    refuse_file(path)?;
-    Ok(Options { read_only: true, create: false, ..Options::default() }.open(path).await?)
+    let options = Options { read_only: true, create: false, ..Options::default() };
+    open(Some(path), options).await
 }
 
 fn refuse_file(path: &Path) -> Result<()> {

@@ -17,8 +17,8 @@ pub(crate) async fn run(path: &Path) -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
-        "checked {} files, {}, {}: {}",
-        notes::grouped(report.files),
+        "checked {} segments, {}, {}: {}",
+        notes::grouped(report.segments),
         notes::bytes(report.bytes),
         notes::rows(report.rows),
         match report.problems.len() {

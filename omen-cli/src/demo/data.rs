@@ -44,8 +44,8 @@ impl DemoTable {
     pub(super) async fn import(&self, database: &Database) -> Result<u64> {
         const BATCH_ROWS: usize = 1024;
         let builder = ParquetRecordBatchReaderBuilder::try_new(Bytes::from_static(self.parquet))?;
-        let schema = std::sync::Arc::clone(builder.schema());
-        let definition = TableDefinition::new(self.name, schema).primary_key(self.key.to_vec());
+        let definition = TableDefinition::new(self.name, builder.schema());
+        let definition = definition.primary_key(self.key.to_vec());
         // The bar counts rows here: the data is in memory, and what takes time is storing it.
         let progress = Progress::new(self.name, self.rows);
         let counter = progress.clone();
@@ -57,7 +57,7 @@ impl DemoTable {
                 batch.map_err(Error::from)
             },
         );
-        let outcome = database.import_table(definition, stream::iter(batches)).await;
+        let outcome = database.create_table_from(definition, stream::iter(batches)).await;
         progress.clear();
         Ok(outcome?)
     }

@@ -34,11 +34,11 @@ const BATCHES_WAITING_MAX: usize = 4;
 /// Runs the subcommand.
 pub(crate) async fn run(arguments: &ImportArguments) -> Result<()> {
     let source = Source::open(arguments)?;
-    let opened = open::open(Some(&arguments.path), Options::default()).await?;
-    let outcome = interruptible(import(&opened.database, source, arguments)).await;
+    let database = open::open(Some(&arguments.path), Options::default()).await?;
+    let outcome = interruptible(import(&database, source, arguments)).await;
     match outcome {
         Err(Failure::Interrupted) => Err(Failure::Interrupted),
-        outcome => outcome.and(opened.close().await),
+        outcome => outcome.and(Ok(database.close().await?)),
     }
 }
 
@@ -48,7 +48,7 @@ async fn import(database: &Database, source: Source, arguments: &ImportArguments
     let target = match &existing {
         Some(table) => {
             check_key(table, arguments)?;
-            Target::of_table(table.schema(), &table.key_names())
+            Target::of_table(table.schema()?, &table.key_names()?)
         }
         None => {
             let schema = infer(&source).await?;
@@ -71,7 +71,7 @@ fn existing_table(database: &Database, name: &str) -> Result<Option<Table>> {
 
 /// `--key` may repeat the key of an existing table, not change it.
 fn check_key(table: &Table, arguments: &ImportArguments) -> Result<()> {
-    let key = table.key_names();
+    let key = table.key_names()?;
     if arguments.key.is_empty() || arguments.key == key {
         return Ok(());
     }
@@ -123,9 +123,9 @@ async fn load(
     if let Some(table) = existing {
         return Ok(table.insert_stream(batches).await?);
     }
-    let definition = TableDefinition::new(&arguments.table, target.schema.clone());
+    let definition = TableDefinition::new(&arguments.table, &target.schema);
     let definition = definition.primary_key(arguments.key.iter().map(String::as_str));
-    Ok(database.import_table(definition, batches).await?)
+    Ok(database.create_table_from(definition, batches).await?)
 }
 
 fn say_what_happened(

@@ -64,8 +64,9 @@ async fn run_complete(executor: &mut Executor, splitter: &mut Splitter) -> Resul
 fn known_names(executor: &Executor) -> Vec<String> {
     let mut names = executor.database.table_names();
     for index in 0..names.len() {
-        if let Ok(table) = executor.database.table(&names[index]) {
-            names.extend(table.schema().fields().iter().map(|field| field.name().clone()));
+        let schema = executor.database.table(&names[index]).and_then(|table| table.schema());
+        if let Ok(schema) = schema {
+            names.extend(schema.fields().iter().map(|field| field.name().clone()));
         }
     }
     names.sort();
