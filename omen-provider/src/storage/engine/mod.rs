@@ -152,3 +152,6 @@ fn random<const N: usize>() -> Result<[u8; N]> {
         .map_err(|e| Error::io("the system's random numbers", std::io::Error::other(e)))?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests;

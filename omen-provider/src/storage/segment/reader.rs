@@ -215,7 +215,7 @@ fn check_layout(
         {
             return Err(format!("row group {group} is not as the page layout says"));
         }
-        for leaf in 0..layout.leaves() {
+        for (leaf, location) in index[group as usize].iter().enumerate() {
             let chunk = layout.chunk(group, leaf);
             let pages = layout.chunk_pages(chunk);
             let first = layout.pages()[pages.start as usize].offset;
@@ -224,7 +224,7 @@ fn check_layout(
             let starts = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
             let data = pages.start + u32::from(layout.dictionary(group, leaf).is_some());
             let ours = (data..pages.end).map(|i| layout.pages()[i as usize]);
-            let theirs = index[group as usize][leaf].page_locations();
+            let theirs = location.page_locations();
             let agree = ours.len() == theirs.len()
                 && starts == first as i64
                 && column.compressed_size() == bytes.sum::<i64>()
