@@ -104,7 +104,8 @@ fn parts(tables: &[TableInspection]) -> Result<RecordBatch> {
     let indexes = || parts.iter().map(|(_, part)| part.index.as_ref());
     let leaves = indexes().map(|index| index.map(|index| index.leaves as u64));
     let search_max = indexes().map(|index| index.map(|index| index.range_max as u64));
-    let search_mean = indexes().map(|index| index.map(|index| index.range_mean));
+    let search_mean =
+        indexes().map(|index| index.map(|index| (index.range_mean * 10.0).round() / 10.0));
     Ok(RecordBatch::try_from_iter_with_nullable([
         ("table", texts(parts.iter().map(|(table, _)| table.name.clone())), false),
         ("part", text(|part| part.kind.to_string()), false),

@@ -34,7 +34,12 @@ pub(crate) fn grouped(number: u64) -> String {
 
 /// `n rows`, or `1 row`.
 pub(crate) fn rows(count: u64) -> String {
-    format!("{} {}", grouped(count), if count == 1 { "row" } else { "rows" })
+    counted(count, "row")
+}
+
+/// A number of things whose plural takes an s.
+pub(crate) fn counted(count: u64, thing: &str) -> String {
+    format!("{} {thing}{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
 /// A time in the unit that reads best.

@@ -17,14 +17,13 @@ pub(crate) async fn run(path: &Path) -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
-        "checked {} segments, {}, {}: {}",
-        notes::grouped(report.segments),
+        "checked {}, {}, {}: {}",
+        notes::counted(report.segments, "segment"),
         notes::bytes(report.bytes),
         notes::rows(report.rows),
         match report.problems.len() {
             0 => "no problems".to_string(),
-            1 => "1 problem".to_string(),
-            count => format!("{count} problems"),
+            count => notes::counted(count as u64, "problem"),
         }
     )?;
     if report.problems.is_empty() {

@@ -16,7 +16,7 @@ fn place_with_rows() -> Place {
 fn inspect_shows_tables_and_parts() {
     let place = place_with_rows();
     let outcome = place.run(&["inspect", "db"]).success();
-    for text in ["manifest", "log", "primary key", "5000", "4999", "index bytes", "max error"] {
+    for text in ["log position", "primary key", "5000", "4999", "index bytes", "to search"] {
         assert!(outcome.stdout.contains(text), "{text} is missing in {}", outcome.stdout);
     }
     let outcome = place.run(&["inspect", "db", "t", "--format", "jsonl"]).success();
