@@ -4,7 +4,6 @@
 //! Every statement can be interrupted by Ctrl-C: its plan is dropped, which stops its work.
 //! Invariant: standard output is flushed when a statement ends, before anything is said about it.
 
-use std::future::Future;
 use std::io::{BufWriter, Stdout, Write, stdout};
 use std::time::Instant;
 
@@ -18,7 +17,8 @@ use futures::StreamExt;
 use omen_provider::{Database, Session};
 use tokio::sync::mpsc;
 
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
+use crate::interrupt::interruptible;
 use crate::notes;
 use crate::output::{self, Format, Limits};
 
@@ -160,12 +160,4 @@ fn total(batches: &[RecordBatch]) -> u64 {
         .filter_map(|column| column.as_any().downcast_ref::<UInt64Array>())
         .flat_map(|counts| counts.iter().flatten())
         .sum()
-}
-
-/// Runs `work` until it is done or Ctrl-C is pressed.
-pub(crate) async fn interruptible<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::select! {
-        outcome = work => outcome,
-        _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted),
-    }
 }

@@ -9,6 +9,7 @@ mod execute;
 mod failure;
 mod import;
 mod inspect;
+mod interrupt;
 mod notes;
 mod open;
 mod output;
@@ -55,6 +56,7 @@ fn main() {
 
 async fn run() -> Result<()> {
     let arguments = Arguments::read()?;
+    interrupt::listen().await;
     match arguments.command {
         None => run_sql(arguments.shell).await,
         Some(Command::Import(arguments)) => import::run(&arguments).await,

@@ -9,8 +9,9 @@ use std::path::Path;
 
 use crate::args::Input;
 use crate::commands::{self, Flow};
-use crate::execute::{Executor, interruptible};
+use crate::execute::Executor;
 use crate::failure::{Failure, Result};
+use crate::interrupt::interruptible;
 use crate::statements::{Piece, Splitter};
 
 /// Bytes that are read at once.

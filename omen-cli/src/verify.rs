@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::path::Path;
 
-use crate::execute::interruptible;
 use crate::failure::{Failure, Result};
+use crate::interrupt::interruptible;
 use crate::{notes, open};
 
 /// Runs the subcommand: problems go to standard error, one a line, and make it fail.

@@ -16,8 +16,8 @@ use arrow::datatypes::Int64Type;
 use arrow::util::display::array_value_to_string;
 use omen_provider::{Database, Session};
 
-use crate::execute::interruptible;
 use crate::failure::{Failure, Result};
+use crate::interrupt::interruptible;
 use crate::notes;
 use crate::output::{self, Format, Limits};
 use queries::{QUERIES, Query};

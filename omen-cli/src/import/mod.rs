@@ -20,8 +20,8 @@ use omen_provider::{Database, Error, Options, Table, TableDefinition};
 use tokio::sync::mpsc;
 
 use crate::args::ImportArguments;
-use crate::execute::interruptible;
 use crate::failure::{Failure, Result};
+use crate::interrupt::interruptible;
 use crate::open;
 use crate::progress::Progress;
 use crate::{notes, notes::note};

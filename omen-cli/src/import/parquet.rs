@@ -67,14 +67,11 @@ pub(crate) fn fit(
     let strict = CastOptions { safe: false, ..CastOptions::default() };
     for (column, &position) in batch.columns().iter().zip(positions) {
         let field = schema.field(position);
-        if let Some(nulls) = column.logical_nulls().filter(|_| !field.is_nullable()) {
-            if let Some(row) = (0..nulls.len()).find(|&row| nulls.is_null(row)) {
-                let row = rows + row as u64 + 1;
-                return Err(Failure::Error(format!(
-                    "row {row}: {}",
-                    target.null_refused(position)
-                )));
-            }
+        if let Some(nulls) = column.logical_nulls().filter(|_| !field.is_nullable())
+            && let Some(row) = (0..nulls.len()).find(|&row| nulls.is_null(row))
+        {
+            let row = rows + row as u64 + 1;
+            return Err(Failure::Error(format!("row {row}: {}", target.null_refused(position))));
         }
         let cast = cast_with_options(column, field.data_type(), &strict).map_err(|error| {
             let after = rows + 1;

@@ -10,8 +10,8 @@ use rustyline::error::ReadlineError;
 use crate::commands::{self, Flow};
 use crate::execute::Executor;
 use crate::failure::{Failure, Result};
-use crate::notes;
 use crate::statements::Splitter;
+use crate::{interrupt, notes};
 use editor::SqlEditor;
 
 const PROMPT: &str = "omen> ";
@@ -34,6 +34,7 @@ pub(crate) async fn run(executor: &mut Executor) -> Result<()> {
             Err(ReadlineError::Eof) => break,
             Err(error) => return Err(error.into()),
         };
+        interrupt::forget().await;
         splitter.push(line.as_bytes());
         splitter.push(b"\n");
         match run_complete(executor, &mut splitter).await {

@@ -137,19 +137,35 @@ fn without_a_path_nothing_stays() {
     assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
 }
 
+/// Starts a script, waits for its first answer, interrupts it; returns its exit code.
 #[cfg(unix)]
-#[test]
-fn interrupt_ends_a_script_with_130() {
+fn interrupted(script: &str) -> Option<i32> {
     let place = Place::new();
-    // Waits for standard input, which stays open.
     let mut child = place.command(&["db"]).stdin(Stdio::piped()).spawn().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
-    let input = child.stdin.as_mut().unwrap();
-    writeln!(input, "SELECT 1 AS a;").unwrap();
+    // Held to the end: the script waits for more instead of finding its end.
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(script.as_bytes()).unwrap();
     output.read_line(&mut String::new()).unwrap();
     output.read_line(&mut String::new()).unwrap();
-    let killed =
-        std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(killed.unwrap().success());
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let id = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    let code = child.wait().unwrap().code();
+    drop(input);
+    code
+}
+
+#[cfg(unix)]
+#[test]
+fn interrupt_ends_a_script_that_waits_for_input() {
+    assert_eq!(interrupted("SELECT 1 AS a;\n"), Some(130));
+}
+
+#[cfg(unix)]
+#[test]
+fn interrupt_ends_a_statement_that_runs() {
+    // Hours of work.
+    let endless = "SELECT count(*) FROM generate_series(1, 10000000) a(x), \
+                   generate_series(1, 10000000) b(y) WHERE x + y < 0;\n";
+    assert_eq!(interrupted(&format!("SELECT 1 AS a;\n{endless}")), Some(130));
 }
