@@ -150,9 +150,15 @@ fn interrupted(script: &str) -> Option<i32> {
     output.read_line(&mut String::new()).unwrap();
     let id = child.id().to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-    let code = child.wait().unwrap().code();
+    for _ in 0..300 {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    child.kill().unwrap();
     drop(input);
-    code
+    panic!("it runs on after the interrupt");
 }
 
 #[cfg(unix)]
