@@ -45,6 +45,7 @@ impl Options {
                 return Err(Error::NotFound(format!("there is no database in {shown}")));
             }
         }
+        refuse_foreign_directory(directory)?;
         let lock = match self.read_only {
             true => None,
             false => Some(DirectoryLock::acquire(directory)?),
@@ -174,5 +175,26 @@ impl Database {
 
     pub(crate) fn handle(&self) -> &Arc<Handle> {
         &self.handle
+    }
+}
+
+/// Refuses to make a database among somebody's files: a path may be mistyped.
+fn refuse_foreign_directory(directory: &Path) -> Result<()> {
+    if directory.join("manifest").exists() || directory.join("LOCK").exists() {
+        return Ok(());
+    }
+    let shown = directory.display();
+    match directory.read_dir() {
+        Ok(mut entries) => match entries.next() {
+            None => Ok(()),
+            Some(_) => Err(Error::invalid(format!(
+                "{shown} holds files and no database; name an empty or a new directory"
+            ))),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+            Err(Error::invalid(format!("{shown} is a file; a database is a directory")))
+        }
+        Err(error) => Err(Error::io(shown.to_string(), error)),
     }
 }

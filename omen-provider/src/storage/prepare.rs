@@ -14,8 +14,12 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use super::apply::{WriteMode, duplicate_key};
 use super::key::Keys;
 use super::merge_scan::KeyedBatch;
+use super::run::batch_bytes;
 use super::version::TableVersion;
 use crate::error::{Error, Result};
+
+/// Buffers may exceed their rows by this much before the rows are copied out of them.
+const SLICE_SLACK_BYTES: usize = 16 << 10;
 
 /// `batch` in the stored schema of the table: columns matched by name, hidden row ids given.
 ///
@@ -79,12 +83,21 @@ pub fn sort_by_key(
     let schema = &table.schema;
     let key: Vec<ArrayRef> = schema.key.iter().map(|&i| Arc::clone(rows.column(i))).collect();
     let keys = schema.codec().encode(&key)?;
-    if keys.is_strictly_ascending() {
+    let ascending = keys.is_strictly_ascending();
+    if ascending && !is_small_slice(rows) {
         return Ok(KeyedBatch { rows: rows.clone(), keys });
     }
-    let order = settle_duplicates(table, &keys, keys.sorted_order(), mode)?;
+    let order = match ascending {
+        true => (0..keys.len() as u32).collect(),
+        false => settle_duplicates(table, &keys, keys.sorted_order(), mode)?,
+    };
     let sorted = take_record_batch(rows, &UInt32Array::from(order.clone()))?;
     Ok(KeyedBatch { rows: sorted, keys: keys.take(&order) })
+}
+
+/// Whether the rows keep much larger buffers alive: a few rows cut from a large batch.
+fn is_small_slice(rows: &RecordBatch) -> bool {
+    rows.get_array_memory_size() > 2 * batch_bytes(rows) + SLICE_SLACK_BYTES
 }
 
 /// `order` without rows that a later row of the same key replaces.

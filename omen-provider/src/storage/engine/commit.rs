@@ -24,7 +24,7 @@ use crate::storage::key::{Key, Keys};
 use crate::storage::merge_scan::KeyedBatch;
 use crate::storage::prepare::{conform, sort_by_key};
 use crate::storage::record::TableRecord;
-use crate::storage::run::{Run, merge, merge_candidates};
+use crate::storage::run::{Run, batch_bytes, merge, merge_candidates};
 use crate::storage::schema::{TableId, TableSchema};
 use crate::storage::segment::Segment;
 use crate::storage::snapshot::TableSnapshot;
@@ -211,7 +211,7 @@ pub(super) fn prepare_put(
     if rows == 0 {
         return Ok(None);
     }
-    let parts = sorted.rows.get_array_memory_size().div_ceil(RECORD_BYTES).clamp(1, rows);
+    let parts = batch_bytes(&sorted.rows).div_ceil(RECORD_BYTES).clamp(1, rows);
     let rows_per_record = rows.div_ceil(parts);
     let mut records = Vec::with_capacity(parts);
     for start in (0..rows).step_by(rows_per_record) {

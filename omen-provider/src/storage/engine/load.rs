@@ -20,6 +20,7 @@ use crate::storage::definition::TableDefinition;
 use crate::storage::merge_scan::Source;
 use crate::storage::prepare::{conform, sort_by_key};
 use crate::storage::rewrite::write_segments;
+use crate::storage::run::batch_bytes;
 use crate::storage::segment::Segment;
 use crate::storage::version::TableVersion;
 
@@ -121,7 +122,7 @@ impl Engine {
         while let Some(batch) = rows.try_next().await? {
             count += batch.num_rows() as u64;
             let batch = conform(table, &batch)?;
-            portion.bytes += batch.get_array_memory_size();
+            portion.bytes += batch_bytes(&batch);
             portion.batches.push(batch);
             if portion.bytes > limit {
                 let full = std::mem::replace(&mut portion, Portion { batches: vec![], bytes: 0 });

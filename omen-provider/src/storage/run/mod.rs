@@ -24,6 +24,9 @@ use crate::error::{Error, Result};
 /// Runs of at most this many rows are searched by halving: a model would cost more than it saves.
 const UNINDEXED_ROWS_MAX: usize = 512;
 
+/// What a run takes besides rows and keys, roughly.
+const RUN_OVERHEAD_BYTES: usize = 512;
+
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 /// A part in memory.
@@ -62,7 +65,7 @@ impl Run {
             ..=UNINDEXED_ROWS_MAX => None,
             _ => Some(Index::train(&keys, &min_key, &max_key)?),
         };
-        let bytes = rows.get_array_memory_size() + keys.byte_size() + 256;
+        let bytes = batch_bytes(&rows) + keys.byte_size() + RUN_OVERHEAD_BYTES;
         let id = NEXT_ID.fetch_add(1, Relaxed);
         Ok(Self { id, rows, keys, min_key, max_key, index, bytes })
     }
@@ -141,6 +144,15 @@ impl Run {
         };
         start..end.max(start)
     }
+}
+
+/// Bytes of the rows of a batch. A slice counts as its own rows, not as what it was cut from.
+pub fn batch_bytes(rows: &RecordBatch) -> usize {
+    let bytes_of = |array: &arrow::array::ArrayRef| {
+        let slice = array.to_data().get_slice_memory_size();
+        slice.unwrap_or_else(|_| array.get_array_memory_size())
+    };
+    rows.columns().iter().map(bytes_of).sum()
 }
 
 impl Index {

@@ -26,7 +26,9 @@ fn run_of(rows: &BTreeMap<i64, i64>, text: bool) -> (Run, KeyCodec) {
     let order = unsorted.sorted_order();
     let values: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.values().copied()));
     let batch = RecordBatch::try_new(schema, vec![key, values]).unwrap();
-    let batch = arrow::compute::take_record_batch(&batch, &arrow::array::UInt32Array::from(order.clone())).unwrap();
+    let batch =
+        arrow::compute::take_record_batch(&batch, &arrow::array::UInt32Array::from(order.clone()))
+            .unwrap();
     (Run::new(batch, unsorted.take(&order)).unwrap(), codec)
 }
 
