@@ -1,1 +1,3 @@
-//! Integration tests.
+//! The tests of the whole: one binary, one module for each promise.
+
+mod tidy;
