@@ -2,7 +2,7 @@
 //! binary is built by default, omen-index needs nothing.
 
 /// What only tests and benches need.
-const FOR_TESTS: &[&str] = &["proptest", "tempfile", "sqllogictest", "criterion", "assert_cmd"];
+const FOR_TESTS: &[&str] = &["proptest", "sqllogictest", "criterion", "assert_cmd"];
 
 /// The lines of a section, comments and blank lines left out.
 fn section<'a>(manifest: &'a str, name: &str) -> Vec<&'a str> {
