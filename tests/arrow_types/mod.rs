@@ -57,7 +57,7 @@ fn definition(name: &str, column: &ArrayRef) -> TableDefinition {
 async fn check(database: &Database, table: &str, column: &ArrayRef, when: &str) {
     let handle = database.table(table).unwrap();
     for row in 0..column.len() {
-        let found = handle.get(&(row as i64).into()).await.unwrap().expect("a row");
+        let found = handle.get(row as i64).await.unwrap().expect("a row");
         assert_eq!(found.column(1), &column.slice(row, 1), "{} {when}", column.data_type());
     }
     let sql = format!("SELECT v FROM {table} ORDER BY id");

@@ -72,7 +72,11 @@ async fn check(disk: &FaultyDisk, allowed: &[&State]) -> std::result::Result<(),
     if !allowed.contains(&&found) {
         return Err(difference(&found, allowed[0]));
     }
-    database.verify().await.map(drop).map_err(|e| format!("does not verify: {e}"))
+    let report = database.verify().await.map_err(|e| format!("cannot be verified: {e}"))?;
+    match report.problems.first() {
+        Some(problem) => Err(format!("is not sound: {problem}")),
+        None => Ok(()),
+    }
 }
 
 /// Crashes at one call, recovers, compares.

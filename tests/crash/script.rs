@@ -110,14 +110,13 @@ impl Statement {
             InsertMany(name, keys) => {
                 let batches = keys.chunks(100).map(|keys| Ok(batch(keys, number)));
                 let batches: Vec<_> = batches.collect();
-                database.table(name)?.insert_stream(Box::pin(stream::iter(batches))).await.map(drop)
+                database.table(name)?.insert_stream(stream::iter(batches)).await.map(drop)
             }
             Upsert(name, keys) => {
                 database.table(name)?.upsert(batch(keys, number)).await.map(drop)
             }
             Delete(name, keys) => {
-                let keys = keys.iter().map(|key| Key::from(*key)).collect();
-                database.table(name)?.delete(keys).await.map(drop)
+                database.table(name)?.delete(keys.iter().copied()).await.map(drop)
             }
             Checkpoint => database.checkpoint().await.map(drop),
             Compact => database.compact().await.map(drop),
@@ -179,7 +178,7 @@ pub async fn read(database: &Database) -> Result<State> {
     let mut state = State::new();
     for name in database.table_names() {
         let table = database.table(&name)?;
-        let rows: Vec<RecordBatch> = table.range(..).try_collect().await?;
+        let rows: Vec<RecordBatch> = table.range::<Key>(..).try_collect().await?;
         let mut found = BTreeMap::new();
         for batch in &rows {
             let ids = batch.column(0).as_primitive::<Int64Type>();
@@ -189,7 +188,7 @@ pub async fn read(database: &Database) -> Result<State> {
                 assert!(twice.is_none(), "{name}: key {} is there twice", ids.value(row));
             }
         }
-        assert_eq!(table.row_count(), found.len() as u64, "{name}: the count");
+        assert_eq!(table.row_count()?, found.len() as u64, "{name}: the count");
         state.insert(name, found);
     }
     Ok(state)

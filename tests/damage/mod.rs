@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use arrow::util::pretty::pretty_format_batches;
 use futures::TryStreamExt;
-use omen_provider::{Database, Error, Options, Result};
+use omen_provider::{Database, Error, Key, Options, Result};
 
 use crate::harness::media::{Medium, small};
 use crate::harness::{block_on, run};
@@ -52,7 +52,7 @@ async fn make(folder: &Path, close: bool) {
 async fn everything(database: &Database) -> Result<String> {
     let mut printed = String::new();
     for table in ["n", "t"] {
-        let rows: Vec<_> = database.table(table)?.range(..).try_collect().await?;
+        let rows: Vec<_> = database.table(table)?.range::<Key>(..).try_collect().await?;
         printed.push_str(&pretty_format_batches(&rows)?.to_string());
     }
     Ok(printed)
@@ -61,10 +61,12 @@ async fn everything(database: &Database) -> Result<String> {
 async fn look(folder: &Path, read_only: bool) -> Result<String> {
     let database = Options { read_only, ..small() }.open(folder).await?;
     let rows = everything(&database).await?;
-    let by_key = database.table("n")?.get(&150.into()).await?;
+    let by_key = database.table("n")?.get(150).await?;
     assert!(by_key.is_some(), "key 150 is gone");
-    database.verify().await?;
-    Ok(rows)
+    match database.verify().await?.problems.into_iter().next() {
+        Some(problem) => Err(problem),
+        None => Ok(rows),
+    }
 }
 
 /// Files below a folder, by relative path.

@@ -26,6 +26,12 @@ pub async fn drawn(database: &Database, sql: &str) -> String {
     pretty_format_batches(&query(database, sql).await).unwrap().to_string()
 }
 
+/// Checks every byte of a database.
+pub async fn assert_sound(database: &Database) {
+    let report = database.verify().await.unwrap();
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+}
+
 /// Runs a statement for its effect.
 pub async fn run(database: &Database, sql: &str) {
     query(database, sql).await;

@@ -147,7 +147,7 @@ fn compacted_segments_are_plain_parquet_with_the_same_rows() {
             database.checkpoint().await.unwrap();
         }
         table.upsert(batch(10_000..50_000)).await.unwrap();
-        table.delete((0..500).map(|i| (i * 30).into()).collect()).await.unwrap();
+        table.delete((0..500).map(|i| i * 30)).await.unwrap();
         database.compact().await.unwrap();
         let sql = "SELECT * FROM m ORDER BY id";
         let ours = query(&database, sql).await;

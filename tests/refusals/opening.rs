@@ -42,7 +42,7 @@ fn read_only_sees_acknowledged_rows_and_refuses_writes() {
             let refusals = [
                 t.insert(rows(vec![9])).await.err(),
                 t.upsert(rows(vec![1])).await.err(),
-                t.delete(vec![1.into()]).await.err(),
+                t.delete([1]).await.err(),
                 reader.checkpoint().await.err(),
                 reader.compact().await.err(),
             ];
@@ -68,7 +68,7 @@ fn a_reader_beside_a_writer_sees_what_was_acknowledged() {
         assert_untouched(&reader).await;
         database.table("t").unwrap().insert(rows(vec![4])).await.unwrap();
         let later = medium.open(read_only()).await.unwrap();
-        assert_eq!(later.table("t").unwrap().row_count(), 4);
+        assert_eq!(later.table("t").unwrap().row_count().unwrap(), 4);
         // The first reader stays at what it opened, whatever the writer does to the files.
         database.compact().await.unwrap();
         assert_untouched(&reader).await;
