@@ -1,66 +1,72 @@
-//! A two-layer recursive model index over sorted `u64` keys.
-#![allow(missing_docs)]
-pub mod key;
-use std::ops::Range;
+//! A learned index for sorted `u64` keys: two small layers of integer arithmetic that say where
+//! in a sorted array a key must be.
+//!
+//! A binary search halves the whole array about `log2(n)` times and misses the cache most of
+//! those times. But the positions of sorted keys, seen as a function of the key, are a rising
+//! curve, and a rising curve is well described by short straight pieces:
+//!
+//! 1. The **root** cuts the keys into at most 256 *cells* of about equal count, so outliers and
+//!    dense regions each get their share. Finding the cell reads 2 KiB that stay in the cache.
+//! 2. One multiplication per cell places the key in one of the cell's *leaves*: equally wide
+//!    slices of the key space. A leaf is four bytes, the position of its first key.
+//!
+//! The key's leaf `l` and the next leaf bound the answer, `start[l] ..= start[l + 1]`, a dozen or
+//! so positions in which the **last-mile search** compares real keys.
+//!
+//! The bounds are a guarantee, not an expectation. Routing never decreases as keys grow, and
+//! `start[l]` counts the keys routed before leaf `l`; so for every one of the 2^64 possible keys,
+//! stored or not, both the first position not below the key and the first position above it lie
+//! inside [`Rmi::search_range`]. There is no floating point on this path, so the same bytes give
+//! the same positions on every machine.
+//!
+//! ```
+//! use omen_index::Rmi;
+//!
+//! let keys: Vec<u64> = (0..10_000).map(|i| 1_000 + i * i).collect();
+//! let index = Rmi::train(&keys)?;
+//!
+//! // A stored key is found at its position ...
+//! assert_eq!(index.lower_bound(&keys, 1_000 + 77 * 77), 77);
+//! // ... and an absent one at the position where it would be inserted.
+//! assert_eq!(index.lower_bound(&keys, 1_001 + 77 * 77), 78);
+//!
+//! // Without the keys at hand, the index names the few positions worth reading.
+//! let range = index.search_range(1_000 + 77 * 77);
+//! assert!(range.contains(&77) && range.len() < 100);
+//!
+//! // It is stored apart from the keys, checksummed, and checked when read back.
+//! let stored = index.to_bytes();
+//! assert_eq!(Rmi::from_bytes(&stored)?, index);
+//! # Ok::<(), omen_index::Error>(())
+//! ```
+//!
+//! Keys of other types are mapped to `u64` in order: numbers by [`key::IndexKey`], tuples and
+//! strings by the byte encoding in [`key::encoding`].
+
+#![forbid(unsafe_code)]
+
 mod error;
+pub mod key;
+
+mod linear;
+mod root;
+
+mod rmi;
+
+mod batch;
+mod codec;
+mod crc32c;
+mod search;
+mod train;
+
+#[cfg(test)]
+mod tests;
+
+/// Compiles and runs the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use error::Error;
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rmi {
-    n: usize,
-}
-#[derive(Debug, Clone)]
-pub struct RmiStats {
-    pub keys: usize,
-    pub leaves: usize,
-    pub bytes: usize,
-    pub range_max: usize,
-    pub range_mean: f64,
-}
-impl Rmi {
-    pub fn train(keys: &[u64]) -> Result<Rmi, Error> {
-        Ok(Rmi { n: keys.len() })
-    }
-    pub fn len(&self) -> usize {
-        self.n
-    }
-    pub fn is_empty(&self) -> bool {
-        self.n == 0
-    }
-    pub fn search_range(&self, _key: u64) -> Range<usize> {
-        0..self.n
-    }
-    pub fn lower_bound(&self, keys: &[u64], key: u64) -> usize {
-        keys.partition_point(|k| *k < key)
-    }
-    pub fn upper_bound(&self, keys: &[u64], key: u64) -> usize {
-        keys.partition_point(|k| *k <= key)
-    }
-    pub fn stats(&self) -> RmiStats {
-        RmiStats { keys: self.n, leaves: 0, bytes: 0, range_max: self.n, range_mean: self.n as f64 }
-    }
-    pub fn to_bytes(&self) -> Vec<u8> {
-        (self.n as u64).to_le_bytes().to_vec()
-    }
-    pub fn from_bytes(bytes: &[u8]) -> Result<Rmi, Error> {
-        Ok(Rmi {
-            n: u64::from_le_bytes(bytes.try_into().map_err(|_| Error::InvalidKey { reason: "x" })?)
-                as usize,
-        })
-    }
-}
-#[derive(Debug, Default)]
-pub struct RmiBuilder {
-    n: usize,
-}
-impl RmiBuilder {
-    pub fn new() -> Self {
-        Self::default()
-    }
-    pub fn push(&mut self, _key: u64) -> Result<(), Error> {
-        self.n += 1;
-        Ok(())
-    }
-    pub fn finish(self) -> Result<Rmi, Error> {
-        Ok(Rmi { n: self.n })
-    }
-}
+pub use rmi::{Rmi, RmiStats};
+pub use train::RmiBuilder;

@@ -40,9 +40,9 @@
 //! To index such keys, strip what they all begin with ([`common_prefix_len`] of the first and the
 //! last) and train on the [`model_key`] of the rest.
 
+pub use super::byte_order::{common_prefix_len, model_key, prefix_successor, successor};
 pub use super::bytes::{
-    common_prefix_len, model_key, prefix_successor, put_bytes_raw, put_bytes_terminated, successor,
-    take_bytes_raw, take_bytes_terminated,
+    put_bytes_raw, put_bytes_terminated, take_bytes_raw, take_bytes_terminated,
 };
 pub use super::number::{
     put_bool, put_f16_bits, put_f32, put_f64, put_i8, put_i16, put_i32, put_i64, put_i128,

@@ -2,7 +2,7 @@
 //!
 //! Two mappings, used by whoever stores the keys. [`IndexKey`] turns one number into the `u64`
 //! that the index is trained on, its *model key*. [`encoding`] turns a key of one or more columns
-//! into bytes that compare like the columns do, and cuts a model key out of those bytes.
+//! into bytes that compare like the columns do; [`model_key`] cuts a model key out of those bytes.
 //!
 //! Invariant of both: a smaller key never maps to a larger result. Numbers keep all of their
 //! order; of bytes, a model key keeps the order of eight, and keys that agree in them appear to
@@ -10,9 +10,11 @@
 
 pub mod encoding;
 
+mod byte_order;
 mod bytes;
 mod float;
 mod index_key;
 mod number;
 
+pub use encoding::{common_prefix_len, model_key, prefix_successor, successor};
 pub use index_key::IndexKey;

@@ -5,7 +5,7 @@
 
 pub mod store;
 
-// pub(crate) mod frame;
+pub(crate) mod frame;
 pub(crate) mod key;
 pub mod record;
 pub(crate) mod row_ranges;

@@ -94,6 +94,7 @@ pub(super) enum Values<'a> {
     F64(&'a [f64]),
     Bool(&'a BooleanArray),
     Bytes(Box<dyn Fn(usize) -> &'a [u8] + 'a>),
+    FixedBytes(&'a FixedSizeBinaryArray),
 }
 
 impl<'a> Values<'a> {
@@ -114,10 +115,7 @@ impl<'a> Values<'a> {
             Kind::F32 => Self::F32(natives(array)?),
             Kind::F64 => Self::F64(natives(array)?),
             Kind::Bool => Self::Bool(array.as_boolean()),
-            Kind::FixedBytes(_) => {
-                let array = array.as_fixed_size_binary();
-                Self::Bytes(Box::new(move |row| array.value(row)))
-            }
+            Kind::FixedBytes(_) => Self::FixedBytes(array.as_fixed_size_binary()),
             Kind::Bytes => Self::Bytes(bytes_of(array)),
         })
     }
@@ -149,6 +147,8 @@ impl<'a> Values<'a> {
             Self::F32(values) => enc::put_f32(out, values[row]),
             Self::F64(values) => enc::put_f64(out, values[row]),
             Self::Bool(values) => enc::put_bool(out, values.value(row)),
+            // All values have one width: nothing needs to mark their end.
+            Self::FixedBytes(values) => enc::put_bytes_raw(out, values.value(row)),
             Self::Bytes(value) if terminated => enc::put_bytes_terminated(out, value(row)),
             Self::Bytes(value) => enc::put_bytes_raw(out, value(row)),
         }

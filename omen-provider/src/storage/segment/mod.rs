@@ -1,1 +1,43 @@
 //! A segment: a part on disk, one plain Parquet file sorted by key with its learned index inside.
+//!
+//! Written once by flush, compaction and bulk statements ([`SegmentWriter`]), opened from the
+//! [`crate::storage::record::SegmentRecord`] that the manifest keeps, never changed afterwards.
+//!
+//! ```text
+//! "PAR1" | pages of row group 0 | ... | tail: sections | Parquet page indexes | footer | "PAR1"
+//! ```
+//!
+//! Pages tile the file from byte 4 to the tail. The tail is read whole when the segment is opened
+//! and verified by the checksum of the record; it holds one checksum per page, and a page is
+//! verified whenever it comes from storage.
+//!
+//! Invariants: keys ascend strictly; row number is position; pages of all columns begin at the
+//! same rows; the learned index is a hint with a guarantee, every answer compares keys.
+
+mod bytes_reader;
+mod columns;
+mod decode;
+mod file_bytes;
+mod fingerprints;
+mod index;
+mod layout;
+mod page_cache;
+mod pages;
+mod parquet_file;
+mod read_stats;
+mod reader;
+mod rows;
+mod scan;
+mod search;
+mod shape;
+mod tail;
+mod verify;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use page_cache::PageCache;
+pub use read_stats::ReadStats;
+pub use reader::Segment;
+pub use writer::SegmentWriter;

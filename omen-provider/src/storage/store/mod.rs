@@ -13,14 +13,22 @@
 //! Invariant: when [`Blobs::put_if_absent`], [`BlobWriter::finish`], [`Logs::create`] or
 //! [`LogFile::sync`] has returned Ok, the bytes and the name survive a power cut.
 
+mod local;
+mod lock;
+mod object;
+
 use std::fmt::Debug;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use object_store::ObjectStore;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+
+pub use lock::DirectoryLock;
 
 /// A blob as [`Blobs::list`] sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,3 +115,40 @@ pub struct Store {
     /// What to call this store in errors: the directory or URL.
     pub location: String,
 }
+
+impl Store {
+    /// A directory of the local disk. Nothing is made before something is written; a writer holds
+    /// the [`DirectoryLock`].
+    pub fn local(directory: impl AsRef<Path>) -> Self {
+        let directory = directory.as_ref();
+        let disk = Arc::new(local::LocalDisk::new(directory.to_path_buf()));
+        Self {
+            blobs: Arc::clone(&disk) as _,
+            logs: disk,
+            location: directory.display().to_string(),
+        }
+    }
+
+    /// Everything below `prefix` of an object store, whose conditional put must be atomic.
+    pub fn object_store(store: Arc<dyn ObjectStore>, prefix: &str) -> Self {
+        let location = format!("{store}/{prefix}");
+        let objects = Arc::new(object::Objects::new(store, prefix));
+        Self { blobs: Arc::clone(&objects) as _, logs: objects, location }
+    }
+}
+
+/// Refuses every name but `folder/number.suffix`, for example `log/00000001000000a0.log`.
+fn check_name(name: &str) -> Result<()> {
+    let letters = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_lowercase());
+    let digits = |s: &str| {
+        !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
+    let valid = name.split_once('/').is_some_and(|(folder, file)| {
+        let parts = file.split_once('.');
+        letters(folder) && parts.is_some_and(|(number, suffix)| digits(number) && letters(suffix))
+    });
+    if valid { Ok(()) } else { Err(Error::invalid(format!("{name:?} is not the name of a file"))) }
+}
+
+#[cfg(test)]
+mod tests;

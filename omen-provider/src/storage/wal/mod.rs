@@ -1,8 +1,25 @@
 //! The write-ahead log: what makes a statement durable before any segment holds its rows.
 //!
-//! `record` says what a statement is made of, `writer` appends groups of statements, `reader`
-//! gives back the complete ones and tells a torn tail from damage.
+//! `record` says what a statement is made of, `rows` how rows lie in it, `header` how a log file
+//! begins; `writer` appends groups of statements, `reader` gives back the complete ones and tells
+//! a torn tail from damage.
+//!
+//! ```text
+//! log file: header, 64 bytes | frames (see `frame`), lsn = first lsn, + 1, + 1, …
+//! statement: frames of its operations | commit frame
+//! finished file: … | seal frame, the last
+//! ```
+//!
+//! Invariant: a statement counts only with its complete commit frame.
 
+mod header;
+mod reader;
 mod record;
+mod rows;
+mod writer;
 
+pub use header::{LogHeader, log_name};
+pub(crate) use reader::{LogContents, read_log};
 pub use record::{Op, Statement};
+pub use rows::{decode_rows, encode_rows};
+pub(crate) use writer::LogWriter;

@@ -1,0 +1,121 @@
+//! The tail of a segment file: our sections, and how a file says where they lie.
+//!
+//! ```text
+//! tail: section ... | Parquet column indexes, offset indexes, footer, footer length, "PAR1"
+//! section: kind u32 | length u32 | payload | crc32c of kind, length and payload u32
+//! kinds: 1 learned index, 2 page layout and checksums, 3 page fences, 4 fingerprints (optional)
+//! ```
+//! (All integers little-endian.) Unknown kinds are skipped; of a kind written twice the last
+//! counts. The footer's key-value metadata carries `omendb.tail`, the offset and the length of the
+//! sections as `"<offset> <length>"`, and `omendb.format`, the version of all of this.
+
+use parquet::file::metadata::{KeyValue, ParquetMetaData};
+
+use super::bytes_reader::BytesReader;
+
+/// Version of the sections, as the footer's metadata carries it.
+pub(super) const FORMAT_VERSION: &str = "1";
+/// Metadata key of [`FORMAT_VERSION`].
+pub(super) const FORMAT_KEY: &str = "omendb.format";
+/// Metadata key of offset and length of the sections.
+pub(super) const TAIL_KEY: &str = "omendb.tail";
+
+/// Section of the learned index.
+const KIND_INDEX: u32 = 1;
+/// Section of the page layout.
+const KIND_LAYOUT: u32 = 2;
+/// Section of the page fences.
+const KIND_FENCES: u32 = 3;
+/// Section of the fingerprints.
+const KIND_FINGERPRINTS: u32 = 4;
+
+/// The payloads of the sections.
+#[derive(Debug, Default)]
+pub(super) struct Sections<'a> {
+    pub index: &'a [u8],
+    pub layout: &'a [u8],
+    pub fences: &'a [u8],
+    pub fingerprints: Option<&'a [u8]>,
+}
+
+impl<'a> Sections<'a> {
+    /// The encoded sections.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        push(&mut out, KIND_INDEX, self.index);
+        push(&mut out, KIND_LAYOUT, self.layout);
+        push(&mut out, KIND_FENCES, self.fences);
+        if let Some(fingerprints) = self.fingerprints {
+            push(&mut out, KIND_FINGERPRINTS, fingerprints);
+        }
+        out
+    }
+
+    /// Finds the sections in their encoded form; the error says what is wrong.
+    pub(super) fn decode(bytes: &'a [u8]) -> Result<Self, String> {
+        let (mut index, mut layout, mut fences, mut fingerprints) = (None, None, None, None);
+        let mut reader = BytesReader::new(bytes);
+        while reader.remaining() > 0 {
+            let (kind, payload) = next(&mut reader)?;
+            match kind {
+                KIND_INDEX => index = Some(payload),
+                KIND_LAYOUT => layout = Some(payload),
+                KIND_FENCES => fences = Some(payload),
+                KIND_FINGERPRINTS => fingerprints = Some(payload),
+                _ => {}
+            }
+        }
+        let need = |section: Option<&'a [u8]>, name| section.ok_or(format!("no {name} section"));
+        Ok(Self {
+            index: need(index, "index")?,
+            layout: need(layout, "page layout")?,
+            fences: need(fences, "fences")?,
+            fingerprints,
+        })
+    }
+}
+
+fn push(out: &mut Vec<u8>, kind: u32, payload: &[u8]) {
+    let start = out.len();
+    out.extend_from_slice(&kind.to_le_bytes());
+    out.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+    out.extend_from_slice(payload);
+    let crc = crc32c::crc32c(&out[start..]);
+    out.extend_from_slice(&crc.to_le_bytes());
+}
+
+fn next<'a>(reader: &mut BytesReader<'a>) -> Result<(u32, &'a [u8]), String> {
+    let (kind, length) = (reader.u32()?, reader.u32()?);
+    let payload = reader.take(length as usize)?;
+    let expected = reader.u32()?;
+    let head = crc32c::crc32c_append(crc32c::crc32c(&kind.to_le_bytes()), &length.to_le_bytes());
+    let found = crc32c::crc32c_append(head, payload);
+    match found == expected {
+        true => Ok((kind, payload)),
+        false => Err(format!("checksum of section {kind} is {found:08x}, expected {expected:08x}")),
+    }
+}
+
+/// The metadata entries that lead a reader of the file to its sections.
+pub(super) fn metadata_entries(offset: u64, length: usize) -> [KeyValue; 2] {
+    [
+        KeyValue::new(FORMAT_KEY.to_string(), FORMAT_VERSION.to_string()),
+        KeyValue::new(TAIL_KEY.to_string(), format!("{offset} {length}")),
+    ]
+}
+
+/// Offset and length of the sections; the error says what is missing.
+pub(super) fn sections_location(metadata: &ParquetMetaData) -> Result<(u64, u64), String> {
+    let value = |key: &str| {
+        let entries = metadata.file_metadata().key_value_metadata()?;
+        entries.iter().find(|entry| entry.key == key)?.value.as_deref()
+    };
+    match value(FORMAT_KEY) {
+        Some(FORMAT_VERSION) => {}
+        found => return Err(format!("format {found:?}, expected {FORMAT_VERSION:?}")),
+    }
+    let tail = value(TAIL_KEY).ok_or(format!("no {TAIL_KEY} in the footer"))?;
+    tail.split_once(' ')
+        .and_then(|(offset, length)| Some((offset.parse().ok()?, length.parse().ok()?)))
+        .ok_or_else(|| format!("{TAIL_KEY} is {tail:?}"))
+}

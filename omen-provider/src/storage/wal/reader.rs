@@ -1,0 +1,275 @@
+//! Reads a log file back: the complete statements, and what the end of the file means.
+//!
+//! A power cut leaves the last group of appends in pieces: sectors that never reached the medium
+//! are absent or zero. Such a tail was never acknowledged and is dropped. Anything else that is
+//! not a frame is damage, and the file is refused:
+//!
+//! * the bad place holds no missing sector, so it was written in full and changed later;
+//! * a later commit frame says that this place was durable when it was written.
+//!
+//! Called by recovery and by read-only opens; calls `frame` and `record`.
+//!
+//! Invariant: a statement is given back only if all its frames and its commit frame are whole, in
+//! sequence and of this file's generation. Never panics, whatever the bytes.
+
+use bytes::Bytes;
+
+use super::header::{LogHeader, log_name};
+use super::record::{Commit, KIND_COMMIT, KIND_SEAL, Op, Seal, Statement};
+use crate::error::{Error, Result};
+use crate::storage::frame::{self, Frame, FrameHeader, FrameResult};
+
+/// What a power cut loses or keeps as a whole.
+const SECTOR_BYTES: usize = 512;
+
+/// A log file, read.
+#[derive(Debug)]
+pub(crate) struct LogContents {
+    /// Its header.
+    pub(crate) header: LogHeader,
+    /// The complete statements, in order.
+    pub(crate) statements: Vec<Statement>,
+    /// Whether the file ends with a seal: nothing can be missing.
+    pub(crate) sealed: bool,
+    /// The file that goes on, if the seal names one.
+    pub(crate) next_log: Option<u64>,
+    /// The lsn after the last complete statement (or the seal).
+    pub(crate) next_lsn: u64,
+    /// Bytes at the end that belong to no complete statement.
+    pub(crate) dropped_tail_bytes: u64,
+}
+
+/// Reads log file `number` of `database` from its bytes.
+///
+/// # Errors
+/// [`Error::Corruption`] naming file and offset for damage, and for a file of another database or
+/// number.
+pub(crate) fn read_log(number: u64, database: &[u8; 16], bytes: &Bytes) -> Result<LogContents> {
+    let path = log_name(number);
+    let header = LogHeader::decode(bytes, &path)?;
+    if header.database != *database || header.number != number {
+        return Err(Error::corruption(
+            path,
+            0,
+            format!("the file is log {:016x} of another database or place", header.number),
+        ));
+    }
+    let mut reader = Reader {
+        path,
+        bytes,
+        generation: header.generation,
+        at: LogHeader::BYTES,
+        lsn: header.first_lsn,
+        open: OpenStatement::default(),
+    };
+    reader.open.restart(reader.lsn);
+    let mut contents = LogContents {
+        header,
+        statements: Vec::new(),
+        sealed: false,
+        next_log: None,
+        next_lsn: header.first_lsn,
+        dropped_tail_bytes: 0,
+    };
+    let mut complete = reader.at;
+    while let Some(frame) = reader.next_frame()? {
+        match frame.header.kind {
+            KIND_COMMIT => contents.statements.push(reader.commit(&frame)?),
+            KIND_SEAL => {
+                contents.next_log = reader.seal(&frame)?;
+                contents.sealed = true;
+            }
+            _ => reader.operation(&frame)?,
+        }
+        reader.step(&frame);
+        if matches!(frame.header.kind, KIND_COMMIT | KIND_SEAL) {
+            complete = reader.at;
+            contents.next_lsn = reader.lsn;
+        }
+        if contents.sealed {
+            break;
+        }
+    }
+    contents.dropped_tail_bytes = (bytes.len() - complete) as u64;
+    Ok(contents)
+}
+
+struct Reader<'a> {
+    path: String,
+    bytes: &'a Bytes,
+    generation: u64,
+    at: usize,
+    /// The lsn expected at `at`.
+    lsn: u64,
+    open: OpenStatement,
+}
+
+/// The frames since the last commit frame.
+#[derive(Default)]
+struct OpenStatement {
+    first_lsn: u64,
+    crc: u32,
+    ops: Vec<Op>,
+}
+
+impl OpenStatement {
+    fn restart(&mut self, first_lsn: u64) -> Vec<Op> {
+        self.first_lsn = first_lsn;
+        self.crc = 0;
+        std::mem::take(&mut self.ops)
+    }
+}
+
+impl<'a> Reader<'a> {
+    /// The frame at the current place; none at the end of what was written.
+    fn next_frame(&self) -> Result<Option<Frame<'a>>> {
+        let rest = &self.bytes[self.at..];
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        let mut cut_short = false;
+        let (header, reason) = match frame::decode(rest) {
+            FrameResult::Frame(frame) if frame.header.generation == self.generation => {
+                if frame.header.lsn == self.lsn {
+                    return Ok(Some(frame));
+                }
+                let found = frame.header.lsn;
+                return Err(self.damaged(format!("lsn {} expected, found {found}", self.lsn)));
+            }
+            FrameResult::Frame(frame) => (Some(frame.header), "a frame of another log file"),
+            FrameResult::Torn { header } => {
+                cut_short = true;
+                (header, "the file ends within a record")
+            }
+            FrameResult::Bad { header, reason } => (header, reason),
+        };
+        self.check_tail(header, cut_short, reason)?;
+        Ok(None)
+    }
+
+    /// Whether what begins here, not a frame, can be the end of the log; an error if it is damage.
+    fn check_tail(
+        &self,
+        header: Option<FrameHeader>,
+        cut_short: bool,
+        reason: &str,
+    ) -> Result<()> {
+        let (later, was_durable) = self.later_frames();
+        if was_durable {
+            return Err(self.damaged(format!(
+                "{reason}, but a later statement says that lsn {} was durable before it",
+                self.lsn
+            )));
+        }
+        let own = header.filter(|header| header.generation == self.generation);
+        let foreign = header.is_some() && own.is_none();
+        let end = match own {
+            Some(header) => self.at + header.frame_bytes(),
+            None => later.unwrap_or(self.bytes.len()),
+        };
+        if cut_short || (foreign && later.is_none()) || self.has_missing_sector(end) {
+            return Ok(());
+        }
+        Err(self.damaged(format!("{reason}, and no part of the record is missing")))
+    }
+
+    /// The first later place that holds a frame header of this file with a later lsn, and whether
+    /// a commit or seal frame behind here says that the place here was durable before it.
+    fn later_frames(&self) -> (Option<usize>, bool) {
+        let magic = frame::MAGIC.to_le_bytes();
+        let mut first = None;
+        let mut at = self.at + 1;
+        while let Some(skip) = self.bytes.get(at..).and_then(|rest| find(rest, magic)) {
+            at += skip;
+            let rest = &self.bytes[at..];
+            if let Ok(header) = frame::decode_header(rest)
+                && header.generation == self.generation
+                && header.lsn > self.lsn
+            {
+                first = first.or(Some(at));
+                if let FrameResult::Frame(frame) = frame::decode(rest) {
+                    if durable_lsn(&frame).is_some_and(|durable| durable >= self.lsn) {
+                        return (first, true);
+                    }
+                    at += header.frame_bytes();
+                    continue;
+                }
+            }
+            at += 1;
+        }
+        (first, false)
+    }
+
+    /// Whether one of the sectors from here to `end` never reached the medium: what lies in it
+    /// from here on is zero.
+    fn has_missing_sector(&self, end: usize) -> bool {
+        let mut at = self.at;
+        while at < end.min(self.bytes.len()) {
+            let next = (at / SECTOR_BYTES + 1) * SECTOR_BYTES;
+            let sector = &self.bytes[at..next.min(self.bytes.len())];
+            if sector.iter().all(|byte| *byte == 0) {
+                return true;
+            }
+            at = next;
+        }
+        false
+    }
+
+    fn operation(&mut self, frame: &Frame<'_>) -> Result<()> {
+        let start = self.at + frame::HEADER_BYTES;
+        let payload = self.bytes.slice(start..start + frame.payload.len());
+        let op = Op::decode(frame.header.kind, payload).map_err(|reason| self.damaged(reason))?;
+        self.open.ops.push(op);
+        self.open.crc = crc32c::crc32c_append(self.open.crc, &frame.payload_crc.to_le_bytes());
+        Ok(())
+    }
+
+    fn commit(&mut self, frame: &Frame<'_>) -> Result<Statement> {
+        let commit = Commit::decode(frame.payload);
+        let fits = commit.filter(|commit| {
+            commit.first_lsn == self.open.first_lsn
+                && commit.frames as usize == self.open.ops.len()
+                && commit.crc == self.open.crc
+                && commit.durable_lsn < self.lsn
+        });
+        let Some(commit) = fits else {
+            return Err(self.damaged("the commit record does not fit the records before it"));
+        };
+        let ops = self.open.restart(self.lsn + 1);
+        Ok(Statement { lsn: self.lsn, accepted_ms: commit.accepted_ms, ops })
+    }
+
+    fn seal(&mut self, frame: &Frame<'_>) -> Result<Option<u64>> {
+        let seal = Seal::decode(frame.payload).filter(|_| self.open.ops.is_empty());
+        let last = self.at + frame.header.frame_bytes() == self.bytes.len();
+        match seal {
+            Some(seal) if last => Ok(seal.next),
+            Some(_) => Err(self.damaged("bytes follow the seal of the log file")),
+            None => Err(self.damaged("the seal of the log file does not fit")),
+        }
+    }
+
+    fn step(&mut self, frame: &Frame<'_>) {
+        self.at += frame.header.frame_bytes();
+        self.lsn = self.lsn.saturating_add(1);
+    }
+
+    fn damaged(&self, reason: impl Into<String>) -> Error {
+        Error::corruption(&self.path, self.at as u64, reason)
+    }
+}
+
+fn durable_lsn(frame: &Frame<'_>) -> Option<u64> {
+    match frame.header.kind {
+        KIND_COMMIT => Commit::decode(frame.payload).map(|commit| commit.durable_lsn),
+        KIND_SEAL => Seal::decode(frame.payload).map(|seal| seal.durable_lsn),
+        _ => None,
+    }
+}
+
+fn find(bytes: &[u8], magic: [u8; 2]) -> Option<usize> {
+    bytes.windows(2).position(|pair| pair == magic)
+}
+
+#[cfg(test)]
+mod tests;

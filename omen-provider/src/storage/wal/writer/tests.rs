@@ -1,0 +1,322 @@
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use object_store::memory::InMemory;
+use tokio::sync::Notify;
+
+use super::*;
+use crate::storage::store::Logs;
+use crate::storage::wal::read_log;
+
+const DATABASE: [u8; 16] = *b"sixteen bytes id";
+
+fn header() -> LogHeader {
+    LogHeader { database: DATABASE, epoch: 1, number: 1, generation: 77, first_lsn: 1 }
+}
+
+/// A log in memory that counts, waits at a gate before each sync, and fails on demand.
+#[derive(Debug, Default)]
+struct Medium {
+    content: Mutex<Vec<u8>>,
+    appends: AtomicUsize,
+    syncs: AtomicUsize,
+    gated: AtomicBool,
+    gate: Notify,
+    fail_append: AtomicBool,
+    fail_sync: AtomicBool,
+    fail_create: AtomicBool,
+}
+
+#[derive(Debug)]
+struct GatedLogs(Arc<Medium>);
+struct GatedFile(Arc<Medium>);
+
+#[async_trait]
+impl Logs for GatedLogs {
+    async fn create(&self, name: &str) -> Result<Box<dyn LogFile>> {
+        if self.0.fail_create.load(Ordering::SeqCst) {
+            return Err(Error::invalid(name));
+        }
+        Ok(Box::new(GatedFile(Arc::clone(&self.0))))
+    }
+    async fn read(&self, _name: &str) -> Result<Bytes> {
+        Ok(Bytes::from(lock(&self.0.content).clone()))
+    }
+    async fn take_over(&self, name: &str) -> Result<Bytes> {
+        self.read(name).await
+    }
+    async fn list(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+    async fn delete(&self, _name: &str) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl LogFile for GatedFile {
+    async fn append(&mut self, bytes: Bytes) -> Result<()> {
+        self.0.appends.fetch_add(1, Ordering::SeqCst);
+        if self.0.fail_append.load(Ordering::SeqCst) {
+            return Err(Error::io("log", std::io::Error::other("no space")));
+        }
+        lock(&self.0.content).extend_from_slice(&bytes);
+        Ok(())
+    }
+    async fn sync(&mut self) -> Result<()> {
+        if self.0.gated.load(Ordering::SeqCst) {
+            self.0.gate.notified().await;
+        }
+        self.0.syncs.fetch_add(1, Ordering::SeqCst);
+        match self.0.fail_sync.load(Ordering::SeqCst) {
+            true => Err(Error::io("log", std::io::Error::other("sync failed"))),
+            false => Ok(()),
+        }
+    }
+}
+
+struct Fixture {
+    writer: Arc<LogWriter<u64>>,
+    medium: Arc<Medium>,
+    published: Arc<Mutex<Vec<u64>>>,
+}
+
+async fn gated() -> Fixture {
+    let medium = Arc::new(Medium::default());
+    let memory = Store::object_store(Arc::new(InMemory::new()), "");
+    let store = Store { logs: Arc::new(GatedLogs(Arc::clone(&medium))), ..memory };
+    let published = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&published);
+    let publish = Box::new(move |version| lock(&seen).push(version));
+    let writer = Arc::new(LogWriter::create(&store, header(), publish).await.unwrap());
+    medium.appends.store(0, Ordering::SeqCst);
+    medium.syncs.store(0, Ordering::SeqCst);
+    Fixture { writer, medium, published }
+}
+
+impl Fixture {
+    fn enqueue(&self) -> u64 {
+        self.writer.enqueue(&[Op::DropTable(3)], 5, |lsn| lsn).unwrap()
+    }
+    fn waiter(&self, lsn: u64) -> tokio::task::JoinHandle<Result<()>> {
+        let writer = Arc::clone(&self.writer);
+        tokio::spawn(async move { writer.wait_durable(lsn).await })
+    }
+    fn counts(&self) -> (usize, usize) {
+        (self.medium.appends.load(Ordering::SeqCst), self.medium.syncs.load(Ordering::SeqCst))
+    }
+    fn published(&self) -> Vec<u64> {
+        lock(&self.published).clone()
+    }
+    fn statements(&self) -> Vec<u64> {
+        let bytes = Bytes::from(lock(&self.medium.content).clone());
+        read_log(1, &DATABASE, &bytes).unwrap().statements.iter().map(|s| s.lsn).collect()
+    }
+}
+
+/// Lets every spawned task run until it waits.
+async fn settle() {
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn unknown<T>(result: Result<T>) -> bool {
+    matches!(result, Err(Error::OutcomeUnknown(_)))
+}
+
+#[tokio::test]
+async fn statements_come_back_from_every_medium() {
+    let directory = tempfile::tempdir().unwrap();
+    for store in [
+        Store::local(directory.path()),
+        Store::object_store(Arc::new(InMemory::new()), "db"),
+    ] {
+        let writer = LogWriter::create(&store, header(), Box::new(|_: u64| {})).await.unwrap();
+        let put = Op::Put { table: 1, fresh: true, rows: Bytes::from("rows") };
+        let delete = Op::Delete { table: 1, keys: vec![b"k".to_vec()] };
+        let first = writer.enqueue(&[put.clone(), delete.clone()], 11, |lsn| lsn).unwrap();
+        let second = writer.enqueue(&[], 12, |lsn| lsn).unwrap();
+        writer.wait_durable(first).await.unwrap();
+        let third = writer.enqueue(&[delete.clone()], 13, |lsn| lsn).unwrap();
+        writer.wait_durable(third).await.unwrap();
+        assert_eq!((first, second, third, writer.next_lsn()), (3, 4, 6, 7));
+        let bytes = store.logs.take_over(&log_name(1)).await.unwrap();
+        assert_eq!(bytes.len() as u64, writer.bytes());
+        let read = read_log(1, &DATABASE, &bytes).unwrap();
+        assert_eq!(read.header, header());
+        let seen: Vec<_> = read.statements.iter().map(|s| (s.lsn, s.accepted_ms)).collect();
+        assert_eq!(seen, [(3, 11), (4, 12), (6, 13)]);
+        assert_eq!(read.statements[0].ops, [put, delete.clone()]);
+        assert_eq!(read.statements[2].ops, [delete]);
+        assert_eq!((read.next_lsn, read.dropped_tail_bytes, read.sealed), (7, 0, false));
+    }
+}
+
+#[tokio::test]
+async fn one_append_and_one_sync_serve_a_group() {
+    let log = gated().await;
+    log.medium.gated.store(true, Ordering::SeqCst);
+    let first = log.enqueue();
+    let leader = log.waiter(first);
+    settle().await;
+    let others: Vec<_> = (0..16).map(|_| log.waiter(log.enqueue())).collect();
+    settle().await;
+    assert_eq!(log.counts(), (1, 0));
+    assert!(log.published().is_empty(), "nothing is visible before the sync");
+    assert!(!leader.is_finished());
+    log.medium.gate.notify_one();
+    leader.await.unwrap().unwrap();
+    assert_eq!(log.published(), [first]);
+    settle().await;
+    log.medium.gate.notify_one();
+    for other in others {
+        other.await.unwrap().unwrap();
+    }
+    assert_eq!(log.counts(), (2, 2));
+    assert_eq!(log.published(), [first, log.writer.durable_lsn()]);
+    assert_eq!(log.statements().len(), 17);
+}
+
+#[tokio::test]
+async fn dropped_leader_neither_hangs_others_nor_loses_bytes() {
+    let log = gated().await;
+    log.medium.gated.store(true, Ordering::SeqCst);
+    let lsn = log.enqueue();
+    let leader = log.waiter(lsn);
+    settle().await;
+    let follower = log.waiter(lsn);
+    settle().await;
+    leader.abort();
+    settle().await;
+    log.medium.gate.notify_one();
+    tokio::time::timeout(Duration::from_secs(5), follower).await.unwrap().unwrap().unwrap();
+    assert_eq!(log.counts(), (1, 1));
+
+    // All waiters gone in the middle: the next one finishes their round.
+    let lost = log.enqueue();
+    let leader = log.waiter(lost);
+    settle().await;
+    leader.abort();
+    settle().await;
+    let next = log.enqueue();
+    let waiter = log.waiter(next);
+    settle().await;
+    log.medium.gated.store(false, Ordering::SeqCst);
+    log.medium.gate.notify_one();
+    tokio::time::timeout(Duration::from_secs(5), waiter).await.unwrap().unwrap().unwrap();
+    assert_eq!(log.statements(), [lsn, lost, next]);
+    assert_eq!(log.published(), [lsn, lost, next]);
+}
+
+#[tokio::test]
+async fn failed_write_or_sync_poisons_the_log() {
+    for in_sync in [false, true] {
+        let log = gated().await;
+        let kept = log.enqueue();
+        log.writer.wait_durable(kept).await.unwrap();
+        let fault = if in_sync { &log.medium.fail_sync } else { &log.medium.fail_append };
+        fault.store(true, Ordering::SeqCst);
+        let (first, second) = (log.enqueue(), log.enqueue());
+        assert!(unknown(log.writer.wait_durable(first).await));
+        fault.store(false, Ordering::SeqCst);
+        let counts = log.counts();
+        assert!(unknown(log.writer.wait_durable(second).await));
+        assert!(unknown(log.writer.enqueue(&[], 0, |lsn| lsn)));
+        assert!(unknown(log.writer.rotate(2, 2).await));
+        assert!(unknown(log.writer.close().await));
+        log.writer.wait_durable(kept).await.unwrap();
+        assert_eq!(log.counts(), counts, "nothing is appended or synced after a failure");
+        assert_eq!(log.published(), [kept]);
+    }
+}
+
+#[tokio::test]
+async fn rotation_chains_files_and_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::local(directory.path());
+    let writer = LogWriter::create(&store, header(), Box::new(|_: u64| {})).await.unwrap();
+    let before = writer.enqueue(&[Op::DropTable(1)], 1, |lsn| lsn).unwrap();
+    let next = writer.rotate(9, 88).await.unwrap();
+    assert_eq!(writer.durable_lsn(), before + 1);
+    assert_eq!((writer.number(), writer.bytes()), (9, LogHeader::BYTES as u64));
+    let after = writer.enqueue(&[Op::DropTable(2)], 2, |lsn| lsn).unwrap();
+    writer.close().await.unwrap();
+    writer.close().await.unwrap();
+    assert!(matches!(writer.enqueue(&[], 0, |lsn| lsn), Err(Error::Unavailable("closed"))));
+    assert!(writer.rotate(10, 1).await.is_err());
+
+    let read = |number| {
+        let store = &store;
+        async move {
+            let bytes = store.logs.read(&log_name(number)).await.unwrap();
+            read_log(number, &DATABASE, &bytes).unwrap()
+        }
+    };
+    let (old, new) = (read(1).await, read(9).await);
+    assert_eq!((old.sealed, old.next_log, old.next_lsn), (true, Some(9), next.first_lsn));
+    assert_eq!(old.statements[0].lsn, before);
+    assert_eq!(new.header, LogHeader { number: 9, generation: 88, first_lsn: 4, ..header() });
+    assert_eq!((new.sealed, new.next_log), (true, None));
+    assert_eq!(new.statements[0].lsn, after);
+}
+
+#[tokio::test]
+async fn failed_creation_of_the_next_file_leaves_this_one_going() {
+    let log = gated().await;
+    log.medium.fail_create.store(true, Ordering::SeqCst);
+    assert!(matches!(log.writer.rotate(2, 2).await, Err(Error::InvalidInput(_))));
+    let lsn = log.enqueue();
+    log.writer.wait_all().await.unwrap();
+    assert_eq!(log.statements(), [lsn]);
+}
+
+#[tokio::test]
+async fn too_long_an_operation_is_refused_whole() {
+    let log = gated().await;
+    let rows = Bytes::from(vec![1; frame::PAYLOAD_BYTES_MAX]);
+    let ops = [Op::DropTable(1), Op::Put { table: 1, fresh: false, rows }];
+    let refused = log.writer.enqueue(&ops, 0, |lsn| lsn);
+    assert!(matches!(refused, Err(Error::InvalidInput(_))));
+    let lsn = log.enqueue();
+    log.writer.wait_durable(lsn).await.unwrap();
+    assert_eq!((lsn, log.statements()), (2, vec![2]));
+}
+
+#[tokio::test]
+async fn fenced_writer_learns_that_its_outcome_is_unknown() {
+    let store = Store::object_store(Arc::new(InMemory::new()), "db");
+    let writer = LogWriter::create(&store, header(), Box::new(|_: u64| {})).await.unwrap();
+    store.logs.take_over(&log_name(1)).await.unwrap();
+    let lsn = writer.enqueue(&[], 0, |lsn| lsn).unwrap();
+    assert!(unknown(writer.wait_durable(lsn).await));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_writers_on_a_real_disk_are_published_in_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::local(directory.path());
+    let published = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&published);
+    let publish = Box::new(move |version: u64| lock(&seen).push(version));
+    let writer = Arc::new(LogWriter::create(&store, header(), publish).await.unwrap());
+    let tasks: Vec<_> = (0..8u32)
+        .map(|table| {
+            let (writer, published) = (Arc::clone(&writer), Arc::clone(&published));
+            tokio::spawn(async move {
+                for _ in 0..50 {
+                    let lsn = writer.enqueue(&[Op::DropTable(table)], 0, |lsn| lsn).unwrap();
+                    writer.wait_durable(lsn).await.unwrap();
+                    assert!(lock(&published).last().is_some_and(|last| *last >= lsn));
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert!(lock(&published).is_sorted_by(|a, b| a < b));
+    let bytes = store.logs.read(&log_name(1)).await.unwrap();
+    assert_eq!(read_log(1, &DATABASE, &bytes).unwrap().statements.len(), 400);
+}
