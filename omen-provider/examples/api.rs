@@ -2,14 +2,19 @@
 //!
 //! `cargo run -p omen-provider --example api`
 
-use arrow::array::{RecordBatch, record_batch};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field};
 use arrow::util::pretty::print_batches;
 use futures::TryStreamExt;
 use omen_provider::{Database, Error, TableDefinition};
 
 fn batch(ids: Vec<i64>, names: Vec<&str>) -> Result<RecordBatch, arrow::error::ArrowError> {
-    record_batch!(("id", Int64, ids), ("name", Utf8, names))
+    RecordBatch::try_from_iter([
+        ("id", Arc::new(Int64Array::from(ids)) as ArrayRef),
+        ("name", Arc::new(StringArray::from(names))),
+    ])
 }
 
 /// Runs the example.

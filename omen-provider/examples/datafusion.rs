@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::record_batch;
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 use omen_provider::Database;
@@ -18,7 +18,10 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     db.session().sql(create).await?.collect().await?;
 
     // Some other source of data, here in memory.
-    let delivered = record_batch!(("item", Utf8, ["bolt", "nut"]), ("pieces", Int64, [500, 300]))?;
+    let delivered = RecordBatch::try_from_iter([
+        ("item", Arc::new(StringArray::from(vec!["bolt", "nut"])) as ArrayRef),
+        ("pieces", Arc::new(Int64Array::from(vec![500, 300]))),
+    ])?;
     let delivery = MemTable::try_new(delivered.schema(), vec![vec![delivered]])?;
 
     let ctx = SessionContext::new();

@@ -5,7 +5,7 @@ mod opening;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray, record_batch,
+    ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
 };
 use arrow::datatypes::{DataType, Field, Schema};
 use futures::stream;
@@ -101,18 +101,18 @@ fn wrong_columns_are_refused_by_name() {
                 Arc::clone(good.column(2)),
             ],
         );
-        let missing = record_batch!(("id", Int64, [5])).unwrap();
-        let wrong_type = record_batch!(
-            ("id", Utf8, ["five"]), ("name", Utf8, ["n5"]), ("v", Float64, [5.0])
-        );
-        let unknown = record_batch!(
-            ("id", Int64, [5]), ("name", Utf8, ["n5"]), ("v", Float64, [5.0]), ("w", Int64, [1])
-        );
+        let (id, name, v) = (good.column(0), good.column(1), good.column(2));
+        let named = |columns: &[(&str, &ArrayRef)]| {
+            RecordBatch::try_from_iter(columns.iter().map(|(n, c)| (*n, Arc::clone(c)))).unwrap()
+        };
+        let missing = named(&[("id", id)]);
+        let wrong_type = named(&[("id", name), ("name", name), ("v", v)]);
+        let unknown = named(&[("id", id), ("name", name), ("v", v), ("w", id)]);
         let cases = [
             (null_key.unwrap(), "id"),
             (missing, "name"),
-            (wrong_type.unwrap(), "id"),
-            (unknown.unwrap(), "w"),
+            (wrong_type, "id"),
+            (unknown, "w"),
         ];
         for (batch, column) in cases {
             for upsert in [false, true] {

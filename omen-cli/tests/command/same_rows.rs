@@ -1,6 +1,8 @@
 //! Compares two answers to one query, row by row.
 
-use arrow::array::RecordBatch;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{Field, Schema};
 use arrow::util::pretty::pretty_format_batches;
@@ -12,14 +14,14 @@ fn whole(batches: &[RecordBatch], like: Option<&Schema>) -> RecordBatch {
     let Some(like) = like else { return batch };
     assert_eq!(batch.num_columns(), like.fields().len());
     let columns = batch.columns().iter().zip(like.fields());
-    let cast_column = |(column, field): (_, &std::sync::Arc<Field>)| {
+    let cast_column = |(column, field): (_, &Arc<Field>)| {
         cast(column, field.data_type()).unwrap_or_else(|e| panic!("{}: {e}", field.name()))
     };
     // Nullability may differ: a primary key is NOT NULL, a CSV column never is.
     let fields: Vec<Field> =
         like.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
     let columns = columns.map(cast_column).collect();
-    RecordBatch::try_new(std::sync::Arc::new(Schema::new(fields)), columns).unwrap()
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
 }
 
 /// Panics unless both hold the same rows in the same order; returns their number.
@@ -47,8 +49,9 @@ pub(crate) fn assert_same_rows(
 #[test]
 #[should_panic(expected = "row 1")]
 fn a_wrong_value_is_found() {
-    use arrow::array::{Int64Array, record_batch};
-    let a = record_batch!(("a", Int64, [1, 2])).unwrap();
-    let b = RecordBatch::try_new(a.schema(), vec![std::sync::Arc::new(Int64Array::from(vec![1, 3]))]);
-    assert_same_rows("planted", &[b.unwrap()], &[a]);
+    let batch = |values: Vec<i64>| {
+        let column: ArrayRef = Arc::new(Int64Array::from(values));
+        RecordBatch::try_from_iter([("a", column)]).unwrap()
+    };
+    assert_same_rows("planted", &[batch(vec![1, 3])], &[batch(vec![1, 2])]);
 }
