@@ -47,8 +47,7 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     assert!(found[0].is_some() && found[1].is_none());
 
     // Half-open, in the order of the key, as a stream of batches.
-    let rows: Vec<RecordBatch> =
-        people.range(1..10).try_collect().await?;
+    let rows: Vec<RecordBatch> = people.range(1..10).try_collect().await?;
     print_batches(&rows)?;
     assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 3);
     assert_eq!(people.row_count()?, 4);

@@ -21,7 +21,8 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     run(&session, "CREATE TABLE author (id BIGINT PRIMARY KEY, name TEXT NOT NULL)").await?;
     run(&session, "CREATE TABLE book (isbn TEXT PRIMARY KEY, author BIGINT, year INT)").await?;
     run(&session, "INSERT INTO author VALUES (1, 'Ann'), (2, 'Bob')").await?;
-    run(&session, "INSERT INTO book VALUES ('b1', 1, 2001), ('b2', 1, 2005), ('b3', 2, 2003)").await?;
+    run(&session, "INSERT INTO book VALUES ('b1', 1, 2001), ('b2', 1, 2005), ('b3', 2, 2003)")
+        .await?;
     run(
         &session,
         "CREATE TABLE shelf AS SELECT name, count(*) AS books FROM author a \

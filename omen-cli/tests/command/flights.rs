@@ -125,10 +125,7 @@ const QUERIES: &[(&str, &str)] = &[
         "SELECT time_hour, carrier, flight, dest FROM flights \
          ORDER BY time_hour DESC, carrier DESC, flight DESC LIMIT 10",
     ),
-    (
-        "every row",
-        "SELECT * FROM weather ORDER BY time_hour, origin",
-    ),
+    ("every row", "SELECT * FROM weather ORDER BY time_hour, origin"),
 ];
 
 /// DataFusion on the CSV files alone, with the types of `data/`.
@@ -136,8 +133,7 @@ async fn plain_datafusion(folder: &Path) -> SessionContext {
     let context = SessionContext::new();
     for (table, _) in TABLES {
         let (schema, _) = flights_csv::read(table);
-        let options =
-            CsvReadOptions::new().schema(&schema).null_regex(Some("^NA$".to_string()));
+        let options = CsvReadOptions::new().schema(&schema).null_regex(Some("^NA$".to_string()));
         let path = folder.join(format!("{table}.csv"));
         context.register_csv(table, text(&path), options).await.unwrap();
     }
@@ -175,8 +171,7 @@ async fn a_year_of_flights_answers_like_the_csv_files() {
     let counted = ask_omen(&session, "SELECT count(*) FROM flights").await;
     assert_eq!(counted[0].column(0).as_primitive::<Int64Type>().value(0), 336_776);
     for (what, sql) in QUERIES {
-        let rows =
-            assert_same_rows(what, &ask_omen(&session, sql).await, &ask(&plain, sql).await);
+        let rows = assert_same_rows(what, &ask_omen(&session, sql).await, &ask(&plain, sql).await);
         assert!(rows > 0, "{what}: a question without an answer tests nothing");
     }
 

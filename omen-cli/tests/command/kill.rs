@@ -118,7 +118,13 @@ async fn numbers(database: &Database, table: &str) -> Vec<(u64, u64)> {
 }
 
 /// What a round must show: statements up to `acknowledged`, and whole ones only.
-fn check(added: &[(u64, u64)], latest: &[(u64, u64)], before: &[u64], last: u64, acknowledged: u64) {
+fn check(
+    added: &[(u64, u64)],
+    latest: &[(u64, u64)],
+    before: &[u64],
+    last: u64,
+    acknowledged: u64,
+) {
     for (number, rows) in added.iter().chain(latest) {
         assert_eq!(*rows, ROWS, "statement {number} is there in part");
         assert!(*number <= last + STATEMENTS, "statement {number} was never sent");
@@ -171,7 +177,8 @@ async fn killed_at_any_moment_it_keeps_what_it_acknowledged_and_nothing_by_halve
         let read_only = round % 3 == 0;
         let options = Options { read_only, ..Options::default() };
         let database = options.open(&path).await.unwrap();
-        let (added, latest) = (numbers(&database, "added").await, numbers(&database, "latest").await);
+        let (added, latest) =
+            (numbers(&database, "added").await, numbers(&database, "latest").await);
         check(&added, &latest, &before, last, acknowledged);
         before = added.iter().map(|(number, _)| *number).collect();
         last = before.iter().copied().chain(latest.iter().map(|(n, _)| *n)).max().unwrap_or(0);
