@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use arrow::array::types::{
     Date32Type, Date64Type, DurationNanosecondType, Float16Type, Float32Type, Float64Type,
-    Int16Type, Int32Type, Int8Type, IntervalDayTimeType, IntervalMonthDayNanoType,
-    IntervalYearMonthType, RunEndIndexType, TimestampNanosecondType, UInt16Type, UInt32Type,
-    UInt64Type, UInt8Type,
+    Int8Type, Int16Type, Int32Type, IntervalDayTimeType, IntervalMonthDayNanoType,
+    IntervalYearMonthType, RunEndIndexType, TimestampNanosecondType, UInt8Type, UInt16Type,
+    UInt32Type, UInt64Type,
 };
 use arrow::array::{
     Array, ArrayRef, BinaryArray, BooleanArray, DictionaryArray, FixedSizeBinaryArray,
@@ -17,8 +17,8 @@ use arrow::array::{
 use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::cast;
 use arrow::datatypes::{
-    ArrowPrimitiveType, DataType, Field, Fields, IntervalDayTime, IntervalMonthDayNano,
-    TimeUnit, UnionFields,
+    ArrowPrimitiveType, DataType, Field, Fields, IntervalDayTime, IntervalMonthDayNano, TimeUnit,
+    UnionFields,
 };
 use half::f16;
 
@@ -152,10 +152,18 @@ fn lists_of(values: &ArrayRef) -> Vec<ArrayRef> {
     let nulls = Some(NullBuffer::from(vec![true, true, false, true, true]));
     let (field, lengths) = (item(values.data_type()), [0, 2, 0, 1, 3]);
     let starts = [0, 0, 2, 2, 3];
-    let list =
-        ListArray::new(Arc::clone(&field), OffsetBuffer::from_lengths(lengths), values.clone(), nulls.clone());
-    let large =
-        LargeListArray::new(Arc::clone(&field), OffsetBuffer::from_lengths(lengths), values.clone(), nulls.clone());
+    let list = ListArray::new(
+        Arc::clone(&field),
+        OffsetBuffer::from_lengths(lengths),
+        values.clone(),
+        nulls.clone(),
+    );
+    let large = LargeListArray::new(
+        Arc::clone(&field),
+        OffsetBuffer::from_lengths(lengths),
+        values.clone(),
+        nulls.clone(),
+    );
     let view = ListViewArray::new(
         Arc::clone(&field),
         ScalarBuffer::from(starts.to_vec()),
@@ -172,21 +180,13 @@ fn lists_of(values: &ArrayRef) -> Vec<ArrayRef> {
     );
     let pairs = NullBuffer::from(vec![true, false, true]);
     let fixed = FixedSizeListArray::new(field, 2, values, Some(pairs));
-    vec![
-        Arc::new(list),
-        Arc::new(large),
-        Arc::new(view),
-        Arc::new(large_view),
-        Arc::new(fixed),
-    ]
+    vec![Arc::new(list), Arc::new(large), Arc::new(view), Arc::new(large_view), Arc::new(fixed)]
 }
 
 fn structure() -> StructArray {
     let numbers = Int64Array::from(vec![Some(1), None, Some(3), None, Some(5), Some(6)]);
-    let fields = vec![
-        Field::new("text", DataType::Utf8, true),
-        Field::new("number", DataType::Int64, true),
-    ];
+    let fields =
+        vec![Field::new("text", DataType::Utf8, true), Field::new("number", DataType::Int64, true)];
     let nulls = NullBuffer::from(vec![true, true, false, true, true, true]);
     let columns = vec![Arc::new(text()) as ArrayRef, Arc::new(numbers)];
     StructArray::new(Fields::from(fields), columns, Some(nulls))
@@ -240,10 +240,7 @@ fn runs<R: RunEndIndexType>(ends: PrimitiveArray<R>) -> ArrayRef {
 fn exotic() -> Vec<ArrayRef> {
     let fields = UnionFields::try_new(vec![0], vec![Field::new("n", DataType::Int32, true)]);
     let children = vec![Arc::new(Int32Array::from(vec![1, 2])) as ArrayRef];
-    let union = UnionArray::try_new(fields.unwrap(), ScalarBuffer::from(vec![0i8, 0]), None, children);
-    vec![
-        Arc::new(NullArray::new(3)),
-        runs(Int32Array::from(vec![2, 4])),
-        Arc::new(union.unwrap()),
-    ]
+    let union =
+        UnionArray::try_new(fields.unwrap(), ScalarBuffer::from(vec![0i8, 0]), None, children);
+    vec![Arc::new(NullArray::new(3)), runs(Int32Array::from(vec![2, 4])), Arc::new(union.unwrap())]
 }

@@ -49,7 +49,8 @@ fn parquet_holds(column: &ArrayRef) -> bool {
 }
 
 fn definition(name: &str, column: &ArrayRef) -> TableDefinition {
-    let columns = batch(column).schema().fields().iter().map(|f| (f.as_ref().clone(), None)).collect();
+    let columns =
+        batch(column).schema().fields().iter().map(|f| (f.as_ref().clone(), None)).collect();
     TableDefinition { name: name.to_string(), columns, key: vec!["id".to_string()] }
 }
 

@@ -114,11 +114,18 @@ fn acknowledged_statements_survive_a_crash_at_every_call() {
     assert_eq!(script.len(), 50);
     let states = states(&script);
     let calls = count_calls(&script, &states);
-    let points = (1..=calls).flat_map(|call| (0..SEEDS).map(move |seed| (call, seed * calls + call)));
+    let points =
+        (1..=calls).flat_map(|call| (0..SEEDS).map(move |seed| (call, seed * calls + call)));
     let crashes = points.map(|point| crash(&script, &states, point, false));
     let failures: Vec<String> = crashes.filter_map(std::result::Result::err).collect();
     println!("{calls} calls, {} crashes", calls * SEEDS);
-    assert!(failures.is_empty(), "{} of {}: {}", failures.len(), calls, failures[..failures.len().min(5)].join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} of {}: {}",
+        failures.len(),
+        calls,
+        failures[..failures.len().min(5)].join("\n")
+    );
 }
 
 #[test]
@@ -126,7 +133,8 @@ fn without_log_sync_the_loss_is_found() {
     let script = script();
     let states = states(&script);
     let calls = count_calls(&script, &states);
-    let found = (1..=calls).step_by(5).filter(|&call| crash(&script, &states, (call, call), true).is_err());
+    let found =
+        (1..=calls).step_by(5).filter(|&call| crash(&script, &states, (call, call), true).is_err());
     let found = found.count();
     assert!(found > 0, "a log that is never synced loses nothing?");
 }
@@ -153,7 +161,8 @@ fn a_crash_during_recovery_loses_nothing() {
             let again = image.durable_image(recovery_call);
             let allowed = [&states[acknowledged], &states[after]];
             let outcome = block_on(check(&again, &allowed));
-            failures.extend(outcome.err().map(|e| format!("call {call}, then {recovery_call}: {e}")));
+            failures
+                .extend(outcome.err().map(|e| format!("call {call}, then {recovery_call}: {e}")));
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
@@ -201,5 +210,10 @@ fn a_failing_disk_is_never_taken_for_success() {
         let fault = faults[i % faults.len()];
         failures.extend(fail(&script, &states, (call, i % 8 < 4), fault).err());
     }
-    assert!(failures.is_empty(), "{} of {calls}: {}", failures.len(), failures[..failures.len().min(5)].join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} of {calls}: {}",
+        failures.len(),
+        failures[..failures.len().min(5)].join("\n")
+    );
 }

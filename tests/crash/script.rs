@@ -97,24 +97,19 @@ impl Statement {
         match self {
             Create(name) => {
                 let column = |name, kind| (Field::new(name, kind, name != "id"), None);
-                let columns =
-                    vec![column("id", DataType::Int64), column("text", DataType::Utf8)];
+                let columns = vec![column("id", DataType::Int64), column("text", DataType::Utf8)];
                 let name = (*name).to_string();
                 let definition = TableDefinition { name, columns, key: vec!["id".to_string()] };
                 database.create_table(definition, false).await.map(drop)
             }
             Drop(name) => database.drop_table(name, false).await.map(drop),
-            Insert(name, keys) => {
-                database.table(name)?.insert(batch(keys, number)).await.map(drop)
-            }
+            Insert(name, keys) => database.table(name)?.insert(batch(keys, number)).await.map(drop),
             InsertMany(name, keys) => {
                 let batches = keys.chunks(100).map(|keys| Ok(batch(keys, number)));
                 let batches: Vec<_> = batches.collect();
                 database.table(name)?.insert_stream(stream::iter(batches)).await.map(drop)
             }
-            Upsert(name, keys) => {
-                database.table(name)?.upsert(batch(keys, number)).await.map(drop)
-            }
+            Upsert(name, keys) => database.table(name)?.upsert(batch(keys, number)).await.map(drop),
             Delete(name, keys) => {
                 database.table(name)?.delete(keys.iter().copied()).await.map(drop)
             }
@@ -157,8 +152,7 @@ fn batch(keys: &[i64], number: usize) -> RecordBatch {
     let fields =
         vec![Field::new("id", DataType::Int64, false), Field::new("text", DataType::Utf8, true)];
     let texts = keys.iter().map(|key| Some(text(*key, number))).collect::<StringArray>();
-    let columns: Vec<ArrayRef> =
-        vec![Arc::new(Int64Array::from(keys.to_vec())), Arc::new(texts)];
+    let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(keys.to_vec())), Arc::new(texts)];
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
 }
 

@@ -30,8 +30,11 @@ async fn make(folder: &Path, close: bool) {
     run(&database, "CREATE TABLE n (id BIGINT PRIMARY KEY, v BIGINT, s TEXT)").await;
     run(&database, "CREATE TABLE t (k TEXT PRIMARY KEY)").await;
     let series = "generate_series(0, 699) AS g(value)";
-    run(&database, &format!("INSERT INTO n SELECT value, value * 7, 'row ' || value FROM {series}"))
-        .await;
+    run(
+        &database,
+        &format!("INSERT INTO n SELECT value, value * 7, 'row ' || value FROM {series}"),
+    )
+    .await;
     run(&database, "INSERT INTO t VALUES ('a'), ('b'), ('c')").await;
     database.checkpoint().await.unwrap();
     // Marks on the first segment.
@@ -178,7 +181,12 @@ fn no_damage_to_a_closed_database_gives_a_wrong_answer() {
         }
     }
     assert!(tried > 200, "only {tried} mutants");
-    assert!(wrong.is_empty(), "{} of {tried}: {}", wrong.len(), wrong[..wrong.len().min(8)].join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {tried}: {}",
+        wrong.len(),
+        wrong[..wrong.len().min(8)].join("\n")
+    );
     // Nothing of a segment is outside a checksum.
     assert!(unseen.is_empty(), "not noticed: {}", unseen.join("\n"));
     put(&scratch, &before);

@@ -128,9 +128,7 @@ pub fn from_batch(shape: Shape, batch: &RecordBatch) -> Vec<(Parts, Values)> {
             _ => Part::Text(text(column, row)),
         });
         let (number, note) = (batch.column(width), batch.column(width + 1));
-        let number = number
-            .is_valid(row)
-            .then(|| number.as_primitive::<Int64Type>().value(row));
+        let number = number.is_valid(row).then(|| number.as_primitive::<Int64Type>().value(row));
         (key.collect(), (number, note.is_valid(row).then(|| text(note, row))))
     };
     (0..batch.num_rows()).map(row).collect()

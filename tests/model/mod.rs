@@ -10,8 +10,8 @@ use omen_provider::{Database, Error, Options, Table};
 use proptest::prelude::*;
 
 use crate::harness::media::{Medium, small};
-use crate::harness::{assert_sound, block_on, query};
 use crate::harness::rows::{Parts, Shape, Values, from_batch, to_batch, to_key};
+use crate::harness::{assert_sound, block_on, query};
 use operations::{Operation, operations};
 
 /// What the table must hold.
@@ -62,7 +62,8 @@ impl Pair {
         let rows = self.rows(rows);
         let outcome = self.table().insert(to_batch(self.shape, &rows)).await;
         let mut after = self.model.clone();
-        let fresh = rows.iter().all(|(key, values)| after.insert(key.clone(), values.clone()).is_none());
+        let fresh =
+            rows.iter().all(|(key, values)| after.insert(key.clone(), values.clone()).is_none());
         match outcome {
             Ok(count) => {
                 assert!(fresh, "a duplicate key was accepted");
@@ -104,8 +105,12 @@ impl Pair {
         let many = self.table().get_many(wanted.clone()).await.unwrap();
         assert_eq!(many.len(), keys.len());
         for ((key, wanted), found) in keys.iter().zip(wanted).zip(many) {
-            let expected: Vec<_> =
-                self.model.get(key).map(|values| (key.clone(), values.clone())).into_iter().collect();
+            let expected: Vec<_> = self
+                .model
+                .get(key)
+                .map(|values| (key.clone(), values.clone()))
+                .into_iter()
+                .collect();
             let rows = |batch| from_batch(self.shape, &batch);
             assert_eq!(found.map(rows).unwrap_or_default(), expected, "get_many {key:?}");
             let found = self.table().get(wanted).await.unwrap();

@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
+use arrow::array::{ArrayRef, AsArray};
 use arrow::array::{Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
-use arrow::array::{ArrayRef, AsArray};
 use datafusion::prelude::{ParquetReadOptions, SessionContext};
 use omen_provider::{Database, Options, TableDefinition};
 
@@ -58,7 +58,8 @@ async fn large(medium: &Medium) -> Database {
 fn metric(plan: &str, name: &str) -> u64 {
     let mark = format!("{name}=");
     let values = plan.match_indices(&mark).map(|(at, _)| {
-        let digits = plan[at + mark.len()..].chars().take_while(|c| c.is_ascii_digit() || *c == '_');
+        let digits =
+            plan[at + mark.len()..].chars().take_while(|c| c.is_ascii_digit() || *c == '_');
         digits.filter(|c| *c != '_').collect::<String>().parse::<u64>().unwrap_or(0)
     });
     values.sum()
@@ -83,7 +84,12 @@ fn a_key_reads_one_page_of_each_column_and_a_range_its_own_pages() {
         let mut database = large(&medium).await;
         let plan = drawn(&database, "EXPLAIN SELECT * FROM m WHERE id = 1500000").await;
         let parts = &plan[plan.find("parts=1/").expect("one part")..];
-        let of: u64 = parts[8..].chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap();
+        let of: u64 = parts[8..]
+            .chars()
+            .take_while(char::is_ascii_digit)
+            .collect::<String>()
+            .parse()
+            .unwrap();
         assert!(of >= 4, "several segments: {plan}");
 
         for id in [0, 1_500_000, 2_999_997] {

@@ -4,9 +4,7 @@ mod opening;
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
-};
+use arrow::array::{ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use futures::stream;
 use omen_provider::{Database, Error, Key, Options, TableDefinition};
@@ -30,11 +28,8 @@ fn id_and_name() -> Vec<Field> {
 fn rows(ids: Vec<i64>) -> RecordBatch {
     let names: Vec<_> = ids.iter().map(|id| format!("n{id}")).collect();
     let values = ids.iter().map(|id| *id as f64).collect::<Float64Array>();
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(Int64Array::from(ids)),
-        Arc::new(StringArray::from(names)),
-        Arc::new(values),
-    ];
+    let columns: Vec<ArrayRef> =
+        vec![Arc::new(Int64Array::from(ids)), Arc::new(StringArray::from(names)), Arc::new(values)];
     RecordBatch::try_new(Arc::new(Schema::new(id_and_name())), columns).unwrap()
 }
 
@@ -108,12 +103,8 @@ fn wrong_columns_are_refused_by_name() {
         let missing = named(&[("id", id)]);
         let wrong_type = named(&[("id", name), ("name", name), ("v", v)]);
         let unknown = named(&[("id", id), ("name", name), ("v", v), ("w", id)]);
-        let cases = [
-            (null_key.unwrap(), "id"),
-            (missing, "name"),
-            (wrong_type, "id"),
-            (unknown, "w"),
-        ];
+        let cases =
+            [(null_key.unwrap(), "id"), (missing, "name"), (wrong_type, "id"), (unknown, "w")];
         for (batch, column) in cases {
             for upsert in [false, true] {
                 let outcome = match upsert {

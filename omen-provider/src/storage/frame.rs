@@ -202,9 +202,8 @@ mod tests {
     fn bytes_of_the_format_do_not_change() {
         let mut bytes = Vec::new();
         encode(1, 2, 3, &[b"x"], &mut bytes).unwrap();
-        let expected = [
-            0x4F, 0x4D, 1, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0,
-        ];
+        let expected =
+            [0x4F, 0x4D, 1, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0];
         assert_eq!(bytes[..24], expected);
         assert_eq!(bytes[24..28], crc32c::crc32c(&expected).to_le_bytes());
         assert_eq!(bytes[28], b'x');

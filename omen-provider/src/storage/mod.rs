@@ -5,12 +5,14 @@
 
 pub mod store;
 
+pub(crate) mod fingerprints;
 pub(crate) mod frame;
 pub(crate) mod key;
 pub mod record;
 pub(crate) mod row_ranges;
 pub(crate) mod schema;
 
+pub(crate) mod definition;
 pub(crate) mod deletion_vector;
 pub(crate) mod run;
 pub(crate) mod wal;
@@ -18,3 +20,26 @@ pub(crate) mod wal;
 pub(crate) mod segment;
 
 pub(crate) mod manifest;
+pub(crate) mod medium;
+
+pub(crate) mod merge_scan;
+pub(crate) mod version;
+
+pub(crate) mod apply;
+pub(crate) mod carry;
+pub(crate) mod prepare;
+pub(crate) mod publication;
+pub(crate) mod rewrite;
+pub(crate) mod snapshot;
+
+pub(crate) mod compaction;
+pub(crate) mod flush;
+pub(crate) mod recovery;
+
+pub(crate) mod engine;
+
+pub(crate) mod handle;
+
+pub(crate) mod table;
+
+pub(crate) mod database;

@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};
-use arrow::ipc::convert::{IpcSchemaEncoder, try_schema_from_flatbuffer_bytes};
+use arrow::ipc::convert::{IpcSchemaEncoder, fb_to_schema};
+use arrow::ipc::root_as_schema;
+use arrow::ipc::writer::DictionaryTracker;
 
 use super::schema::{Column, TableSchema};
 use crate::error::{Error, Result};
@@ -108,7 +110,10 @@ impl From<&TableSchema> for TableRecord {
 impl From<&Column> for ColumnRecord {
     fn from(column: &Column) -> Self {
         let schema = Schema::new(vec![Arc::clone(&column.field)]);
-        let field = IpcSchemaEncoder::new().schema_to_fb(&schema).finished_data().to_vec();
+        // A dictionary type cannot be encoded without a tracker to number it.
+        let mut tracker = DictionaryTracker::new(false);
+        let mut encoder = IpcSchemaEncoder::new().with_dictionary_tracker(&mut tracker);
+        let field = encoder.schema_to_fb(&schema).finished_data().to_vec();
         Self { id: column.id, field, default: column.default.clone() }
     }
 }
@@ -137,11 +142,55 @@ impl TryFrom<ColumnRecord> for Column {
     type Error = Error;
 
     fn try_from(record: ColumnRecord) -> Result<Self> {
-        let schema = try_schema_from_flatbuffer_bytes(&record.field)?;
-        let field: Arc<Field> = match schema.fields().iter().next() {
-            Some(field) if schema.fields().len() == 1 => Arc::clone(field),
-            _ => return Err(Error::invalid("a column record must hold one field")),
+        let encoded = root_as_schema(&record.field)
+            .ok()
+            .filter(|schema| schema.fields().is_some_and(|fields| fields.len() == 1));
+        let Some(encoded) = encoded else {
+            return Err(Error::invalid("a column record must hold one field"));
         };
+        let field: Arc<Field> = Arc::clone(&fb_to_schema(encoded).fields()[0]);
         Ok(Self { id: record.id, field, default: record.default })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use arrow::datatypes::{DataType, TimeUnit};
+
+    use super::*;
+
+    fn round_trip(column: &Column) -> Result<Column> {
+        Column::try_from(ColumnRecord::from(column))
+    }
+
+    #[test]
+    fn columns_come_back() {
+        let colour = DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8));
+        let list = DataType::List(Arc::new(Field::new("item", colour.clone(), true)));
+        let types = [
+            DataType::Int64,
+            DataType::Utf8View,
+            DataType::Timestamp(TimeUnit::Nanosecond, Some("America/New_York".into())),
+            DataType::Decimal128(38, -3),
+            colour,
+            list,
+        ];
+        for (id, data_type) in (7..).zip(types) {
+            let metadata = HashMap::from([("a".to_string(), "b".to_string())]);
+            let field =
+                Arc::new(Field::new("name", data_type, id % 2 == 0).with_metadata(metadata));
+            let column = Column { id, field, default: Some("1 + 1".to_string()) };
+            assert_eq!(round_trip(&column).unwrap(), column);
+        }
+    }
+
+    #[test]
+    fn damaged_column_is_an_error() {
+        for field in [Vec::new(), vec![0; 64], b"not a schema at all".to_vec()] {
+            let record = ColumnRecord { id: 1, field, default: None };
+            assert!(matches!(Column::try_from(record), Err(Error::InvalidInput(_))));
+        }
     }
 }

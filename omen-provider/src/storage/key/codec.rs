@@ -60,6 +60,11 @@ impl KeyCodec {
         Ok(Self { columns })
     }
 
+    /// How many columns a key has.
+    pub fn column_count(&self) -> usize {
+        self.columns.len()
+    }
+
     /// Bytes per key if every key has the same width of at most 8 bytes.
     pub fn fixed_width(&self) -> Option<usize> {
         let width: usize = self.columns.iter().map(|c| c.kind.width()).sum::<Option<usize>>()?;

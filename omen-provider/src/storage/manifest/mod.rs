@@ -1,1 +1,118 @@
-//! The manifest: the commit point of the durable set of segments.
+//! The manifest: the one commit point of the durable set of segments.
+//!
+//! A manifest is the whole database at one log position: every table, its segments, their deletion
+//! vectors of exactly that position, and the log that goes on from there. Manifests are numbered
+//! files that never change, published by put-if-absent: whoever publishes number `n` first has won
+//! it, on a local disk and on an object store alike.
+//!
+//! ```text
+//! manifest file: one frame (see `frame`): kind 32, generation = epoch, lsn = number,
+//!                payload = Manifest message
+//! ```
+//! Invariant: the newest manifest is the truth. A damaged one is an error, never skipped.
+
+mod record;
+
+use bytes::Bytes;
+use prost::Message;
+
+pub use record::{DeletionsRecord, Manifest, SegmentEntry, TableEntry, deletions_name};
+
+use super::frame::{self, FrameResult};
+use super::store::Store;
+use crate::error::{Error, Result};
+
+/// Frame kind of a manifest.
+pub const KIND_MANIFEST: u8 = 32;
+/// The folder of manifests.
+const FOLDER: &str = "manifest";
+
+/// The name of manifest `number`.
+pub fn manifest_name(number: u64) -> String {
+    format!("{FOLDER}/{number:016x}.manifest")
+}
+
+/// The number of the manifest file `name`.
+fn manifest_number(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix(FOLDER)?.strip_prefix('/')?.strip_suffix(".manifest")?;
+    u64::from_str_radix(digits, 16).ok().filter(|&number| manifest_name(number) == name)
+}
+
+/// Publishes `manifest`.
+///
+/// # Errors
+/// [`Error::Conflict`] if another writer published that number.
+pub async fn publish(store: &Store, manifest: &Manifest) -> Result<()> {
+    let mut bytes = Vec::new();
+    let payload = manifest.encode_to_vec();
+    frame::encode(KIND_MANIFEST, manifest.epoch, manifest.number, &[&payload], &mut bytes)?;
+    let name = manifest_name(manifest.number);
+    let bytes = Bytes::from(bytes);
+    match store.blobs.put_if_absent(&name, bytes.clone()).await {
+        // A store that repeats a request whose answer was lost meets its own file.
+        Err(Error::AlreadyExists(_)) if store.blobs.read(&name).await? == bytes => Ok(()),
+        Err(Error::AlreadyExists(_)) => Err(Error::Conflict(format!(
+            "another writer published {name} of {}; this one has lost the database",
+            store.location
+        ))),
+        other => other,
+    }
+}
+
+/// The newest manifest, if there is any.
+///
+/// # Errors
+/// [`Error::Corruption`] if it is damaged or a file in the folder is none of ours.
+pub async fn newest(store: &Store) -> Result<Option<Manifest>> {
+    let mut newest = None;
+    for blob in store.blobs.list(FOLDER).await? {
+        let number = manifest_number(&blob.name).ok_or_else(|| {
+            Error::corruption(
+                &blob.name,
+                0,
+                "a foreign file lies among the manifests; move it away",
+            )
+        })?;
+        newest = newest.max(Some(number));
+    }
+    match newest {
+        Some(number) => read(store, number).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Removes the manifests below `number`.
+pub async fn discard_before(store: &Store, number: u64) -> Result<()> {
+    for blob in store.blobs.list(FOLDER).await? {
+        if manifest_number(&blob.name).is_some_and(|n| n < number) {
+            store.blobs.delete(&blob.name).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn read(store: &Store, number: u64) -> Result<Manifest> {
+    let name = manifest_name(number);
+    let bytes = store.blobs.read(&name).await?;
+    let damaged = |reason: &str| Error::corruption(&name, 0, reason);
+    let frame = match frame::decode(&bytes) {
+        FrameResult::Frame(frame) => frame,
+        FrameResult::Torn { .. } => return Err(damaged("the manifest is cut short")),
+        FrameResult::Bad { reason, .. } => return Err(damaged(reason)),
+    };
+    if frame.header.frame_bytes() != bytes.len() {
+        return Err(damaged("bytes follow the manifest"));
+    }
+    if frame.header.kind != KIND_MANIFEST || frame.header.lsn != number {
+        return Err(damaged("the file is another manifest, or none"));
+    }
+    let manifest = Manifest::decode(frame.payload)
+        .map_err(|e| damaged(&format!("the manifest does not decode: {e}")))?;
+    if manifest.number != number || manifest.epoch != frame.header.generation {
+        return Err(damaged("the manifest contradicts its frame"));
+    }
+    if manifest.database.len() != 16 {
+        return Err(damaged("the database id is not 16 bytes long"));
+    }
+    Ok(manifest)
+}

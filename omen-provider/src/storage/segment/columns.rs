@@ -36,7 +36,8 @@ impl ColumnMap {
         let mut leaves = vec![0..0; fields.len()];
         for leaf in 0..file.num_columns() {
             let range: &mut Range<usize> = &mut leaves[file.get_column_root_idx(leaf)];
-            *range = if range.is_empty() { leaf..leaf + 1 } else { range.start..leaf + 1 };
+            let start = if range.end == 0 { leaf } else { range.start };
+            *range = start..leaf + 1;
         }
         let root = |id: u32| i32::try_from(id).ok().and_then(|id| ids.get(&id).copied());
         let roots: Vec<_> = schema.columns.iter().map(|column| root(column.id)).collect();
@@ -56,7 +57,7 @@ impl ColumnMap {
         self.leaves[root].clone()
     }
 
-    /// Leaf columns of the file.
+    /// Root columns of the file.
     pub(super) fn roots(&self) -> usize {
         self.leaves.len()
     }

@@ -223,6 +223,9 @@ impl PageLayout {
         for group in 0..layout.group_count() as u32 {
             for _ in 0..leaves {
                 let dictionary = (reader.u32()?, reader.u32()?);
+                if dictionary.0 == 0 && dictionary.1 != 0 {
+                    return Err("checksum of a dictionary that is not there".to_string());
+                }
                 let pages = (0..layout.group_page_count(group))
                     .map(|_| Ok((reader.u32()?, reader.u32()?)))
                     .collect::<Result<Vec<_>, String>>()?;

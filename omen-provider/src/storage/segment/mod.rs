@@ -18,7 +18,6 @@ mod bytes_reader;
 mod columns;
 mod decode;
 mod file_bytes;
-mod fingerprints;
 mod index;
 mod layout;
 mod page_cache;

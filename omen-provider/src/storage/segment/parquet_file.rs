@@ -81,7 +81,7 @@ impl ParquetFile {
         let page_rows = shape::page_rows(first);
         let row_group_rows = row_group_rows.clamp(1, 1 << 30).next_multiple_of(page_rows);
         let parquet = ArrowSchemaConverter::new().convert(schema.stored())?;
-        let properties = shape::properties(schema, &parquet, page_rows, first)?;
+        let properties = shape::properties(schema, &parquet, (page_rows, row_group_rows), first)?;
         let leaves = parquet.num_columns();
         let options =
             ArrowWriterOptions::new().with_properties(properties).with_parquet_schema(parquet);

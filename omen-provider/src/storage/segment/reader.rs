@@ -18,11 +18,11 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataP
 
 use super::PageCache;
 use super::columns::ColumnMap;
-use super::fingerprints::{self, Fingerprints};
 use super::index::KeyIndex;
 use super::layout::PageLayout;
 use super::tail::{self, Sections};
 use crate::error::{Error, Result};
+use crate::storage::fingerprints::{self, Fingerprints};
 use crate::storage::record::SegmentRecord;
 use crate::storage::schema::TableSchema;
 use crate::storage::store::Store;
@@ -215,15 +215,19 @@ fn check_layout(
         {
             return Err(format!("row group {group} is not as the page layout says"));
         }
-        for leaf in 0..layout.leaves() {
+        for (leaf, location) in index[group as usize].iter().enumerate() {
             let chunk = layout.chunk(group, leaf);
             let pages = layout.chunk_pages(chunk);
             let first = layout.pages()[pages.start as usize].offset;
+            let bytes = pages.clone().map(|i| i64::from(layout.pages()[i as usize].bytes));
+            let column = meta.column(leaf);
+            let starts = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
             let data = pages.start + u32::from(layout.dictionary(group, leaf).is_some());
             let ours = (data..pages.end).map(|i| layout.pages()[i as usize]);
-            let theirs = index[group as usize][leaf].page_locations();
+            let theirs = location.page_locations();
             let agree = ours.len() == theirs.len()
-                && meta.column(leaf).byte_range().0 == first
+                && starts == first as i64
+                && column.compressed_size() == bytes.sum::<i64>()
                 && ours.zip(theirs).enumerate().all(|(i, (page, location))| {
                     location.offset as u64 == page.offset
                         && location.compressed_page_size as u32 == page.bytes

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 
 use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::compute::take;
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use arrow::row::{RowConverter, SortField};
@@ -22,11 +23,11 @@ use crate::storage::schema::TableSchema;
 const PAGE_BYTES_MAX: usize = 128 << 10;
 /// Fewest and most rows of a page.
 const PAGE_ROWS: (usize, usize) = (128, 8192);
-/// Every page of a chunk needs its dictionary to be decoded, so a dictionary is at most this large;
-/// beyond it the rest of the chunk is written plainly.
-const DICTIONARY_BYTES_MAX: usize = 64 << 10;
-/// Rows looked at to decide whether a dictionary pays.
-const SAMPLE_ROWS: usize = 4096;
+/// Every page of a chunk needs its dictionary to be decoded, so one is chosen only where it will
+/// probably not be larger than this.
+const DICTIONARY_BYTES_MAX: usize = 128 << 10;
+/// Values looked at to decide whether a dictionary pays.
+const SAMPLE_VALUES: usize = 16 << 10;
 /// Larger than any page: pages are cut by rows alone.
 const NO_LIMIT: usize = 1 << 30;
 
@@ -57,7 +58,7 @@ fn row_bytes(array: &ArrayRef) -> usize {
 pub(super) fn properties(
     schema: &TableSchema,
     parquet: &SchemaDescriptor,
-    page_rows: usize,
+    (page_rows, row_group_rows): (usize, usize),
     first: &RecordBatch,
 ) -> Result<WriterProperties> {
     let mut builder = WriterProperties::builder()
@@ -65,17 +66,21 @@ pub(super) fn properties(
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_data_page_row_count_limit(page_rows)
         .set_data_page_size_limit(NO_LIMIT)
-        // Whole pages are handed over at once, so that nothing but the row count cuts one: a
-        // dictionary that grows too large is noticed between pages only.
+        // Whole pages are handed over at once. Nothing but the row count cuts one, not even a
+        // dictionary that outgrows its limit, where the crate would begin a plain page at once.
         .set_write_batch_size(NO_LIMIT)
-        .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)
+        .set_dictionary_page_size_limit(NO_LIMIT)
         .set_max_row_group_row_count(None)
         .set_sorting_columns(Some(sorting_columns(schema, parquet)));
+    let mut leaves = Vec::with_capacity(parquet.num_columns());
+    first.columns().iter().try_for_each(|column| leaf_values(column, &mut leaves))?;
     for leaf in 0..parquet.num_columns() {
-        let column = parquet.column(leaf);
-        let array = first.column(parquet.get_column_root_idx(leaf));
-        let pays = dictionary_pays(array)?;
-        builder = builder.set_column_dictionary_enabled(column.path().clone(), pays);
+        let values = leaves.get(leaf).filter(|_| leaves.len() == parquet.num_columns());
+        let root = first.column(parquet.get_column_root_idx(leaf)).data_type();
+        let values = values.filter(|_| !has_narrow_dictionary(root));
+        let pays = values.map(|v| dictionary_pays(v, row_group_rows)).transpose()?;
+        let path = parquet.column(leaf).path().clone();
+        builder = builder.set_column_dictionary_enabled(path, pays.unwrap_or(false));
     }
     Ok(builder.build())
 }
@@ -92,21 +97,62 @@ fn sorting_columns(schema: &TableSchema, parquet: &SchemaDescriptor) -> Vec<Sort
         .collect()
 }
 
-/// Whether values repeat often enough; nested columns are taken to.
-fn dictionary_pays(array: &ArrayRef) -> Result<bool> {
-    let data_type = array.data_type();
-    if data_type == &DataType::Boolean {
+/// Whether a row group might hold more distinct values than an Arrow dictionary of the column's type
+/// can: no reader could decode the dictionary page of such a row group into that type.
+fn has_narrow_dictionary(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Dictionary(keys, _) => keys.primitive_width().is_none_or(|bytes| bytes < 4),
+        DataType::Struct(fields) => fields.iter().any(|f| has_narrow_dictionary(f.data_type())),
+        DataType::List(field)
+        | DataType::LargeList(field)
+        | DataType::FixedSizeList(field, _)
+        | DataType::Map(field, _) => has_narrow_dictionary(field.data_type()),
+        _ => false,
+    }
+}
+
+/// Appends the first values of each leaf of a column, in the order of the leaves.
+fn leaf_values(array: &ArrayRef, out: &mut Vec<ArrayRef>) -> Result<()> {
+    match array.data_type() {
+        DataType::Struct(_) => {
+            let columns = array.as_struct().columns();
+            return columns.iter().try_for_each(|column| leaf_values(column, out));
+        }
+        DataType::List(_) => return leaf_values(array.as_list::<i32>().values(), out),
+        DataType::LargeList(_) => return leaf_values(array.as_list::<i64>().values(), out),
+        DataType::FixedSizeList(_, _) => {
+            return leaf_values(array.as_fixed_size_list().values(), out);
+        }
+        DataType::Map(_, _) => {
+            let entries = array.as_map().entries().columns();
+            return entries.iter().try_for_each(|column| leaf_values(column, out));
+        }
+        _ => {}
+    }
+    let sample = array.slice(0, array.len().min(SAMPLE_VALUES));
+    out.push(match sample.as_any_dictionary_opt() {
+        Some(dictionary) => take(dictionary.values(), dictionary.keys(), None)?,
+        None => sample,
+    });
+    Ok(())
+}
+
+/// Whether values repeat so often that the dictionary of a row group stays small, taken that new
+/// values keep coming as in the second half of the sample.
+fn dictionary_pays(sample: &ArrayRef, row_group_rows: usize) -> Result<bool> {
+    let field = SortField::new(sample.data_type().clone());
+    let known = RowConverter::supports_fields(std::slice::from_ref(&field));
+    if sample.is_empty() || sample.data_type() == &DataType::Boolean || !known {
         return Ok(false);
     }
-    if data_type.is_nested() || matches!(data_type, DataType::Dictionary(_, _)) {
-        return Ok(true);
-    }
-    let sample = array.slice(0, array.len().min(SAMPLE_ROWS));
-    let field = SortField::new(data_type.clone());
-    if !RowConverter::supports_fields(std::slice::from_ref(&field)) {
-        return Ok(false);
-    }
-    let rows = RowConverter::new(vec![field])?.convert_columns(&[sample])?;
-    let distinct = rows.iter().collect::<HashSet<_>>().len();
-    Ok(distinct * 2 <= rows.num_rows())
+    let rows = RowConverter::new(vec![field])?.convert_columns(std::slice::from_ref(sample))?;
+    let half = sample.len() / 2;
+    let mut distinct: HashSet<_> = rows.iter().take(half).collect();
+    let before = distinct.len();
+    distinct.extend(rows.iter().skip(half));
+    let (count, new) = (distinct.len(), distinct.len() - before);
+    let to_come = row_group_rows.saturating_sub(sample.len());
+    let expected = count + new.saturating_mul(to_come) / (sample.len() - half);
+    let bytes: usize = distinct.iter().map(|row| row.as_ref().len()).sum::<usize>() / count.max(1);
+    Ok(count * 2 <= sample.len() && expected.saturating_mul(bytes) <= DICTIONARY_BYTES_MAX)
 }

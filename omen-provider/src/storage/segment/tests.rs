@@ -140,6 +140,7 @@ fn keys_of(schema: &TableSchema, rows: &RecordBatch) -> Keys {
     schema.codec().encode(&columns).unwrap()
 }
 
+#[derive(Debug)]
 struct Shape {
     row_group_rows: usize,
     batch_rows: usize,
@@ -561,35 +562,81 @@ fn a_flipped_byte_is_an_error_or_changes_nothing() {
 }
 
 #[test]
-fn hostile_tails_with_right_checksums_do_not_panic() {
+fn hostile_sections_with_right_checksums_do_not_panic() {
     run(async {
         let schema = table(vec![Field::new("id", DataType::Utf8, false)], &[0]);
-        let ids: ArrayRef =
-            Arc::new(StringArray::from_iter_values((0..300).map(|i| format!("key {i:04}"))));
-        let (rows, keys) = sorted(&schema, vec![ids]);
+        let ids = (0..300).map(|i| format!("key {i:04}"));
+        let (rows, keys) = sorted(&schema, vec![Arc::new(StringArray::from_iter_values(ids))]);
         let (blobs, store) = memory();
         let record = write(&store, &schema, &rows, &SMALL).await;
         let name = record.file_name();
         let whole = blobs.0.lock().unwrap()[&name].clone();
-        let tail = record.tail_offset as usize;
-        for at in tail..whole.len() {
-            for change in [1u8, 0x80, 0xFF] {
-                let mut bytes = whole.clone();
-                bytes[at] ^= change;
-                let record =
-                    SegmentRecord { tail_crc: crc32c::crc32c(&bytes[tail..]), ..record.clone() };
-                blobs.0.lock().unwrap().insert(name.clone(), bytes);
-                let opened = Segment::open(&store, &cache(), record, &schema).await;
-                if let Ok(segment) = opened {
+        let number = |at: usize| u32::from_le_bytes(*whole[at..].first_chunk().unwrap());
+        let (tail, mut section) = (record.tail_offset as usize, record.tail_offset as usize);
+        let mut opened = 0;
+        // Four sections; each byte of each payload in turn.
+        for kind in 1..=4 {
+            assert_eq!(number(section), kind);
+            let end = section + 8 + number(section + 4) as usize;
+            for at in section + 8..end {
+                for change in [1u8, 0x80, 0xFF] {
+                    let mut bytes = whole.clone();
+                    bytes[at] ^= change;
+                    let crc = crc32c::crc32c(&bytes[section..end]);
+                    bytes[end..end + 4].copy_from_slice(&crc.to_le_bytes());
+                    let tail_crc = crc32c::crc32c(&bytes[tail..]);
+                    let record = SegmentRecord { tail_crc, ..record.clone() };
+                    blobs.0.lock().unwrap().insert(name.clone(), bytes);
+                    let segment = Segment::open(&store, &cache(), record, &schema).await;
+                    let Ok(segment) = segment else { continue };
+                    opened += 1;
                     let stats = ReadStats::default();
-                    // Sections carry their own checksums, so only Parquet's part can differ here.
-                    assert_eq!(
-                        segment.find(&keys.get(77), &stats).await.unwrap_or(Some(77)),
-                        Some(77)
-                    );
+                    for i in [0, 77, 299] {
+                        let found = segment.find(&keys.get(i), &stats).await;
+                        assert!(found.is_err() || found.unwrap().is_none_or(|p| p < 300));
+                    }
                     let _ = segment.read_rows(&RowRanges::all(300), None, &stats).await;
+                    assert!(segment.verify().await.is_err() || kind == 1 || kind == 4);
                 }
             }
+            section = end + 4;
+        }
+        assert!(opened > 100);
+    });
+}
+
+#[test]
+fn a_dictionary_of_narrow_keys_holds_more_values_than_its_type_in_a_row_group() {
+    run(async {
+        let kind = DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8));
+        let fields =
+            vec![Field::new("id", DataType::Int64, false), Field::new("kind", kind, false)];
+        let schema = table(fields, &[0]);
+        let (_, store) = memory();
+        let (low, high) = ([0; 8], [255; 8]);
+        let mut writer =
+            SegmentWriter::create(&store, 7, &schema, (&low, &high), 1 << 20, false).await.unwrap();
+        let mut written = Vec::new();
+        for part in 0..20i64 {
+            let ids = Int64Array::from_iter_values((0..8192).map(|i| part * 8192 + i));
+            let kinds: DictionaryArray<Int8Type> = (0..8192)
+                .map(|i| Some(format!("{part} {}", i % 100)))
+                .collect::<Vec<_>>()
+                .iter()
+                .map(|s| s.as_deref())
+                .collect();
+            let columns: Vec<ArrayRef> = vec![Arc::new(ids), Arc::new(kinds)];
+            let rows = RecordBatch::try_new(Arc::clone(schema.stored()), columns).unwrap();
+            writer.write(&rows, &keys_of(&schema, &rows)).await.unwrap();
+            written.push(rows);
+        }
+        let record = writer.finish().await.unwrap().unwrap();
+        let segment = Segment::open(&store, &cache(), record, &schema).await.unwrap();
+        for (part, rows) in written.iter().enumerate() {
+            let start = part as u32 * 8192;
+            let ranges = RowRanges::from_iter([start..start + 8192]);
+            let stats = ReadStats::default();
+            same(&segment.read_rows(&ranges, None, &stats).await.unwrap(), rows);
         }
     });
 }

@@ -12,11 +12,11 @@ use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
 
-use super::fingerprints::{self, Fingerprints};
 use super::index::KeyIndexBuilder;
 use super::parquet_file::ParquetFile;
 use super::tail::Sections;
 use crate::error::{Error, Result};
+use crate::storage::fingerprints::{self, Fingerprints};
 use crate::storage::key::Keys;
 use crate::storage::record::{SegmentRecord, segment_name};
 use crate::storage::schema::TableSchema;

@@ -414,7 +414,8 @@ fn failed(path: &Path, error: io::Error) -> Error {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

@@ -39,7 +39,9 @@ async fn blob_is_published_once_and_unchanged() {
         blobs.delete("manifest/01.manifest").await.unwrap();
         blobs.delete("manifest/01.manifest").await.unwrap();
         assert!(missing(blobs.read("manifest/01.manifest").await));
-        assert!(missing(blobs.read_ranges("manifest/01.manifest", std::slice::from_ref(&(0..1))).await));
+        assert!(missing(
+            blobs.read_ranges("manifest/01.manifest", std::slice::from_ref(&(0..1))).await
+        ));
         assert_eq!(names(&store, "manifest").await, ["manifest/02.manifest"]);
         assert!(names(&store, "segments").await.is_empty());
         blobs.clean().await.unwrap();
@@ -116,9 +118,24 @@ async fn names_never_leave_the_store() {
     on_each(|store| async move {
         let long = "a".repeat(1 << 20);
         let bad = [
-            "", "/", "log", "log/", "log/01", "/log/01.log", "../log/01.log", "log/../01.log",
-            "log/01.log/02", "log/01.LOG", "log/0g.log", "log/01.", "log/.log", "log/01.log\0",
-            "log/01.a.b", "log\\01.log", "🙂/01.log", &long,
+            "",
+            "/",
+            "log",
+            "log/",
+            "log/01",
+            "/log/01.log",
+            "../log/01.log",
+            "log/../01.log",
+            "log/01.log/02",
+            "log/01.LOG",
+            "log/0g.log",
+            "log/01.",
+            "log/.log",
+            "log/01.log\0",
+            "log/01.a.b",
+            "log\\01.log",
+            "🙂/01.log",
+            &long,
         ];
         for name in bad {
             let put = store.blobs.put_if_absent(name, Bytes::new()).await;

@@ -19,30 +19,30 @@ const FORMAT_VERSION: u32 = 1;
 
 /// Identity of a log file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LogHeader {
+pub(crate) struct LogHeader {
     /// The database's random id.
-    pub database: [u8; 16],
+    pub(crate) database: [u8; 16],
     /// Epoch of the writer.
-    pub epoch: u64,
+    pub(crate) epoch: u64,
     /// Number of the file; its name is [`log_name`].
-    pub number: u64,
+    pub(crate) number: u64,
     /// Random number repeated in every frame.
-    pub generation: u64,
+    pub(crate) generation: u64,
     /// Sequence number of the first frame.
-    pub first_lsn: u64,
+    pub(crate) first_lsn: u64,
 }
 
 /// The name of log file `number`.
-pub fn log_name(number: u64) -> String {
+pub(crate) fn log_name(number: u64) -> String {
     format!("log/{number:016x}.log")
 }
 
 impl LogHeader {
     /// Length of the encoded header.
-    pub const BYTES: usize = 64;
+    pub(crate) const BYTES: usize = 64;
 
     /// The encoded header.
-    pub fn encode(&self) -> [u8; Self::BYTES] {
+    pub(crate) fn encode(&self) -> [u8; Self::BYTES] {
         let mut out = [0; Self::BYTES];
         out[..8].copy_from_slice(MAGIC);
         out[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
@@ -61,7 +61,7 @@ impl LogHeader {
     /// # Errors
     /// [`Error::Corruption`] if the bytes are not a header, [`Error::InvalidInput`] if a later
     /// version of the format wrote them.
-    pub fn decode(bytes: &[u8], path: &str) -> Result<Self> {
+    pub(crate) fn decode(bytes: &[u8], path: &str) -> Result<Self> {
         let Some(bytes) = bytes.first_chunk::<{ Self::BYTES }>() else {
             return Err(Error::corruption(
                 path,

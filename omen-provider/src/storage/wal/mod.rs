@@ -18,8 +18,8 @@ mod record;
 mod rows;
 mod writer;
 
-pub use header::{LogHeader, log_name};
+pub(crate) use header::{LogHeader, log_name};
 pub(crate) use reader::{LogContents, read_log};
-pub use record::{Op, Statement};
-pub use rows::{decode_rows, encode_rows};
+pub(crate) use record::{Op, Statement};
+pub(crate) use rows::{decode_rows, encode_rows};
 pub(crate) use writer::LogWriter;

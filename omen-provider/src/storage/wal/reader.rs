@@ -148,12 +148,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether what begins here, not a frame, can be the end of the log; an error if it is damage.
-    fn check_tail(
-        &self,
-        header: Option<FrameHeader>,
-        cut_short: bool,
-        reason: &str,
-    ) -> Result<()> {
+    fn check_tail(&self, header: Option<FrameHeader>, cut_short: bool, reason: &str) -> Result<()> {
         let (later, was_durable) = self.later_frames();
         if was_durable {
             return Err(self.damaged(format!(

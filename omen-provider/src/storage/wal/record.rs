@@ -39,7 +39,7 @@ const PUT_HEAD_BYTES: usize = 8;
 
 /// One operation of a statement. Rows are named by key, never by position.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Op {
+pub(crate) enum Op {
     /// Rows of a table; each replaces the row of its key if there is one.
     Put {
         /// The table.
@@ -73,13 +73,13 @@ pub enum Op {
 
 /// A committed statement as the reader gives it back.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Statement {
+pub(crate) struct Statement {
     /// Sequence number of its commit frame.
-    pub lsn: u64,
+    pub(crate) lsn: u64,
     /// Milliseconds since the Unix epoch when it was accepted; for display only.
-    pub accepted_ms: u64,
+    pub(crate) accepted_ms: u64,
     /// Its operations, in order.
-    pub ops: Vec<Op>,
+    pub(crate) ops: Vec<Op>,
 }
 
 /// Payload of a delete frame.

@@ -145,6 +145,16 @@ fn sector_missing_under_a_later_group_is_damage() {
 }
 
 #[test]
+fn lost_commit_of_a_group_that_a_later_one_calls_durable_is_damage() {
+    let mut log = Log::new();
+    // The commit frame of the first statement begins with a sector.
+    log.statement(1024 - LogHeader::BYTES - 40, 0).statement(2000, 2);
+    assert!(matches!(frame::decode(&log.bytes[1024..]), FrameResult::Frame(_)));
+    log.bytes[1024..1536].fill(0);
+    corrupt_at(log.read(), 1024);
+}
+
+#[test]
 fn zeros_behind_the_last_frame_are_its_end() {
     for zeros in [1, 27, 28, 511, 4096] {
         let mut log = Log::new();

@@ -109,6 +109,18 @@ impl Fixture {
     fn published(&self) -> Vec<u64> {
         lock(&self.published).clone()
     }
+    /// What each commit frame calls durable.
+    fn durable_lsns(&self) -> Vec<u64> {
+        let content = lock(&self.medium.content).clone();
+        let (mut rest, mut found) = (&content[LogHeader::BYTES..], Vec::new());
+        while let frame::FrameResult::Frame(frame) = frame::decode(rest) {
+            if frame.header.kind == KIND_COMMIT {
+                found.push(Commit::decode(frame.payload).unwrap().durable_lsn);
+            }
+            rest = &rest[frame.header.frame_bytes()..];
+        }
+        found
+    }
     fn statements(&self) -> Vec<u64> {
         let bytes = Bytes::from(lock(&self.medium.content).clone());
         read_log(1, &DATABASE, &bytes).unwrap().statements.iter().map(|s| s.lsn).collect()
@@ -129,10 +141,9 @@ fn unknown<T>(result: Result<T>) -> bool {
 #[tokio::test]
 async fn statements_come_back_from_every_medium() {
     let directory = tempfile::tempdir().unwrap();
-    for store in [
-        Store::local(directory.path()),
-        Store::object_store(Arc::new(InMemory::new()), "db"),
-    ] {
+    for store in
+        [Store::local(directory.path()), Store::object_store(Arc::new(InMemory::new()), "db")]
+    {
         let writer = LogWriter::create(&store, header(), Box::new(|_: u64| {})).await.unwrap();
         let put = Op::Put { table: 1, fresh: true, rows: Bytes::from("rows") };
         let delete = Op::Delete { table: 1, keys: vec![b"k".to_vec()] };
@@ -177,6 +188,8 @@ async fn one_append_and_one_sync_serve_a_group() {
     assert_eq!(log.counts(), (2, 2));
     assert_eq!(log.published(), [first, log.writer.durable_lsn()]);
     assert_eq!(log.statements().len(), 17);
+    // The second group was queued before the first was durable, and written after.
+    assert_eq!(log.durable_lsns(), [[0].as_slice(), [first; 16].as_slice()].concat());
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
-//! A small filter over the keys of a segment: answers "certainly not there" without reading.
+//! A small filter over the keys of a part: answers "certainly not there" without looking.
 //!
 //! A Bloom filter of 64-bit blocks: a key sets [`BITS_PER_KEY_SET`] bits of one block, so a probe
-//! touches one word of memory. About 3 of 100 absent keys pass. Written only for segments whose
-//! key ranges may overlap those of others.
+//! touches one word of memory. About 3 of 100 absent keys pass. Every indexed run has one; in a
+//! segment it is written only if its key range may overlap those of others.
 //!
 //! ```text
 //! blocks u32 | block u64 ...          (all integers little-endian)
@@ -12,8 +12,6 @@
 //! modulo 2^64, `K = 0x9E3779B97F4A7C15`. Block `(h >> 32) * blocks >> 32`; the bits are the four
 //! lowest groups of 6 bits of `h`.
 
-use super::bytes_reader::BytesReader;
-
 /// Size of the filter.
 const BITS_PER_KEY: usize = 10;
 /// Bits that one key sets.
@@ -21,15 +19,15 @@ const BITS_PER_KEY_SET: u32 = 4;
 /// The odd multiplier of the hash: 2^64 divided by the golden ratio.
 const HASH_MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// The filter of one segment.
+/// The filter of one part.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fingerprints {
+pub struct Fingerprints {
     blocks: Vec<u64>,
 }
 
 impl Fingerprints {
     /// A filter over keys given by their hashes.
-    pub(super) fn new(hashes: &[u64]) -> Self {
+    pub fn new(hashes: &[u64]) -> Self {
         let count = (hashes.len() * BITS_PER_KEY).div_ceil(64).max(1);
         let mut blocks = vec![0; count];
         for &hash in hashes {
@@ -39,13 +37,13 @@ impl Fingerprints {
     }
 
     /// False if the key of this hash is certainly not there.
-    pub(super) fn may_contain(&self, hash: u64) -> bool {
+    pub fn may_contain(&self, hash: u64) -> bool {
         let bits = bits(hash);
         self.blocks[block(hash, self.blocks.len())] & bits == bits
     }
 
     /// Appends the encoded form.
-    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+    pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&(self.blocks.len() as u32).to_le_bytes());
         for block in &self.blocks {
             out.extend_from_slice(&block.to_le_bytes());
@@ -53,10 +51,9 @@ impl Fingerprints {
     }
 
     /// Reads the encoded form; the error says what is wrong.
-    pub(super) fn decode(bytes: &[u8]) -> Result<Self, String> {
-        let mut reader = BytesReader::new(bytes);
-        let count = reader.u32()? as usize;
-        let body = reader.rest();
+    pub fn decode(bytes: &[u8]) -> Result<Self, String> {
+        let (head, body) = bytes.split_first_chunk::<4>().ok_or("fingerprints are cut short")?;
+        let count = u32::from_le_bytes(*head) as usize;
         if count == 0 || Some(body.len()) != count.checked_mul(8) {
             return Err(format!("{count} fingerprint blocks in {} bytes", body.len()));
         }
@@ -66,7 +63,7 @@ impl Fingerprints {
 }
 
 /// The hash of an encoded key.
-pub(super) fn hash(key: &[u8]) -> u64 {
+pub fn hash(key: &[u8]) -> u64 {
     let mut hash = (key.len() as u64).wrapping_mul(HASH_MULTIPLIER);
     let mut mix = |chunk: u64| {
         hash = (hash ^ chunk).wrapping_mul(HASH_MULTIPLIER);

@@ -1,0 +1,133 @@
+//! What a statement does to a version: the same for a new statement and for one replayed.
+//!
+//! Called by the engine's commit path, which logs the statement, and by recovery, which read it
+//! from the log.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use futures::{StreamExt, TryStreamExt};
+
+use super::key::Keys;
+use super::row_ranges::RowRanges;
+use super::run::Run;
+use super::segment::{ReadStats, Segment};
+use super::version::{Place, TableVersion};
+use crate::error::{Error, Result};
+
+/// Rows of a segment's keys that are looked up together.
+const KEY_BATCH_ROWS: usize = 8192;
+
+/// What to do with a key that the table holds already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteMode {
+    /// Refuse the statement.
+    Insert,
+    /// Write over the row.
+    Upsert,
+}
+
+/// Adds the rows of a run to `table`; returns whether all keys were new.
+///
+/// # Errors
+/// [`Error::DuplicateKey`] in [`WriteMode::Insert`]; `table` is unchanged then.
+pub async fn put_run(table: &mut TableVersion, run: Arc<Run>, mode: WriteMode) -> Result<bool> {
+    let found = table.find_many(run.keys(), &ReadStats::default()).await?;
+    refuse_duplicates(table, run.keys(), &found, mode)?;
+    let fresh = found.is_empty();
+    table.mark(found.into_iter().map(|(_, place)| place));
+    table.add_run(run);
+    Ok(fresh)
+}
+
+/// Adds segments to `table` in their order, each writing over the ones before; returns whether all
+/// keys were new.
+///
+/// # Errors
+/// [`Error::DuplicateKey`] in [`WriteMode::Insert`]; `table` must not be used then.
+pub async fn put_segments(
+    table: &mut TableVersion,
+    segments: &[Arc<Segment>],
+    mode: WriteMode,
+) -> Result<bool> {
+    let mut fresh = true;
+    for segment in segments {
+        let record = segment.record();
+        if !table.is_above_all(&record.min_key) && overlaps(table, segment) {
+            let mut batches = keys_of(segment);
+            while let Some(keys) = batches.try_next().await? {
+                let found = table.find_many(&keys, &ReadStats::default()).await?;
+                refuse_duplicates(table, &keys, &found, mode)?;
+                fresh &= found.is_empty();
+                table.mark(found.into_iter().map(|(_, place)| place));
+            }
+        }
+        table.add_segment(Arc::clone(segment), Default::default());
+    }
+    Ok(fresh)
+}
+
+/// Marks the rows of `keys` (ascending) as deleted; returns which of the keys had one.
+pub async fn delete_keys(table: &mut TableVersion, keys: &Keys) -> Result<Vec<u32>> {
+    let mut found = table.find_many(keys, &ReadStats::default()).await?;
+    found.sort_unstable_by_key(|(index, _)| *index);
+    table.mark(found.iter().map(|(_, place)| *place));
+    Ok(found.into_iter().map(|(index, _)| index).collect())
+}
+
+/// Raises the counter of hidden row ids above all those in the table.
+pub fn raise_row_id(table: &TableVersion) -> Result<()> {
+    if table.schema.hidden_key
+        && let Some(max) = table.max_key.clone()
+    {
+        let mut key = &max[..];
+        let id = omen_index::key::encoding::take_i64(&mut key)
+            .map_err(|e| Error::invalid(format!("a row id is damaged: {e}")))?;
+        table.row_ids.fetch_max(id.saturating_add(1), Relaxed);
+    }
+    Ok(())
+}
+
+fn refuse_duplicates(
+    table: &TableVersion,
+    keys: &Keys,
+    found: &[(u32, Place)],
+    mode: WriteMode,
+) -> Result<()> {
+    let first = found.iter().map(|(index, _)| *index).min();
+    match first {
+        Some(index) if mode == WriteMode::Insert => {
+            Err(duplicate_key(table, &keys.get(index as usize)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The error of an INSERT that meets `key`.
+pub fn duplicate_key(table: &TableVersion, key: &[u8]) -> Error {
+    Error::DuplicateKey {
+        table: table.schema.name.clone(),
+        constraint: table.schema.constraint_name(),
+        key: table.schema.codec().describe(key),
+    }
+}
+
+fn overlaps(table: &TableVersion, segment: &Segment) -> bool {
+    let (min, max) = (&segment.record().min_key, &segment.record().max_key);
+    let apart = |low: &[u8], high: &[u8]| low > max.as_slice() || high < min.as_slice();
+    table.runs.iter().any(|v| !apart(v.run.min_key(), v.run.max_key()))
+        || table
+            .segments
+            .iter()
+            .any(|v| !apart(&v.segment.record().min_key, &v.segment.record().max_key))
+}
+
+/// The keys of a segment in batches, ascending.
+fn keys_of(segment: &Arc<Segment>) -> futures::stream::BoxStream<'static, Result<Keys>> {
+    let schema = Arc::clone(segment.schema());
+    let columns = Some(schema.key.clone());
+    segment
+        .scan(RowRanges::all(segment.rows()), columns, KEY_BATCH_ROWS)
+        .map(move |batch| schema.codec().encode(batch?.columns()))
+        .boxed()
+}

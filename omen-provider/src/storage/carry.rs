@@ -1,0 +1,85 @@
+//! Carrying marks over: parts are replaced while statements go on marking rows in them.
+//!
+//! A flush or compaction starts from one version and ends on a later one. Rows that were marked in
+//! between are looked up by key in the parts that take over, and marked there.
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+
+use super::deletion_vector::DeletionVector;
+use super::row_ranges::RowRanges;
+use super::run::Run;
+use super::segment::{ReadStats, Segment};
+use super::version::{PartId, SegmentView, TableVersion};
+use crate::error::Result;
+
+/// `added`, with marks for the rows of `removed` that are live in `base` and marked in `now`.
+pub async fn carry_to_segments(
+    base: &TableVersion,
+    now: &TableVersion,
+    removed: &[PartId],
+    added: &[Arc<Segment>],
+) -> Result<Vec<SegmentView>> {
+    let stats = ReadStats::default();
+    let mut dead = vec![DeletionVector::default(); added.len()];
+    for key in marked_keys(base, now, removed).await? {
+        for (segment, dead) in added.iter().zip(&mut dead) {
+            if segment.may_contain(&key)
+                && let Some(position) = segment.find(&key, &stats).await?
+            {
+                dead.insert(position);
+            }
+        }
+    }
+    let views = added.iter().zip(dead);
+    Ok(views.map(|(s, dead)| SegmentView { segment: Arc::clone(s), dead }).collect())
+}
+
+/// The marks of `run` for the rows of `removed` that are live in `base` and marked in `now`.
+pub async fn carry_to_run(
+    base: &TableVersion,
+    now: &TableVersion,
+    removed: &[PartId],
+    run: &Run,
+) -> Result<DeletionVector> {
+    let mut dead = DeletionVector::default();
+    for key in marked_keys(base, now, removed).await? {
+        if let Some(position) = run.find(&key) {
+            dead.insert(position);
+        }
+    }
+    Ok(dead)
+}
+
+/// The keys of the rows of `removed` that `now` marks and `base` does not.
+async fn marked_keys(
+    base: &TableVersion,
+    now: &TableVersion,
+    removed: &[PartId],
+) -> Result<Vec<Vec<u8>>> {
+    let mut keys = Vec::new();
+    for old in &base.runs {
+        let id = old.run.id();
+        let Some(new) = now.runs.iter().find(|v| v.run.id() == id) else { continue };
+        if removed.contains(&PartId::Run(id)) {
+            let marked = new.dead.since(&old.dead);
+            keys.extend(marked.map(|p| old.run.keys().get(p as usize).into_owned()));
+        }
+    }
+    let (schema, stats) = (&base.schema, ReadStats::default());
+    for old in &base.segments {
+        let file = old.segment.record().file;
+        let new = now.segments.iter().find(|v| v.segment.record().file == file);
+        let Some(new) = new.filter(|_| removed.contains(&PartId::Segment(file))) else { continue };
+        let marked: RowRanges = new.dead.since(&old.dead).map(|p| p..p + 1).collect();
+        if marked.is_empty() {
+            continue;
+        }
+        let rows = old.segment.read_rows(&marked, Some(&schema.key), &stats).await?;
+        let columns: Vec<ArrayRef> = rows.columns().to_vec();
+        let encoded = schema.codec().encode(&columns)?;
+        keys.extend((0..encoded.len()).map(|i| encoded.get(i).into_owned()));
+    }
+    Ok(keys)
+}

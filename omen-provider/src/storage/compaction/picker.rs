@@ -1,0 +1,97 @@
+//! Which segments to compact next. Pure: a version in, a task out.
+//!
+//! 1. A segment of which much is dead is rewritten.
+//! 2. Segments belong to tiers by size; when a tier holds [`TIER_SEGMENTS`] segments of a table,
+//!    they are merged: a row is rewritten once per tier, however the keys arrive. Segments of full
+//!    size are left alone unless their key ranges overlap.
+//!
+//! So all but the newest few segments of a table are disjoint by key, and write amplification grows
+//! with the logarithm of the table.
+
+use std::sync::Arc;
+
+use crate::storage::schema::TableId;
+use crate::storage::version::{SegmentView, TableVersion, Version};
+
+/// Segments of one tier that are merged; also the ratio of sizes between tiers.
+const TIER_SEGMENTS: usize = 4;
+/// The smallest tier holds segments up to this many rows.
+const SMALLEST_TIER_ROWS: u32 = 4096;
+/// A segment with more than one dead row in this many is rewritten.
+const DEAD_SHARE: u64 = 3;
+
+/// What the picker goes by.
+#[derive(Debug, Clone, Copy)]
+pub struct CompactionOptions {
+    /// Rows of a full segment.
+    pub segment_rows_max: usize,
+}
+
+/// Segments of one table to be merged into others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    /// The table.
+    pub table: TableId,
+    /// File numbers of the inputs.
+    pub segments: Vec<u64>,
+}
+
+/// The most urgent task, if any.
+pub fn pick(version: &Version, options: &CompactionOptions) -> Option<Task> {
+    version.tables().iter().find_map(|table| {
+        let segments = pick_dead(table).or_else(|| pick_tier(table, options))?;
+        Some(Task { table: table.schema.id, segments })
+    })
+}
+
+/// The task that leaves `table` as disjoint, full segments without dead rows; `None` if it is so
+/// already.
+pub fn pick_everything(table: &TableVersion, options: &CompactionOptions) -> Option<Task> {
+    let views = &table.segments;
+    let small = views.iter().filter(|v| !is_full(v, options)).count();
+    let dead = views.iter().any(|v| !v.dead.is_empty());
+    if small <= 1 && !dead && views.iter().all(|v| !overlaps_another(v, views)) {
+        return None;
+    }
+    Some(Task { table: table.schema.id, segments: views.iter().map(file).collect() })
+}
+
+fn pick_dead(table: &Arc<TableVersion>) -> Option<Vec<u64>> {
+    let mostly_dead = |v: &&SegmentView| v.dead.count() * DEAD_SHARE > u64::from(v.segment.rows());
+    table.segments.iter().find(mostly_dead).map(|view| vec![file(view)])
+}
+
+fn pick_tier(table: &Arc<TableVersion>, options: &CompactionOptions) -> Option<Vec<u64>> {
+    let candidates: Vec<&SegmentView> = table
+        .segments
+        .iter()
+        .filter(|v| !is_full(v, options) || overlaps_another(v, &table.segments))
+        .collect();
+    let highest = candidates.iter().map(|v| tier(v)).max()?;
+    (0..=highest).find_map(|wanted| {
+        let members: Vec<u64> =
+            candidates.iter().filter(|v| tier(v) == wanted).map(|v| file(v)).collect();
+        (members.len() >= TIER_SEGMENTS).then_some(members)
+    })
+}
+
+fn tier(view: &SegmentView) -> u32 {
+    (view.segment.rows() / SMALLEST_TIER_ROWS).max(1).ilog(TIER_SEGMENTS as u32)
+}
+
+fn file(view: &SegmentView) -> u64 {
+    view.segment.record().file
+}
+
+fn is_full(view: &SegmentView, options: &CompactionOptions) -> bool {
+    view.segment.rows() as usize >= options.segment_rows_max
+}
+
+fn overlaps_another(view: &SegmentView, others: &[SegmentView]) -> bool {
+    let record = view.segment.record();
+    others.iter().map(|o| o.segment.record()).any(|other| {
+        other.file != record.file
+            && other.min_key <= record.max_key
+            && record.min_key <= other.max_key
+    })
+}

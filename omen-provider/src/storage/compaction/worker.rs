@@ -1,0 +1,37 @@
+//! Carries out a compaction task: reads the live rows of its segments in key order and writes them
+//! as new segments. Memory: one batch per input and one row group.
+
+use std::sync::Arc;
+
+use super::Task;
+use crate::error::Result;
+use crate::storage::medium::Medium;
+use crate::storage::merge_scan::Source;
+use crate::storage::rewrite::write_segments;
+use crate::storage::row_ranges::RowRanges;
+use crate::storage::segment::Segment;
+use crate::storage::version::TableVersion;
+
+/// The segments that stand for the inputs of `task`, at the position of `table`.
+pub async fn run(medium: &Medium, table: &TableVersion, task: &Task) -> Result<Vec<Arc<Segment>>> {
+    let inputs: Vec<_> = table
+        .segments
+        .iter()
+        .filter(|view| task.segments.contains(&view.segment.record().file))
+        .collect();
+    let min = inputs.iter().map(|v| &v.segment.record().min_key).min().cloned();
+    let max = inputs.iter().map(|v| &v.segment.record().max_key).max().cloned();
+    let (Some(min), Some(max)) = (min, max) else { return Ok(Vec::new()) };
+    let overlapping = table.segments.iter().any(|other| {
+        let record = other.segment.record();
+        !task.segments.contains(&record.file) && record.min_key <= max && min <= record.max_key
+    });
+    let sources = inputs
+        .iter()
+        .map(|view| {
+            let rows = RowRanges::all(view.segment.rows()).without(view.dead.iter());
+            Source::Segment(Arc::clone(&view.segment), rows)
+        })
+        .collect();
+    write_segments(medium, &table.schema, sources, &(min, max), overlapping).await
+}

@@ -1,0 +1,178 @@
+//! The front door: opening a database, its tables, its care.
+//!
+//! A [`Database`] and everything made from it share one handle; when the last of them is dropped,
+//! background work stops and the directory is free again. Nothing is lost by not calling
+//! [`Database::close`]; it only makes the next open quicker.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::definition::TableDefinition;
+use super::engine::{Engine, Inspection, VerifyReport};
+use super::handle::Handle;
+use super::snapshot::Snapshot;
+use super::store::{DirectoryLock, Store};
+use super::table::Table;
+use crate::error::{Error, Result};
+use crate::options::Options;
+
+/// An open database.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), omen_provider::Error> {
+/// let db = omen_provider::Database::open("weather").await?;
+/// let readings = db.table("readings")?;
+/// let row = readings.get(("EWR", 1_357_034_400_i64)).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Database {
+    handle: Arc<Handle>,
+}
+
+impl Options {
+    /// Opens the database in a directory with these options.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] if it is open for writing elsewhere, [`Error::NotFound`] if there is none
+    /// and it may not be created, [`Error::Corruption`] naming the file that is damaged.
+    pub async fn open(self, directory: impl AsRef<Path>) -> Result<Database> {
+        let directory = directory.as_ref();
+        if self.read_only || !self.create {
+            let exists = directory.join("manifest").is_dir();
+            if !exists {
+                let shown = directory.display();
+                return Err(Error::NotFound(format!("there is no database in {shown}")));
+            }
+        }
+        let lock = match self.read_only {
+            true => None,
+            false => Some(DirectoryLock::acquire(directory)?),
+        };
+        Database::start(Store::local(directory), lock, self).await
+    }
+
+    /// Opens the database in any store.
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    pub async fn open_store(self, store: Store) -> Result<Database> {
+        Database::start(store, None, self).await
+    }
+}
+
+impl Database {
+    /// Opens the database in a directory for reading and writing, creating it if there is none.
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    pub async fn open(directory: impl AsRef<Path>) -> Result<Self> {
+        Options::default().open(directory).await
+    }
+
+    async fn start(store: Store, lock: Option<DirectoryLock>, options: Options) -> Result<Self> {
+        let engine = Engine::open(store, lock, options).await?;
+        Ok(Self { handle: Arc::new(Handle::new(engine)) })
+    }
+
+    /// Where it lies: a directory or URL.
+    pub fn location(&self) -> &str {
+        self.handle.engine().location()
+    }
+
+    /// The names of all tables, sorted.
+    pub fn table_names(&self) -> Vec<String> {
+        self.snapshot().table_names()
+    }
+
+    /// A table.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] naming the tables there are.
+    pub fn table(&self, name: &str) -> Result<Table> {
+        self.handle.engine().table(name)?;
+        Ok(Table::new(Arc::clone(&self.handle), name.to_string()))
+    }
+
+    /// Creates a table; false if it existed and `if_not_exists`.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`], or [`Error::InvalidInput`] for a definition that makes no table.
+    pub async fn create_table(
+        &self,
+        definition: TableDefinition,
+        if_not_exists: bool,
+    ) -> Result<bool> {
+        self.handle.engine().create_table(definition, if_not_exists).await
+    }
+
+    /// Creates a table and fills it from a stream, as one atomic statement in bounded memory;
+    /// returns how many rows it has.
+    ///
+    /// # Errors
+    /// Those of [`Database::create_table`] and [`Table::insert`]. There is no table then.
+    pub async fn create_table_from(
+        &self,
+        definition: TableDefinition,
+        rows: impl futures::Stream<Item = Result<arrow::record_batch::RecordBatch>> + Send + 'static,
+    ) -> Result<u64> {
+        let rows = futures::StreamExt::boxed(rows);
+        let count = self.handle.engine().create_table_as(definition, false, rows).await?;
+        Ok(count.unwrap_or(0))
+    }
+
+    /// Drops a table; false if there was none and `if_exists`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] naming the tables there are.
+    pub async fn drop_table(&self, name: &str, if_exists: bool) -> Result<bool> {
+        self.handle.engine().drop_table(name, if_exists).await
+    }
+
+    /// The database as of now; later statements do not change it.
+    pub fn snapshot(&self) -> Snapshot {
+        self.handle.engine().snapshot()
+    }
+
+    /// Brings all rows into segments and empties the log.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the disk refuses; everything is still in the log then.
+    pub async fn checkpoint(&self) -> Result<()> {
+        self.handle.engine().checkpoint().await
+    }
+
+    /// Rewrites every table as disjoint segments without deleted rows: files that any Parquet
+    /// reader sees as the table.
+    ///
+    /// # Errors
+    /// As [`Database::checkpoint`].
+    pub async fn compact(&self) -> Result<()> {
+        self.handle.engine().compact().await
+    }
+
+    /// Reads everything and checks it: checksums, key order, indexes, counts.
+    ///
+    /// # Errors
+    /// Only if checking itself fails; what is wrong stands in the report.
+    pub async fn verify(&self) -> Result<VerifyReport> {
+        self.handle.engine().verify().await
+    }
+
+    /// What is where, how large, how well indexed.
+    pub async fn inspect(&self) -> Inspection {
+        self.handle.engine().inspect().await
+    }
+
+    /// Flushes, and frees the directory. Every handle made from this database is closed with it.
+    ///
+    /// # Errors
+    /// As [`Database::checkpoint`]; nothing acknowledged is lost.
+    pub async fn close(&self) -> Result<()> {
+        self.handle.engine().close().await
+    }
+
+    pub(crate) fn handle(&self) -> &Arc<Handle> {
+        &self.handle
+    }
+}

@@ -1,0 +1,70 @@
+//! What a caller asks for when creating a table, before it has ids.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, SchemaRef};
+
+use super::schema::{Column, ROW_ID_COLUMN, TableId, TableSchema};
+use crate::error::{Error, Result};
+
+/// A table to be created.
+#[derive(Debug, Clone)]
+pub struct TableDefinition {
+    /// Its name.
+    pub name: String,
+    /// Its columns, each with the SQL text of its DEFAULT expression if it has one.
+    pub columns: Vec<(Field, Option<String>)>,
+    /// Names of the key columns, in key order; empty: a hidden ascending row id.
+    pub key: Vec<String>,
+}
+
+impl TableDefinition {
+    /// A table with the columns of an Arrow schema and no primary key yet.
+    pub fn new(name: impl Into<String>, schema: &SchemaRef) -> Self {
+        let columns = schema.fields().iter().map(|f| (f.as_ref().clone(), None)).collect();
+        Self { name: name.into(), columns, key: Vec::new() }
+    }
+
+    /// Sets the primary key.
+    #[must_use]
+    pub fn primary_key<S: Into<String>>(mut self, columns: impl IntoIterator<Item = S>) -> Self {
+        self.key = columns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The schema of the table under `id`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] for a definition that makes no table.
+    pub(crate) fn into_schema(self, id: TableId) -> Result<Arc<TableSchema>> {
+        if self.name.is_empty() {
+            return Err(Error::invalid("a table needs a name"));
+        }
+        if self.columns.is_empty() {
+            return Err(Error::invalid(format!("table \"{}\" needs a column", self.name)));
+        }
+        if self.columns.iter().any(|(field, _)| field.name() == ROW_ID_COLUMN) {
+            return Err(Error::invalid(format!("the column name {ROW_ID_COLUMN} is reserved")));
+        }
+        let mut key = Vec::with_capacity(self.key.len());
+        for name in &self.key {
+            let index = self.columns.iter().position(|(f, _)| f.name() == name).ok_or_else(|| {
+                Error::invalid(format!(
+                    "the primary key of table \"{}\" names \"{name}\", which is no column of it",
+                    self.name
+                ))
+            })?;
+            if key.contains(&index) {
+                return Err(Error::invalid(format!("the primary key names \"{name}\" twice")));
+            }
+            key.push(index);
+        }
+        let columns = self
+            .columns
+            .into_iter()
+            .zip(1..)
+            .map(|((field, default), id)| Column { id, field: Arc::new(field), default })
+            .collect();
+        TableSchema::new(id, self.name, columns, key).map(Arc::new)
+    }
+}

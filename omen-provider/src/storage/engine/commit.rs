@@ -1,0 +1,272 @@
+//! Committing a statement: applied to the newest accepted version, logged, made durable,
+//! acknowledged.
+//!
+//! Everything that needs only the statement itself (sorting, encoding, indexing) is done before
+//! the lock is taken; what needs the table (finding the rows of the keys) is done under it. The
+//! statement is then queued in the log, the lock released, and the caller waits for the group's
+//! sync together with others.
+//!
+//! Invariant: a statement that returns Ok is durable; one that returns an error other than
+//! [`Error::OutcomeUnknown`] has changed nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+
+use arrow::record_batch::RecordBatch;
+use bytes::Bytes;
+
+use super::{Engine, Writer, now_ms};
+use crate::error::{Error, Result};
+use crate::storage::apply::{WriteMode, delete_keys, put_run, put_segments, raise_row_id};
+use crate::storage::definition::TableDefinition;
+use crate::storage::deletion_vector::DeletionVector;
+use crate::storage::key::{Key, Keys};
+use crate::storage::merge_scan::KeyedBatch;
+use crate::storage::prepare::{conform, sort_by_key};
+use crate::storage::record::TableRecord;
+use crate::storage::run::{Run, merge, merge_candidates};
+use crate::storage::schema::{TableId, TableSchema};
+use crate::storage::segment::Segment;
+use crate::storage::snapshot::TableSnapshot;
+use crate::storage::version::{RunView, TableVersion, Version};
+use crate::storage::wal::{Op, encode_rows};
+
+/// Rows of one log record are cut so that it stays around this many bytes.
+const RECORD_BYTES: usize = 8 << 20;
+/// Merging runs within a commit may touch this many rows; larger merges run in the background.
+const INLINE_MERGE_ROWS: usize = 4096;
+
+/// One operation of a statement, prepared.
+pub(super) enum Change {
+    /// A new table.
+    Create(Arc<TableSchema>),
+    /// A table is dropped.
+    Drop(TableId),
+    /// Rows: the run, and the same rows as log records.
+    Put { table: TableId, run: Arc<Run>, records: Vec<Bytes>, mode: WriteMode },
+    /// Segments that a bulk statement wrote.
+    Attach { table: TableId, segments: Vec<Arc<Segment>>, mode: WriteMode },
+    /// Keys, ascending, whose rows are deleted.
+    Delete { table: TableId, keys: Keys },
+}
+
+impl Engine {
+    /// Creates a table; false if it existed and `if_not_exists`.
+    pub async fn create_table(
+        self: &Arc<Self>,
+        definition: TableDefinition,
+        if_not_exists: bool,
+    ) -> Result<bool> {
+        if self.published.get().table_named(&definition.name).is_some() {
+            return if if_not_exists { Ok(false) } else { Err(exists(&definition.name)) };
+        }
+        let schema = self.new_schema(definition)?;
+        match self.commit(vec![Change::Create(schema)]).await {
+            Err(Error::AlreadyExists(_)) if if_not_exists => Ok(false),
+            other => other.map(|_| true),
+        }
+    }
+
+    /// Drops a table; false if there was none and `if_exists`.
+    pub async fn drop_table(self: &Arc<Self>, name: &str, if_exists: bool) -> Result<bool> {
+        let table = match self.table(name) {
+            Err(Error::NotFound(_)) if if_exists => return Ok(false),
+            other => other?,
+        };
+        self.commit(vec![Change::Drop(table.schema().id)]).await.map(|_| true)
+    }
+
+    /// Inserts or upserts the rows of one batch as one statement; returns how many rows it gave.
+    pub async fn write(
+        self: &Arc<Self>,
+        table: &str,
+        mode: WriteMode,
+        batch: &RecordBatch,
+    ) -> Result<u64> {
+        self.writer()?;
+        let version = self.require_named(table)?;
+        let rows = conform(&version, batch)?;
+        let sorted = sort_by_key(&version, &rows, mode)?;
+        match prepare_put(version.schema.id, sorted, mode)? {
+            Some(change) => self.commit(vec![change]).await?,
+            None => 0,
+        };
+        Ok(batch.num_rows() as u64)
+    }
+
+    /// Deletes the rows of these keys; returns how many there were.
+    pub async fn delete(self: &Arc<Self>, table: &str, keys: &[Key]) -> Result<u64> {
+        let version = self.require_named(table)?;
+        let codec = version.schema.codec();
+        let mut encoded = Keys::new(codec.fixed_width());
+        for key in keys {
+            encoded.push(&codec.encode_key(key)?);
+        }
+        let mut order = encoded.sorted_order();
+        order.dedup_by(|a, b| encoded.compare(*a as usize, &encoded, *b as usize).is_eq());
+        let keys = encoded.take(&order);
+        self.commit(vec![Change::Delete { table: version.schema.id, keys }]).await
+    }
+
+    /// A schema for a new table, under an id that was never used.
+    pub(super) fn new_schema(&self, definition: TableDefinition) -> Result<Arc<TableSchema>> {
+        let id = self.writer()?.next_table_id.fetch_add(1, SeqCst);
+        definition.into_schema(id)
+    }
+
+    pub(super) fn require_named(&self, name: &str) -> Result<Arc<TableVersion>> {
+        self.table(name).map(TableSnapshot::into_version)
+    }
+
+    /// Applies, logs and acknowledges a statement; returns the number of rows deleted.
+    pub(super) async fn commit(self: &Arc<Self>, changes: Vec<Change>) -> Result<u64> {
+        let writer = self.writer()?;
+        self.wait_for_memory().await?;
+        let (lsn, count) = {
+            let mut accepted = writer.accepted.lock().await;
+            self.check_open()?;
+            let mut version = Version::clone(&accepted);
+            let mut ops = Vec::new();
+            let mut count = 0;
+            for change in changes {
+                count += apply(&mut version, change, &mut ops).await?;
+            }
+            self.merge_small_runs(writer, &accepted, &mut version)?;
+            if ops.is_empty() {
+                // Nothing changed, but what was found may not be durable yet.
+                (accepted.lsn, count)
+            } else {
+                let mut next = None;
+                let lsn = writer.log.enqueue(&ops, now_ms(), |lsn| {
+                    version.lsn = lsn;
+                    let version = Arc::new(version);
+                    next = Some(Arc::clone(&version));
+                    version
+                })?;
+                *accepted = next.unwrap_or_else(|| Arc::clone(&accepted));
+                (lsn, count)
+            }
+        };
+        writer.log.wait_durable(lsn).await?;
+        self.schedule_maintenance();
+        Ok(count)
+    }
+
+    /// Merges runs that a lookup would have to visit one by one, while they are small.
+    fn merge_small_runs(
+        &self,
+        writer: &Writer,
+        before: &Version,
+        version: &mut Version,
+    ) -> Result<()> {
+        let frozen = writer.frozen_runs.load(SeqCst);
+        let changed: Vec<TableId> = version
+            .tables()
+            .iter()
+            .filter(|t| before.table(t.schema.id).is_none_or(|old| !Arc::ptr_eq(old, t)))
+            .map(|t| t.schema.id)
+            .collect();
+        for id in changed {
+            let Some(table) = version.table(id) else { continue };
+            let mut table = TableVersion::clone(table);
+            if merge_runs(&mut table, |run| {
+                run.id() >= frozen && run.keys().len() <= INLINE_MERGE_ROWS
+            })? {
+                version.put_table(table);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Merges the fullest lowest tier of the runs that `eligible` lets through, again and again;
+/// returns whether anything was merged.
+pub(super) fn merge_runs(
+    table: &mut TableVersion,
+    eligible: impl Fn(&Run) -> bool,
+) -> Result<bool> {
+    let mut merged_any = false;
+    loop {
+        let views: Vec<&RunView> = table.runs.iter().filter(|v| eligible(&v.run)).collect();
+        let rows: Vec<usize> = views.iter().map(|v| v.run.keys().len()).collect();
+        let Some(chosen) = merge_candidates(&rows) else { return Ok(merged_any) };
+        let parts: Vec<_> =
+            chosen.iter().map(|&i| (views[i].run.as_ref(), &views[i].dead)).collect();
+        let merged = merge(&parts)?;
+        let ids: Vec<u64> = chosen.iter().map(|&i| views[i].run.id()).collect();
+        let added =
+            merged.map(|run| RunView { run: Arc::new(run), dead: DeletionVector::default() });
+        table.replace_runs(&ids, added);
+        merged_any = true;
+    }
+}
+
+/// A put of sorted rows; `None` for no rows.
+pub(super) fn prepare_put(
+    table: TableId,
+    sorted: KeyedBatch,
+    mode: WriteMode,
+) -> Result<Option<Change>> {
+    let rows = sorted.rows.num_rows();
+    if rows == 0 {
+        return Ok(None);
+    }
+    let parts = sorted.rows.get_array_memory_size().div_ceil(RECORD_BYTES).clamp(1, rows);
+    let rows_per_record = rows.div_ceil(parts);
+    let mut records = Vec::with_capacity(parts);
+    for start in (0..rows).step_by(rows_per_record) {
+        let length = rows_per_record.min(rows - start);
+        records.push(encode_rows(&sorted.rows.slice(start, length))?);
+    }
+    let run = Arc::new(Run::new(sorted.rows, sorted.keys)?);
+    Ok(Some(Change::Put { table, run, records, mode }))
+}
+
+/// Applies one change to `version` and appends what the log says of it; returns rows deleted.
+async fn apply(version: &mut Version, change: Change, ops: &mut Vec<Op>) -> Result<u64> {
+    match change {
+        Change::Create(schema) => {
+            if version.table_named(&schema.name).is_some() {
+                return Err(exists(&schema.name));
+            }
+            ops.push(Op::CreateTable(TableRecord::from(&*schema)));
+            version.put_table(TableVersion::new(schema));
+        }
+        Change::Drop(table) => {
+            version.require(table)?;
+            version.remove_table(table);
+            ops.push(Op::DropTable(table));
+        }
+        Change::Put { table: id, run, records, mode } => {
+            let mut table = TableVersion::clone(version.require(id)?);
+            let fresh = put_run(&mut table, run, mode).await?;
+            raise_row_id(&table)?;
+            version.put_table(table);
+            ops.extend(records.into_iter().map(|rows| Op::Put { table: id, fresh, rows }));
+        }
+        Change::Attach { table: id, segments, mode } => {
+            let mut table = TableVersion::clone(version.require(id)?);
+            let fresh = put_segments(&mut table, &segments, mode).await?;
+            raise_row_id(&table)?;
+            version.put_table(table);
+            let segments = segments.iter().map(|s| s.record().clone()).collect();
+            ops.push(Op::Attach { table: id, fresh, segments });
+        }
+        Change::Delete { table: id, keys } => {
+            let mut table = TableVersion::clone(version.require(id)?);
+            let found = delete_keys(&mut table, &keys).await?;
+            if found.is_empty() {
+                return Ok(0);
+            }
+            version.put_table(table);
+            let found_keys = found.iter().map(|&i| keys.get(i as usize).into_owned()).collect();
+            ops.push(Op::Delete { table: id, keys: found_keys });
+            return Ok(found.len() as u64);
+        }
+    }
+    Ok(0)
+}
+
+fn exists(name: &str) -> Error {
+    Error::AlreadyExists(format!("table \"{name}\""))
+}

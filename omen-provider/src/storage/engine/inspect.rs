@@ -1,0 +1,134 @@
+//! A look inside an open database, for people: what is where, how large, how well indexed.
+
+use super::Engine;
+use crate::storage::schema::TableSchema;
+use crate::storage::version::{RunView, SegmentView, TableVersion};
+
+/// The state of a database.
+#[derive(Debug, Clone)]
+pub struct Inspection {
+    /// Where it lies.
+    pub location: String,
+    /// The position of the newest visible statement.
+    pub lsn: u64,
+    /// What only a writer knows; `None` when opened read-only.
+    pub log: Option<LogInspection>,
+    /// All tables, in the order of their creation.
+    pub tables: Vec<TableInspection>,
+}
+
+/// The state of log and manifest.
+#[derive(Debug, Clone)]
+pub struct LogInspection {
+    /// The database's random id, as hexadecimal digits.
+    pub database: String,
+    /// Times it was opened for writing.
+    pub epoch: u64,
+    /// Number of the newest manifest.
+    pub manifest: u64,
+    /// Statements up to this position are in segments.
+    pub flushed_lsn: u64,
+    /// Number of the log file being written.
+    pub file: u64,
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
+/// The state of a table.
+#[derive(Debug, Clone)]
+pub struct TableInspection {
+    /// Its name.
+    pub name: String,
+    /// The key columns; empty if the key is the hidden row id.
+    pub key: Vec<String>,
+    /// Rows.
+    pub rows: u64,
+    /// Its parts.
+    pub parts: Vec<PartInspection>,
+}
+
+/// The state of a part.
+#[derive(Debug, Clone)]
+pub struct PartInspection {
+    /// `segment` (on disk) or `run` (in memory).
+    pub kind: &'static str,
+    /// The file of a segment.
+    pub file: Option<String>,
+    /// Rows, deleted ones included.
+    pub rows: u64,
+    /// Deleted rows.
+    pub deleted: u64,
+    /// The smallest key.
+    pub min_key: String,
+    /// The largest key.
+    pub max_key: String,
+    /// Bytes on disk or in memory.
+    pub bytes: u64,
+    /// Figures of the learned index; `None` for runs too small to have one.
+    pub index: Option<omen_index::RmiStats>,
+}
+
+impl Engine {
+    /// The state of everything.
+    pub async fn inspect(&self) -> Inspection {
+        let version = self.published.get();
+        let log = match &self.writer {
+            Some(writer) => {
+                let durable = writer.maintenance.lock().await;
+                let manifest = &durable.manifest;
+                let digits = manifest.database.iter().map(|byte| format!("{byte:02x}"));
+                Some(LogInspection {
+                    database: digits.collect(),
+                    epoch: manifest.epoch,
+                    manifest: manifest.number,
+                    flushed_lsn: manifest.flushed_lsn,
+                    file: writer.log.number(),
+                    bytes: writer.log.bytes(),
+                })
+            }
+            None => None,
+        };
+        let tables = version.tables().iter().map(|table| inspect_table(table)).collect();
+        Inspection { location: self.location().to_string(), lsn: version.lsn, log, tables }
+    }
+}
+
+fn inspect_table(table: &TableVersion) -> TableInspection {
+    let schema = &*table.schema;
+    let segments = table.segments.iter().map(|view| inspect_segment(schema, view));
+    let runs = table.runs.iter().map(|view| inspect_run(schema, view));
+    let key = match schema.hidden_key {
+        true => Vec::new(),
+        false => schema.key_names().into_iter().map(String::from).collect(),
+    };
+    let parts = segments.chain(runs).collect();
+    TableInspection { name: schema.name.clone(), key, rows: table.live_rows, parts }
+}
+
+fn inspect_segment(schema: &TableSchema, view: &SegmentView) -> PartInspection {
+    let record = view.segment.record();
+    PartInspection {
+        kind: "segment",
+        file: Some(record.file_name()),
+        rows: u64::from(record.rows),
+        deleted: view.dead.count(),
+        min_key: schema.codec().display(&record.min_key),
+        max_key: schema.codec().display(&record.max_key),
+        bytes: record.bytes,
+        index: Some(view.segment.index_stats()),
+    }
+}
+
+fn inspect_run(schema: &TableSchema, view: &RunView) -> PartInspection {
+    let run = &view.run;
+    PartInspection {
+        kind: "run",
+        file: None,
+        rows: run.keys().len() as u64,
+        deleted: view.dead.count(),
+        min_key: schema.codec().display(run.min_key()),
+        max_key: schema.codec().display(run.max_key()),
+        bytes: run.byte_size() as u64,
+        index: run.index_stats(),
+    }
+}

@@ -1,0 +1,157 @@
+//! The engine: one open database, and the locks that order what happens to it.
+//!
+//! `open` brings it up from the store, `commit` takes statements, `load` takes streams of rows of
+//! any length, `maintenance` flushes, merges and compacts in the background, `inspect` and
+//! `verify` look inside. The front doors (`table`, `database`) and the provider call it.
+//!
+//! Locks, always taken in this order:
+//! 1. `compacting`: one compaction at a time;
+//! 2. `maintenance`: the manifest and the version it describes;
+//! 3. `accepted`: the newest version, durable or not; held while a statement is applied.
+//!
+//! Readers take none of them: they clone the `Arc` of the published version.
+//!
+//! Invariant: what is published is durable.
+
+mod commit;
+mod inspect;
+mod load;
+mod maintenance;
+mod open;
+mod verify;
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+pub use inspect::{Inspection, LogInspection, PartInspection, TableInspection};
+pub use verify::VerifyReport;
+
+use super::manifest::Manifest;
+use super::medium::Medium;
+use super::publication::SavedDeletions;
+use super::segment::Segment;
+use super::snapshot::{Snapshot, TableSnapshot};
+use super::store::DirectoryLock;
+use super::version::Version;
+use super::wal::LogWriter;
+use crate::error::{Error, Result};
+
+/// An open database.
+#[derive(Debug)]
+pub struct Engine {
+    medium: Medium,
+    published: Arc<Published>,
+    /// Absent in a database opened read-only.
+    writer: Option<Writer>,
+    closed: AtomicBool,
+    lock: Mutex<Option<DirectoryLock>>,
+}
+
+/// The version that readers see.
+#[derive(Debug, Default)]
+struct Published(RwLock<Arc<Version>>);
+
+/// What only a writer has.
+struct Writer {
+    log: LogWriter<Arc<Version>>,
+    accepted: tokio::sync::Mutex<Arc<Version>>,
+    maintenance: tokio::sync::Mutex<Durable>,
+    compacting: tokio::sync::Mutex<()>,
+    /// Whether a background task is about to run.
+    scheduled: AtomicBool,
+    /// Runs below this id are being merged or flushed; a commit must leave them in place.
+    frozen_runs: AtomicU64,
+    next_table_id: AtomicU32,
+}
+
+/// The newest manifest and what it stands for.
+#[derive(Debug)]
+struct Durable {
+    manifest: Manifest,
+    version: Arc<Version>,
+    saved: SavedDeletions,
+    /// Segments that no manifest names any more, until no reader uses them.
+    garbage: Vec<Arc<Segment>>,
+}
+
+impl Engine {
+    /// The database as of the newest durable statement.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(self.published.get())
+    }
+
+    /// One table as of the newest durable statement.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] naming the tables there are.
+    pub fn table(&self, name: &str) -> Result<TableSnapshot> {
+        let version = self.published.get();
+        match version.table_named(name) {
+            Some(table) => Ok(TableSnapshot::new(Arc::clone(table))),
+            None => {
+                let names = Snapshot::new(Arc::clone(&version)).table_names().join(", ");
+                let have = if names.is_empty() { "none".to_string() } else { names };
+                Err(Error::NotFound(format!("table \"{name}\"; tables there are: {have}")))
+            }
+        }
+    }
+
+    /// Where the database lies.
+    pub fn location(&self) -> &str {
+        &self.medium.store.location
+    }
+
+    /// Whether it refuses writes.
+    pub fn is_read_only(&self) -> bool {
+        self.writer.is_none()
+    }
+
+    /// Stops background work at its next step and frees the directory. Loses nothing: every
+    /// acknowledged statement is in the log.
+    pub fn shut_down(&self) {
+        self.closed.store(true, SeqCst);
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.closed.load(SeqCst) { Err(Error::Unavailable("closed")) } else { Ok(()) }
+    }
+
+    fn writer(&self) -> Result<&Writer> {
+        self.check_open()?;
+        self.writer.as_ref().ok_or(Error::Unavailable("opened read-only"))
+    }
+}
+
+impl Published {
+    fn get(&self) -> Arc<Version> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set(&self, version: Arc<Version>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = version;
+    }
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer").field("log", &self.log.number()).finish_non_exhaustive()
+    }
+}
+
+/// Milliseconds since the Unix epoch; only for display.
+fn now_ms() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |elapsed| elapsed.as_millis() as u64)
+}
+
+/// Random bytes from the operating system.
+fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)
+        .map_err(|e| Error::io("the system's random numbers", std::io::Error::other(e)))?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests;

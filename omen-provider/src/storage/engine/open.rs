@@ -1,0 +1,222 @@
+//! Bringing a database up: created, opened for writing, or opened read-only.
+//!
+//! Opening for writing, in order: claim the epoch by publishing the next manifest (of two writers
+//! that try, one wins); read manifest and log; write the surviving statements into a new log and
+//! sync it; publish a manifest that names it; remove what nothing names. A crash between any two
+//! steps leaves a database that opens the same way.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::sync::{Arc, Mutex};
+
+use super::{Durable, Engine, Published, Writer, random};
+use crate::error::{Error, Result};
+use crate::options::Options;
+use crate::storage::manifest::{self, Manifest, deletions_name};
+use crate::storage::medium::Medium;
+use crate::storage::record::segment_name;
+use crate::storage::recovery::{Recovered, recover};
+use crate::storage::store::{DirectoryLock, Store};
+use crate::storage::version::Version;
+use crate::storage::wal::{LogHeader, LogWriter, log_name};
+
+/// Times a read-only open starts again because a live writer removed files that it was reading.
+const READ_ATTEMPTS: usize = 8;
+
+impl Engine {
+    /// Opens the database in `store`, whose directory lock (if it has one) the caller holds.
+    pub async fn open(
+        store: Store,
+        lock: Option<DirectoryLock>,
+        options: Options,
+    ) -> Result<Arc<Self>> {
+        if options.read_only {
+            return open_for_reading(store, options).await;
+        }
+        let previous = match manifest::newest(&store).await? {
+            Some(manifest) => manifest,
+            None => first_manifest(&store, &options).await?,
+        };
+        open_for_writing(store, lock, options, previous).await
+    }
+}
+
+async fn open_for_reading(store: Store, options: Options) -> Result<Arc<Engine>> {
+    let medium = Medium::new(store, options, 0);
+    let mut attempt = 1;
+    let version = loop {
+        let manifest = newest_of(&medium.store).await?;
+        match recover(&medium, &manifest, false).await {
+            Ok(recovered) => break recovered.version,
+            // A writer that flushed meanwhile has removed the old log or old segments.
+            Err(error) => {
+                let moved_on = newest_of(&medium.store).await?.number != manifest.number;
+                if !moved_on || attempt == READ_ATTEMPTS {
+                    return Err(error);
+                }
+            }
+        }
+        attempt += 1;
+    };
+    Ok(Arc::new(Engine {
+        medium,
+        published: Arc::new(Published::new(version)),
+        writer: None,
+        closed: AtomicBool::new(false),
+        lock: Mutex::new(None),
+    }))
+}
+
+async fn newest_of(store: &Store) -> Result<Manifest> {
+    manifest::newest(store).await?.ok_or_else(|| no_database(store))
+}
+
+fn no_database(store: &Store) -> Error {
+    Error::NotFound(format!("there is no database in {}", store.location))
+}
+
+/// What stands for a manifest in a new database: nothing is published yet.
+async fn first_manifest(store: &Store, options: &Options) -> Result<Manifest> {
+    if !options.create {
+        return Err(no_database(store));
+    }
+    let logs = store.logs.list().await?;
+    let segments = store.blobs.list("segments").await?;
+    if let Some(found) = logs.first().or(segments.first().map(|blob| &blob.name)) {
+        return Err(Error::corruption(
+            found,
+            0,
+            "the file is part of a database, but there is no manifest; was it removed?",
+        ));
+    }
+    let database: [u8; 16] = random()?;
+    Ok(Manifest { database: database.to_vec(), next_table_id: 1, ..Manifest::default() })
+}
+
+async fn open_for_writing(
+    store: Store,
+    lock: Option<DirectoryLock>,
+    options: Options,
+    previous: Manifest,
+) -> Result<Arc<Engine>> {
+    let exists = previous.number > 0;
+    let epoch = previous.epoch + 1;
+    let mut claim = Manifest { epoch, number: previous.number + 1, ..previous };
+    let medium = Medium::new(store, options, epoch);
+    medium.store.blobs.clean().await?;
+    let recovered = match exists {
+        true => {
+            manifest::publish(&medium.store, &claim).await?;
+            let recovered = recover(&medium, &claim, true).await?;
+            claim.number += 1;
+            recovered
+        }
+        false => empty(&claim),
+    };
+    let published = Arc::new(Published::default());
+    let log = begin_log(&medium, &claim, &recovered, &published).await?;
+    claim.log = log.number();
+    manifest::publish(&medium.store, &claim).await?;
+    remove_unnamed(&medium, &claim, &recovered).await?;
+
+    let version = Arc::new(recovered.version);
+    published.set(Arc::clone(&version));
+    let durable = Durable {
+        manifest: claim,
+        version: Arc::new(recovered.durable),
+        saved: recovered.saved,
+        garbage: Vec::new(),
+    };
+    let next_table_id = AtomicU32::new(version.next_table_id.max(1));
+    let writer = Writer {
+        log,
+        accepted: tokio::sync::Mutex::new(version),
+        maintenance: tokio::sync::Mutex::new(durable),
+        compacting: tokio::sync::Mutex::new(()),
+        scheduled: AtomicBool::new(false),
+        frozen_runs: AtomicU64::new(0),
+        next_table_id,
+    };
+    Ok(Arc::new(Engine {
+        medium,
+        published,
+        writer: Some(writer),
+        closed: AtomicBool::new(false),
+        lock: Mutex::new(lock),
+    }))
+}
+
+fn empty(manifest: &Manifest) -> Recovered {
+    let mut version = Version::default();
+    version.next_table_id = manifest.next_table_id;
+    Recovered {
+        durable: version.clone(),
+        saved: Default::default(),
+        version,
+        statements: Vec::new(),
+        next_lsn: 1,
+        logs: Vec::new(),
+        dropped_tail_bytes: 0,
+    }
+}
+
+/// A new log that holds the surviving statements, durable: what the old log's pages in the
+/// system's cache promise may not be on the medium.
+async fn begin_log(
+    medium: &Medium,
+    manifest: &Manifest,
+    recovered: &Recovered,
+    published: &Arc<Published>,
+) -> Result<LogWriter<Arc<Version>>> {
+    let mut database = [0; 16];
+    database.copy_from_slice(&manifest.database);
+    let header = LogHeader {
+        database,
+        epoch: manifest.epoch,
+        number: medium.next_file(),
+        generation: u64::from_le_bytes(random()?),
+        first_lsn: recovered.next_lsn,
+    };
+    let target = Arc::clone(published);
+    let publish = Box::new(move |version| target.set(version));
+    let log = LogWriter::create(&medium.store, header, publish).await?;
+    let version = Arc::new(recovered.version.clone());
+    for statement in &recovered.statements {
+        log.enqueue(&statement.ops, statement.accepted_ms, |_| Arc::clone(&version))?;
+    }
+    log.wait_all().await?;
+    Ok(log)
+}
+
+/// Removes logs, segments, deletion vectors and manifests that the new manifest and its log do not
+/// name: an earlier writer left them behind.
+async fn remove_unnamed(medium: &Medium, manifest: &Manifest, recovered: &Recovered) -> Result<()> {
+    let store = &medium.store;
+    let current = log_name(manifest.log);
+    for name in store.logs.list().await? {
+        if name != current {
+            store.logs.delete(&name).await?;
+        }
+    }
+    let mut named: HashSet<String> =
+        recovered.saved.values().map(|record| deletions_name(record.file)).collect();
+    for version in [&recovered.durable, &recovered.version] {
+        let views = version.tables().iter().flat_map(|table| &table.segments);
+        named.extend(views.map(|view| segment_name(view.segment.record().file)));
+    }
+    // A dropped table's segments stay named by the manifest until the next flush.
+    for blob in store.blobs.list("segments").await? {
+        if !named.contains(&blob.name) {
+            store.blobs.delete(&blob.name).await?;
+        }
+    }
+    manifest::discard_before(store, manifest.number).await
+}
+
+impl Published {
+    fn new(version: Version) -> Self {
+        let published = Self::default();
+        published.set(Arc::new(version));
+        published
+    }
+}

@@ -1,0 +1,153 @@
+//! The engine end to end on an object store in memory and on a directory, against a map.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use arrow::record_batch::RecordBatch;
+use futures::TryStreamExt;
+
+use crate::storage::definition::TableDefinition;
+use crate::storage::store::Store;
+use crate::{Database, Error, Options};
+
+fn rows(keys: impl IntoIterator<Item = i64>, tag: &str) -> RecordBatch {
+    let keys: Vec<i64> = keys.into_iter().collect();
+    let text: ArrayRef =
+        Arc::new(StringArray::from_iter_values(keys.iter().map(|k| format!("{tag}{k}"))));
+    let key: ArrayRef = Arc::new(Int64Array::from(keys));
+    RecordBatch::try_from_iter([("id", key), ("note", text)]).unwrap()
+}
+
+fn definition() -> TableDefinition {
+    let schema = Arc::new(Schema::new(vec![
+        Field::new("id", DataType::Int64, false),
+        Field::new("note", DataType::Utf8, true),
+    ]));
+    TableDefinition::new("t", &schema).primary_key(["id"])
+}
+
+fn small() -> Options {
+    Options {
+        memtable_bytes_max: 60_000,
+        row_group_rows: 700,
+        segment_rows_max: 3000,
+        ..Options::default()
+    }
+}
+
+async fn contents(db: &Database) -> BTreeMap<i64, String> {
+    let mut found = BTreeMap::new();
+    let mut last = i64::MIN;
+    let batches: Vec<RecordBatch> =
+        db.table("t").unwrap().range::<i64>(..).try_collect().await.unwrap();
+    for batch in batches {
+        let keys = batch.column(0).as_primitive::<Int64Type>();
+        let notes = batch.column(1).as_string::<i32>();
+        for (key, note) in keys.values().iter().zip(notes.iter()) {
+            assert!(*key > last, "rows come in key order");
+            last = *key;
+            found.insert(*key, note.unwrap().to_string());
+        }
+    }
+    found
+}
+
+/// Statements of every kind with maintenance between them; `reopen` gives the database again.
+async fn script<F: Future<Output = Database>>(reopen: impl Fn() -> F) {
+    let mut db = reopen().await;
+    assert!(db.create_table(definition(), false).await.unwrap());
+    let mut model = BTreeMap::new();
+    let mut seed = 7_u64;
+    let mut next = move |below: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % below
+    };
+    for step in 0..160 {
+        let table = db.table("t").unwrap();
+        let keys: Vec<i64> = match next(3) {
+            0 => (0..next(300) as i64).map(|i| 10_000 + step * 400 + i).collect(),
+            _ => (0..1 + next(60)).map(|_| next(4000) as i64).collect(),
+        };
+        match next(6) {
+            0..=2 => {
+                table.upsert(rows(keys.iter().copied(), &format!("u{step}-"))).await.unwrap();
+                model.extend(keys.iter().map(|k| (*k, format!("u{step}-{k}"))));
+            }
+            3 => {
+                let result = table.insert(rows(keys.iter().copied(), "i")).await;
+                let mut unique = keys.clone();
+                unique.sort_unstable();
+                unique.dedup();
+                let clash = unique.len() < keys.len() || keys.iter().any(|k| model.contains_key(k));
+                assert_eq!(matches!(result, Err(Error::DuplicateKey { .. })), clash, "{result:?}");
+                if !clash {
+                    model.extend(keys.iter().map(|k| (*k, format!("i{k}"))));
+                }
+            }
+            4 => {
+                let deleted = table.delete(keys.iter().copied()).await.unwrap();
+                let before = model.len();
+                model.retain(|k, _| !keys.contains(k));
+                assert_eq!(deleted as usize, before - model.len());
+            }
+            _ => match next(5) {
+                0 => db.compact().await.unwrap(),
+                1 => db.checkpoint().await.unwrap(),
+                2 => {
+                    db.close().await.unwrap();
+                    db = reopen().await;
+                }
+                3 => {
+                    drop(table);
+                    drop(db);
+                    db = reopen().await;
+                }
+                _ => {
+                    let batches = vec![rows(keys.iter().copied(), "s"), rows([99_999], "s")];
+                    let stream = futures::stream::iter(batches.into_iter().map(Ok));
+                    table.upsert_stream(stream).await.unwrap();
+                    model.extend(keys.iter().chain(&[99_999]).map(|k| (*k, format!("s{k}"))));
+                }
+            },
+        }
+        if step % 10 == 0 {
+            assert_eq!(contents(&db).await, model, "step {step}");
+        }
+        let probe = next(5000) as i64;
+        let row = db.table("t").unwrap().get(probe).await.unwrap();
+        let note = row.map(|r| r.column(1).as_string::<i32>().value(0).to_string());
+        assert_eq!(note.as_ref(), model.get(&probe), "step {step} key {probe}");
+        assert_eq!(db.table("t").unwrap().row_count().unwrap() as usize, model.len());
+    }
+    let many: Vec<i64> = (0..4000).step_by(7).collect();
+    let found = db.table("t").unwrap().get_many(many.iter().copied()).await.unwrap();
+    for (key, row) in many.iter().zip(found) {
+        let note = row.map(|r| r.column(1).as_string::<i32>().value(0).to_string());
+        assert_eq!(note.as_ref(), model.get(key));
+    }
+    let report = db.verify().await.unwrap();
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+    assert_eq!(report.rows as usize, model.len());
+    db.compact().await.unwrap();
+    let parts = &db.inspect().await.tables[0].parts;
+    assert!(parts.iter().all(|p| p.kind == "segment" && p.deleted == 0), "{parts:?}");
+    assert_eq!(contents(&db).await, model);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_agree_with_a_map_on_an_object_store() {
+    let objects: Arc<dyn object_store::ObjectStore> =
+        Arc::new(object_store::memory::InMemory::new());
+    script(|| async {
+        small().open_store(Store::object_store(Arc::clone(&objects), "db")).await.unwrap()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_agree_with_a_map_in_a_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    script(|| async { small().open(directory.path()).await.unwrap() }).await;
+}

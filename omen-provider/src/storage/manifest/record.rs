@@ -1,0 +1,88 @@
+//! What a manifest says, as Protocol Buffers messages. FORMAT.md lists the same fields.
+//!
+//! Called by `manifest` (file), flush, compaction and recovery (content).
+
+use crate::storage::record::{SegmentRecord, TableRecord};
+
+/// The whole database at one log position.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Manifest {
+    /// Random id of the database, 16 bytes; every log file repeats it.
+    #[prost(bytes = "vec", tag = "1")]
+    pub database: Vec<u8>,
+    /// Times the database was opened for writing: who wrote this.
+    #[prost(uint64, tag = "2")]
+    pub epoch: u64,
+    /// Number of this manifest.
+    #[prost(uint64, tag = "3")]
+    pub number: u64,
+    /// All statements up to this sequence number are in the segments.
+    #[prost(uint64, tag = "4")]
+    pub flushed_lsn: u64,
+    /// Number of the log file that goes on from there; it must exist.
+    #[prost(fixed64, tag = "5")]
+    pub log: u64,
+    /// The id that the next table gets.
+    #[prost(uint32, tag = "6")]
+    pub next_table_id: u32,
+    /// All tables.
+    #[prost(message, repeated, tag = "7")]
+    pub tables: Vec<TableEntry>,
+}
+
+/// A table in a manifest.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct TableEntry {
+    /// Its schema.
+    #[prost(message, optional, tag = "1")]
+    pub table: Option<TableRecord>,
+    /// Its segments.
+    #[prost(message, repeated, tag = "2")]
+    pub segments: Vec<SegmentEntry>,
+    /// The next hidden row id.
+    #[prost(int64, tag = "3")]
+    pub next_row_id: i64,
+}
+
+/// A segment in a manifest.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct SegmentEntry {
+    /// The segment.
+    #[prost(message, optional, tag = "1")]
+    pub segment: Option<SegmentRecord>,
+    /// Where its deletion vector is; none if no row is deleted.
+    #[prost(message, optional, tag = "2")]
+    pub deletions: Option<DeletionsRecord>,
+}
+
+/// A deletion vector: a piece of a file that may hold several.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct DeletionsRecord {
+    /// Number of the file.
+    #[prost(fixed64, tag = "1")]
+    pub file: u64,
+    /// Where the vector begins.
+    #[prost(uint64, tag = "2")]
+    pub offset: u64,
+    /// Its length in bytes.
+    #[prost(uint32, tag = "3")]
+    pub length: u32,
+    /// CRC32C of its bytes.
+    #[prost(fixed32, tag = "4")]
+    pub crc: u32,
+    /// How many rows it marks.
+    #[prost(uint64, tag = "5")]
+    pub count: u64,
+}
+
+impl DeletionsRecord {
+    /// The name of the vector's file.
+    pub fn file_name(&self) -> String {
+        deletions_name(self.file)
+    }
+}
+
+/// The name of deletion-vector file `number`.
+pub fn deletions_name(number: u64) -> String {
+    format!("segments/{number:016x}.deletions")
+}

@@ -1,0 +1,259 @@
+//! Opening: the newest manifest, then the log replayed on top of it.
+//!
+//! Called by the engine. Reads only; what a writer then does (rewriting the surviving log, the
+//! next manifest, removing files that nothing names) is the engine's part.
+//!
+//! Invariant: the result is the state after the last complete statement of the log. Replay names
+//! rows by key, so it does not matter which part holds them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use bytes::Bytes;
+
+use super::apply::{WriteMode, delete_keys, put_run, put_segments, raise_row_id};
+use super::deletion_vector::DeletionVector;
+use super::key::Keys;
+use super::manifest::{DeletionsRecord, Manifest, SegmentEntry, TableEntry};
+use super::medium::Medium;
+use super::publication::SavedDeletions;
+use super::run::{Run, merge, merge_candidates};
+use super::schema::TableSchema;
+use super::segment::Segment;
+use super::version::{RunView, TableVersion, Version};
+use super::wal::{Op, Statement, decode_rows, log_name, read_log};
+use crate::error::{Error, Result};
+
+/// Replayed runs of a table are merged when there are more than this many.
+const RUNS_MAX: usize = 64;
+
+/// A database read back.
+#[derive(Debug)]
+pub struct Recovered {
+    /// The manifest's version: no runs.
+    pub durable: Version,
+    /// The saved deletion vectors of that version.
+    pub saved: SavedDeletions,
+    /// The state after the last statement.
+    pub version: Version,
+    /// The statements after the manifest, in order.
+    pub statements: Vec<Statement>,
+    /// The lsn that follows the log.
+    pub next_lsn: u64,
+    /// The log files read, in order.
+    pub logs: Vec<u64>,
+    /// Bytes of a torn tail that no statement needed.
+    pub dropped_tail_bytes: u64,
+}
+
+/// Reads the database that `manifest` describes. `take_over`: no other writer may append to its
+/// log any more.
+pub async fn recover(medium: &Medium, manifest: &Manifest, take_over: bool) -> Result<Recovered> {
+    let (durable, saved) = load(medium, manifest).await?;
+    let mut recovered = Recovered {
+        version: durable.clone(),
+        durable,
+        saved,
+        statements: Vec::new(),
+        next_lsn: manifest.flushed_lsn + 1,
+        logs: Vec::new(),
+        dropped_tail_bytes: 0,
+    };
+    read_logs(medium, manifest, take_over, &mut recovered).await?;
+    for statement in &recovered.statements {
+        replay(medium, &mut recovered.version, statement).await?;
+    }
+    Ok(recovered)
+}
+
+/// The version that a manifest describes.
+async fn load(medium: &Medium, manifest: &Manifest) -> Result<(Version, SavedDeletions)> {
+    let mut version = Version::default();
+    version.lsn = manifest.flushed_lsn;
+    version.next_table_id = manifest.next_table_id;
+    let mut saved = SavedDeletions::new();
+    let mut files: HashMap<u64, Bytes> = HashMap::new();
+    for entry in &manifest.tables {
+        let TableEntry { table: Some(record), segments, next_row_id } = entry else {
+            return Err(Error::invalid("a table of the manifest has no schema"));
+        };
+        let schema = Arc::new(TableSchema::try_from(record.clone())?);
+        let mut table = TableVersion::new(Arc::clone(&schema));
+        table.row_ids.fetch_max(*next_row_id, Relaxed);
+        for entry in segments {
+            let SegmentEntry { segment: Some(record), deletions } = entry else {
+                return Err(Error::invalid("a segment of the manifest has no record"));
+            };
+            let segment = open_segment(medium, record, &schema).await?;
+            let dead = match deletions {
+                Some(deletions) => {
+                    saved.insert(record.file, deletions.clone());
+                    read_deletions(medium, deletions, record.rows, &mut files).await?
+                }
+                None => DeletionVector::default(),
+            };
+            table.add_segment(segment, dead);
+        }
+        version.put_table(table);
+    }
+    Ok((version, saved))
+}
+
+async fn open_segment(
+    medium: &Medium,
+    record: &super::record::SegmentRecord,
+    schema: &Arc<TableSchema>,
+) -> Result<Arc<Segment>> {
+    match Segment::open(&medium.store, &medium.cache, record.clone(), schema).await {
+        Err(Error::NotFound(_)) => Err(Error::corruption(
+            record.file_name(),
+            0,
+            "the file is missing; the manifest or the log names it",
+        )),
+        other => other,
+    }
+}
+
+async fn read_deletions(
+    medium: &Medium,
+    record: &DeletionsRecord,
+    rows: u32,
+    files: &mut HashMap<u64, Bytes>,
+) -> Result<DeletionVector> {
+    let name = record.file_name();
+    let damaged = |reason: String| Error::corruption(&name, record.offset, reason);
+    let file = match files.get(&record.file) {
+        Some(file) => file.clone(),
+        None => match medium.store.blobs.read(&name).await {
+            Ok(file) => files.entry(record.file).or_insert(file).clone(),
+            Err(Error::NotFound(_)) => {
+                return Err(damaged("the file is missing; the manifest names it".to_string()));
+            }
+            Err(error) => return Err(error),
+        },
+    };
+    let start = usize::try_from(record.offset).unwrap_or(usize::MAX);
+    let bytes = file
+        .get(start..start.saturating_add(record.length as usize))
+        .ok_or_else(|| damaged("the file ends within a deletion vector".to_string()))?;
+    if crc32c::crc32c(bytes) != record.crc {
+        return Err(damaged("the checksum of a deletion vector differs".to_string()));
+    }
+    let dead = DeletionVector::decode(bytes, rows).map_err(damaged)?;
+    if dead.count() != record.count {
+        return Err(Error::corruption(&name, record.offset, "a deletion vector has another count"));
+    }
+    Ok(dead)
+}
+
+/// Reads the chain of logs that begins with the manifest's.
+async fn read_logs(
+    medium: &Medium,
+    manifest: &Manifest,
+    take_over: bool,
+    recovered: &mut Recovered,
+) -> Result<()> {
+    let mut database = [0; 16];
+    database.copy_from_slice(&manifest.database);
+    let mut next = Some(manifest.log);
+    while let Some(number) = next {
+        let name = log_name(number);
+        let logs = &medium.store.logs;
+        let read = if take_over { logs.take_over(&name).await } else { logs.read(&name).await };
+        let bytes = match read {
+            Err(Error::NotFound(_)) => {
+                return Err(Error::corruption(
+                    name,
+                    0,
+                    "the log is missing; the manifest or the log before it names it, and \
+                     acknowledged statements may be in it",
+                ));
+            }
+            other => other?,
+        };
+        let contents = read_log(number, &database, &bytes)?;
+        if recovered.logs.last().is_some() && contents.header.first_lsn < recovered.next_lsn {
+            return Err(Error::corruption(name, 0, "the log begins before its predecessor ends"));
+        }
+        recovered.logs.push(number);
+        recovered.dropped_tail_bytes += contents.dropped_tail_bytes;
+        recovered.next_lsn = recovered.next_lsn.max(contents.next_lsn);
+        recovered
+            .statements
+            .extend(contents.statements.into_iter().filter(|s| s.lsn > manifest.flushed_lsn));
+        next = contents.next_log;
+    }
+    Ok(())
+}
+
+/// Applies one logged statement.
+async fn replay(medium: &Medium, version: &mut Version, statement: &Statement) -> Result<()> {
+    for op in &statement.ops {
+        match op {
+            Op::CreateTable(record) => {
+                let schema = TableSchema::try_from(record.clone())?;
+                version.put_table(TableVersion::new(Arc::new(schema)));
+            }
+            Op::DropTable(table) => version.remove_table(*table),
+            Op::Put { table, fresh, rows } => {
+                let mut table = version.require(*table)?.as_ref().clone();
+                let batch = decode_rows(rows, table.schema.stored())?;
+                let key: Vec<_> =
+                    table.schema.key.iter().map(|&i| Arc::clone(batch.column(i))).collect();
+                let keys = table.schema.codec().encode(&key)?;
+                let run = Arc::new(Run::new(batch, keys)?);
+                if *fresh {
+                    table.add_run(run);
+                } else {
+                    put_run(&mut table, run, WriteMode::Upsert).await?;
+                }
+                merge_runs(&mut table)?;
+                raise_row_id(&table)?;
+                version.put_table(table);
+            }
+            Op::Delete { table, keys } => {
+                let mut table = version.require(*table)?.as_ref().clone();
+                let mut list = Keys::new(table.schema.codec().fixed_width());
+                keys.iter().for_each(|key| list.push(key));
+                delete_keys(&mut table, &list).await?;
+                version.put_table(table);
+            }
+            Op::Attach { table, fresh, segments } => {
+                let mut table = version.require(*table)?.as_ref().clone();
+                let mut opened = Vec::with_capacity(segments.len());
+                for record in segments {
+                    opened.push(open_segment(medium, record, &table.schema).await?);
+                }
+                if *fresh {
+                    for segment in opened {
+                        table.add_segment(segment, DeletionVector::default());
+                    }
+                } else {
+                    put_segments(&mut table, &opened, WriteMode::Upsert).await?;
+                }
+                raise_row_id(&table)?;
+                version.put_table(table);
+            }
+        }
+    }
+    version.lsn = statement.lsn;
+    Ok(())
+}
+
+/// Keeps the number of runs small, so that replay does not slow down as it goes.
+fn merge_runs(table: &mut TableVersion) -> Result<()> {
+    if table.runs.len() <= RUNS_MAX {
+        return Ok(());
+    }
+    let rows: Vec<usize> = table.runs.iter().map(|v| v.run.keys().len()).collect();
+    let Some(chosen) = merge_candidates(&rows) else { return Ok(()) };
+    let views: Vec<RunView> = chosen.iter().map(|&i| table.runs[i].clone()).collect();
+    let parts: Vec<_> = views.iter().map(|v| (v.run.as_ref(), &v.dead)).collect();
+    let merged = merge(&parts)?;
+    table.runs.retain(|view| !views.iter().any(|v| v.run.id() == view.run.id()));
+    if let Some(run) = merged {
+        table.runs.push(RunView { run: Arc::new(run), dead: DeletionVector::default() });
+    }
+    Ok(())
+}

@@ -1,0 +1,274 @@
+//! Reading one version: rows by key, rows by key range, and what a scan has to read.
+//!
+//! Called by the provider (`select`) and the front doors (`get`, `get_many`, `range`). Takes no
+//! lock and never waits for writers. What it returns is plain data.
+
+use std::sync::Arc;
+
+use arrow::array::UInt32Array;
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::record_batch::RecordBatch;
+use futures::stream::{self, BoxStream, StreamExt};
+
+use super::deletion_vector::DeletionVector;
+use super::key::{Key, KeyRange, Keys};
+use super::merge_scan::{Source, merge_scan};
+use super::row_ranges::RowRanges;
+use super::schema::TableSchema;
+use super::segment::{ReadStats, Segment};
+use super::version::{PartId, Place, TableVersion, Version};
+use crate::error::{Error, Result};
+
+/// Rows of a batch that a range read returns at most.
+const BATCH_ROWS: usize = 8192;
+
+/// The database at one log position.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    version: Arc<Version>,
+}
+
+/// One table of a snapshot.
+#[derive(Debug, Clone)]
+pub struct TableSnapshot {
+    table: Arc<TableVersion>,
+}
+
+/// What to read for a set of key ranges: live rows only, each exactly once.
+#[derive(Debug)]
+pub struct ScanSet {
+    /// Parts on disk that hold selected rows.
+    pub segments: Vec<SegmentScan>,
+    /// The selected rows of runs, in the stored schema; each batch is sorted by key.
+    pub batches: Vec<RecordBatch>,
+    /// All parts of the table.
+    pub parts: usize,
+    /// Parts that hold selected rows.
+    pub parts_kept: usize,
+    /// Selected rows.
+    pub rows: u64,
+    /// Live rows of the table.
+    pub rows_total: u64,
+}
+
+/// A segment and the rows to read from it.
+#[derive(Debug, Clone)]
+pub struct SegmentScan {
+    /// The segment.
+    pub segment: Arc<Segment>,
+    /// Positions that are selected and live.
+    pub rows: RowRanges,
+    /// Deleted rows of the whole segment.
+    pub deleted: u64,
+}
+
+impl Snapshot {
+    /// A snapshot of `version`.
+    pub(crate) fn new(version: Arc<Version>) -> Self {
+        Self { version }
+    }
+
+    /// The log position.
+    pub fn lsn(&self) -> u64 {
+        self.version.lsn
+    }
+
+    /// The table of that name.
+    pub fn table(&self, name: &str) -> Option<TableSnapshot> {
+        self.version.table_named(name).map(|table| TableSnapshot { table: Arc::clone(table) })
+    }
+
+    /// The names of all tables, sorted.
+    pub fn table_names(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            self.version.tables().iter().map(|t| t.schema.name.clone()).collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+impl TableSnapshot {
+    /// A snapshot of one table.
+    pub(crate) fn new(table: Arc<TableVersion>) -> Self {
+        Self { table }
+    }
+
+    /// The version of the table that this reads.
+    pub(crate) fn into_version(self) -> Arc<TableVersion> {
+        self.table
+    }
+
+    /// Columns and key.
+    pub fn schema(&self) -> &Arc<TableSchema> {
+        &self.table.schema
+    }
+
+    /// Rows of the table.
+    pub fn live_rows(&self) -> u64 {
+        self.table.live_rows
+    }
+
+    /// Parts of the table.
+    pub fn part_count(&self) -> usize {
+        self.table.part_count()
+    }
+
+    /// What to read for the rows whose keys lie in `ranges` (disjoint, ascending); `None`: all.
+    pub async fn select(&self, ranges: Option<&[KeyRange]>) -> Result<ScanSet> {
+        let mut set = ScanSet {
+            segments: Vec::new(),
+            batches: Vec::new(),
+            parts: self.part_count(),
+            parts_kept: 0,
+            rows: 0,
+            rows_total: self.live_rows(),
+        };
+        for view in &self.table.runs {
+            let count = view.run.keys().len() as u32;
+            let rows = match ranges {
+                None => RowRanges::all(count),
+                Some(ranges) => ranges.iter().map(|r| view.run.row_range(r)).collect(),
+            };
+            let rows = live(&rows, &view.dead);
+            if !rows.is_empty() {
+                set.rows += rows.row_count();
+                set.batches.push(take_rows(view.run.rows(), &rows)?);
+            }
+        }
+        let stats = ReadStats::default();
+        for view in &self.table.segments {
+            let rows = segment_rows(&view.segment, ranges, &stats).await?;
+            let rows = live(&rows, &view.dead);
+            if !rows.is_empty() {
+                set.rows += rows.row_count();
+                let (segment, deleted) = (Arc::clone(&view.segment), view.dead.count());
+                set.segments.push(SegmentScan { segment, rows, deleted });
+            }
+        }
+        set.parts_kept = set.segments.len() + set.batches.len();
+        Ok(set)
+    }
+
+    /// The row of `key` in the visible schema.
+    pub async fn get(&self, key: &Key) -> Result<Option<RecordBatch>> {
+        let key = self.schema().codec().encode_key(key)?;
+        let stats = ReadStats::default();
+        match self.table.find(&key, &stats).await? {
+            Some(place) => Ok(Some(self.read_one(place, &stats).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The rows of `keys`, each as a batch of one row, in the order of `keys`.
+    pub async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<RecordBatch>>> {
+        let codec = self.schema().codec();
+        let mut encoded = Keys::new(codec.fixed_width());
+        for key in keys {
+            encoded.push(&codec.encode_key(key)?);
+        }
+        let order = encoded.sorted_order();
+        let stats = ReadStats::default();
+        let found = self.table.find_many(&encoded.take(&order), &stats).await?;
+        let mut rows = vec![None; keys.len()];
+        for (index, place) in found {
+            rows[order[index as usize] as usize] = Some(self.read_one(place, &stats).await?);
+        }
+        // A key asked for twice is found once.
+        for pair in order.windows(2) {
+            let (a, b) = (pair[0] as usize, pair[1] as usize);
+            if encoded.compare(a, &encoded, b).is_eq() {
+                let row = rows[a].clone().or_else(|| rows[b].clone());
+                rows[a].clone_from(&row);
+                rows[b] = row;
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The rows of a key range in the visible schema, in key order, in batches.
+    pub fn range(&self, range: KeyRange) -> BoxStream<'static, Result<RecordBatch>> {
+        let this = self.clone();
+        let visible = self.visible_columns();
+        stream::once(async move {
+            let set = this.select(Some(std::slice::from_ref(&range))).await?;
+            Ok::<_, Error>(merge_scan(this.schema(), set.into_sources(), BATCH_ROWS))
+        })
+        .flat_map(|opened| match opened {
+            Ok(stream) => stream,
+            Err(error) => stream::once(async move { Err(error) }).boxed(),
+        })
+        .map(move |batch| Ok(batch?.rows.project(&visible)?))
+        .boxed()
+    }
+
+    /// Column indices of the visible schema in the stored one.
+    fn visible_columns(&self) -> Vec<usize> {
+        (0..self.schema().visible().fields().len()).collect()
+    }
+
+    async fn read_one(&self, place: Place, stats: &ReadStats) -> Result<RecordBatch> {
+        let position = place.position;
+        let visible = self.visible_columns();
+        match place.part {
+            PartId::Run(id) => {
+                let view = self.table.runs.iter().find(|v| v.run.id() == id);
+                let view = view.ok_or_else(|| Error::invalid("a run left its version"))?;
+                Ok(view.run.rows().slice(position as usize, 1).project(&visible)?)
+            }
+            PartId::Segment(file) => {
+                let mut segments = self.table.segments.iter();
+                let view = segments.find(|v| v.segment.record().file == file);
+                let view = view.ok_or_else(|| Error::invalid("a segment left its version"))?;
+                let rows = std::iter::once(position..position + 1).collect();
+                view.segment.read_rows(&rows, Some(&visible), stats).await
+            }
+        }
+    }
+}
+
+impl ScanSet {
+    /// The selected rows as sources that each ascend by key.
+    pub(crate) fn into_sources(self) -> Vec<Source> {
+        let runs = self.batches.into_iter().map(Source::Rows);
+        let segments = self.segments.into_iter().map(|s| Source::Segment(s.segment, s.rows));
+        runs.chain(segments).collect()
+    }
+}
+
+/// The positions of `segment` whose keys lie in `ranges`.
+async fn segment_rows(
+    segment: &Arc<Segment>,
+    ranges: Option<&[KeyRange]>,
+    stats: &ReadStats,
+) -> Result<RowRanges> {
+    let Some(ranges) = ranges else { return Ok(RowRanges::all(segment.rows())) };
+    let (min, max) = (&segment.record().min_key, &segment.record().max_key);
+    let mut rows = Vec::new();
+    for range in ranges {
+        if range.overlaps(min, max) {
+            rows.push(segment.row_range(range, stats).await?);
+        }
+    }
+    Ok(rows.into_iter().collect())
+}
+
+fn live(rows: &RowRanges, dead: &DeletionVector) -> RowRanges {
+    if dead.is_empty() { rows.clone() } else { rows.without(dead.iter()) }
+}
+
+/// The rows of `batch` at `rows`: a slice where they lie together.
+fn take_rows(batch: &RecordBatch, rows: &RowRanges) -> Result<RecordBatch> {
+    let ranges: Vec<_> = rows.iter().collect();
+    if let [range] = &ranges[..] {
+        return Ok(batch.slice(range.start as usize, (range.end - range.start) as usize));
+    }
+    if ranges.len() <= 64 {
+        let slices: Vec<RecordBatch> = ranges
+            .iter()
+            .map(|r| batch.slice(r.start as usize, (r.end - r.start) as usize))
+            .collect();
+        return Ok(concat_batches(&batch.schema(), &slices)?);
+    }
+    let indices = UInt32Array::from_iter_values(rows.iter().flatten());
+    Ok(take_record_batch(batch, &indices)?)
+}

@@ -1,0 +1,275 @@
+//! A version: the live parts of every table at one log position, immutable.
+//!
+//! A commit builds the next version from the newest accepted one, copying only the entries it
+//! touches; readers keep the one they took. Flush, merge and compaction replace parts of a version
+//! by other parts with the same live rows.
+//!
+//! Invariant: live rows of one table never share a key, whatever part they are in.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
+use super::deletion_vector::DeletionVector;
+use super::key::Keys;
+use super::run::Run;
+use super::schema::{TableId, TableSchema};
+use super::segment::{ReadStats, Segment};
+use crate::error::{Error, Result};
+
+/// All tables at one log position.
+#[derive(Debug, Clone, Default)]
+pub struct Version {
+    /// The log position: sequence number of the newest commit in it.
+    pub lsn: u64,
+    /// The id that the next table gets.
+    pub next_table_id: TableId,
+    tables: Vec<Arc<TableVersion>>,
+    names: Arc<HashMap<String, TableId>>,
+}
+
+/// One table at one log position.
+#[derive(Debug, Clone)]
+pub struct TableVersion {
+    /// Columns and key.
+    pub schema: Arc<TableSchema>,
+    /// Parts in memory.
+    pub runs: Vec<RunView>,
+    /// Parts on disk.
+    pub segments: Vec<SegmentView>,
+    /// Rows that are not deleted.
+    pub live_rows: u64,
+    /// The next hidden row id; one counter for all versions of the table.
+    pub row_ids: Arc<AtomicI64>,
+    /// No key of any part is above this one.
+    pub max_key: Option<Arc<[u8]>>,
+}
+
+/// A run and its deleted positions.
+#[derive(Debug, Clone)]
+pub struct RunView {
+    /// The rows.
+    pub run: Arc<Run>,
+    /// The deleted ones.
+    pub dead: DeletionVector,
+}
+
+/// A segment and its deleted positions.
+#[derive(Debug, Clone)]
+pub struct SegmentView {
+    /// The rows.
+    pub segment: Arc<Segment>,
+    /// The deleted ones.
+    pub dead: DeletionVector,
+}
+
+/// Where a live row is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Which part.
+    pub part: PartId,
+    /// Which row of it.
+    pub position: u32,
+}
+
+/// Names a part within its table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartId {
+    /// A run, by its id.
+    Run(u64),
+    /// A segment, by its file number.
+    Segment(u64),
+}
+
+impl Version {
+    /// All tables, in order of their ids.
+    pub fn tables(&self) -> &[Arc<TableVersion>] {
+        &self.tables
+    }
+
+    /// The table of that name.
+    pub fn table_named(&self, name: &str) -> Option<&Arc<TableVersion>> {
+        self.table(*self.names.get(name)?)
+    }
+
+    /// The table of that id.
+    pub fn table(&self, id: TableId) -> Option<&Arc<TableVersion>> {
+        let index = self.tables.binary_search_by_key(&id, |t| t.schema.id).ok()?;
+        Some(&self.tables[index])
+    }
+
+    /// Like [`Version::table`]; a missing one is an error.
+    pub fn require(&self, id: TableId) -> Result<&Arc<TableVersion>> {
+        self.table(id).ok_or_else(|| Error::NotFound(format!("table with id {id}")))
+    }
+
+    /// Adds a table or replaces the one of the same id.
+    pub fn put_table(&mut self, table: TableVersion) {
+        let table = Arc::new(table);
+        let (id, name) = (table.schema.id, table.schema.name.clone());
+        self.next_table_id = self.next_table_id.max(id + 1);
+        match self.tables.binary_search_by_key(&id, |t| t.schema.id) {
+            Ok(index) => self.tables[index] = table,
+            Err(index) => {
+                self.tables.insert(index, table);
+                Arc::make_mut(&mut self.names).insert(name, id);
+            }
+        }
+    }
+
+    /// Removes a table.
+    pub fn remove_table(&mut self, id: TableId) {
+        if let Ok(index) = self.tables.binary_search_by_key(&id, |t| t.schema.id) {
+            let table = self.tables.remove(index);
+            Arc::make_mut(&mut self.names).remove(&table.schema.name);
+        }
+    }
+
+    /// Bytes of all runs.
+    pub fn run_bytes(&self) -> usize {
+        self.tables.iter().flat_map(|t| &t.runs).map(|r| r.run.byte_size()).sum()
+    }
+}
+
+impl TableVersion {
+    /// An empty table.
+    pub fn new(schema: Arc<TableSchema>) -> Self {
+        Self {
+            schema,
+            runs: Vec::new(),
+            segments: Vec::new(),
+            live_rows: 0,
+            row_ids: Arc::new(AtomicI64::new(1)),
+            max_key: None,
+        }
+    }
+
+    /// How many parts.
+    pub fn part_count(&self) -> usize {
+        self.runs.len() + self.segments.len()
+    }
+
+    /// Whether `key` is above every key of every part: it is certainly new.
+    pub fn is_above_all(&self, key: &[u8]) -> bool {
+        self.max_key.as_ref().is_none_or(|max| key > &**max)
+    }
+
+    /// Where the live row of `key` is.
+    pub async fn find(&self, key: &[u8], stats: &ReadStats) -> Result<Option<Place>> {
+        if self.is_above_all(key) {
+            return Ok(None);
+        }
+        for view in self.runs.iter().rev() {
+            if let Some(position) = view.run.find(key)
+                && !view.dead.contains(position)
+            {
+                return Ok(Some(Place { part: PartId::Run(view.run.id()), position }));
+            }
+        }
+        for view in &self.segments {
+            if !view.segment.may_contain(key) {
+                continue;
+            }
+            if let Some(position) = view.segment.find(key, stats).await?
+                && !view.dead.contains(position)
+            {
+                let part = PartId::Segment(view.segment.record().file);
+                return Ok(Some(Place { part, position }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where the live rows of many keys are; `keys` ascend. Gives back index in `keys` and place,
+    /// in no particular order.
+    pub async fn find_many(&self, keys: &Keys, stats: &ReadStats) -> Result<Vec<(u32, Place)>> {
+        let mut found = Vec::new();
+        if keys.is_empty() || self.is_above_all(&keys.get(0)) {
+            return Ok(found);
+        }
+        let last = keys.get(keys.len() - 1);
+        for view in &self.runs {
+            let (run, part) = (&view.run, PartId::Run(view.run.id()));
+            if run.min_key() > &*last || run.max_key() < &*keys.get(0) {
+                continue;
+            }
+            for index in 0..keys.len() {
+                if let Some(position) = run.find(&keys.get(index))
+                    && !view.dead.contains(position)
+                {
+                    found.push((index as u32, Place { part, position }));
+                }
+            }
+        }
+        let mut candidates = Vec::new();
+        for view in &self.segments {
+            candidates.clear();
+            candidates.extend(
+                (0..keys.len() as u32).filter(|&i| view.segment.may_contain(&keys.get(i as usize))),
+            );
+            if candidates.is_empty() {
+                continue;
+            }
+            let part = PartId::Segment(view.segment.record().file);
+            for (index, position) in view.segment.find_many(keys, &candidates, stats).await? {
+                if !view.dead.contains(position) {
+                    found.push((index, Place { part, position }));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Marks live rows as deleted.
+    pub fn mark(&mut self, places: impl IntoIterator<Item = Place>) {
+        for place in places {
+            let dead = match place.part {
+                PartId::Run(id) => {
+                    self.runs.iter_mut().find(|v| v.run.id() == id).map(|v| &mut v.dead)
+                }
+                PartId::Segment(file) => self
+                    .segments
+                    .iter_mut()
+                    .find(|v| v.segment.record().file == file)
+                    .map(|v| &mut v.dead),
+            };
+            if let Some(dead) = dead {
+                self.live_rows -= u64::from(dead.insert(place.position));
+            }
+        }
+    }
+
+    /// Adds a run of live rows.
+    pub fn add_run(&mut self, run: Arc<Run>) {
+        self.live_rows += run.keys().len() as u64;
+        self.raise_max(run.max_key());
+        self.runs.push(RunView { run, dead: DeletionVector::default() });
+    }
+
+    /// Adds a segment, all of whose rows but the `dead` ones are live.
+    pub fn add_segment(&mut self, segment: Arc<Segment>, dead: DeletionVector) {
+        self.live_rows += u64::from(segment.rows()) - dead.count();
+        self.raise_max(&segment.record().max_key);
+        self.segments.push(SegmentView { segment, dead });
+    }
+
+    /// Puts a run in the place of others; the live rows stay the same.
+    pub fn replace_runs(&mut self, removed: &[u64], added: Option<RunView>) {
+        self.runs.retain(|view| !removed.contains(&view.run.id()));
+        self.runs.extend(added);
+    }
+
+    /// Puts segments in the place of other parts; the live rows stay the same.
+    pub fn replace_parts(&mut self, removed: &[PartId], added: Vec<SegmentView>) {
+        self.runs.retain(|view| !removed.contains(&PartId::Run(view.run.id())));
+        self.segments
+            .retain(|view| !removed.contains(&PartId::Segment(view.segment.record().file)));
+        self.segments.extend(added);
+    }
+
+    fn raise_max(&mut self, key: &[u8]) {
+        if self.is_above_all(key) {
+            self.max_key = Some(key.into());
+        }
+    }
+}
