@@ -1,3 +1,13 @@
-//! Integration tests.
+//! What OmenDB promises as a whole: one binary, one module for each promise.
 
+mod arrow_types;
+mod crash;
+mod damage;
+mod examples;
 mod faulty_disk;
+mod harness;
+mod model;
+mod pages;
+mod refusals;
+mod sql;
+mod tidy;

@@ -1,0 +1,244 @@
+//! The command line: options, subcommands, and the help that teaches them.
+
+use std::path::PathBuf;
+
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::failure::Failure;
+use crate::output::Format;
+
+const EXAMPLES: &str = "\
+Examples:
+  omen demo                                   see it work on real data, in a new directory
+  omen import weather.db weather weather.csv --key origin,time_hour --null NA
+                                              make a table from a CSV file
+  omen weather.db                             SQL shell on a database (created if missing)
+  omen weather.db -c 'SELECT count(*) FROM weather' --format csv
+  omen weather.db -f report.sql > report.csv  run a script; stops at the first error
+  generate-sql | omen weather.db              statements run as they arrive
+  omen inspect weather.db                     tables, parts, key ranges, index, log
+  omen verify weather.db                      check every byte; exit code 1 if any is wrong
+
+A database is a directory. A path named like a subcommand is written with a leading ./
+(omen ./import). Without a path the database is in memory and gone at the end.
+
+Rows go to standard output, everything else to standard error. Results are a table on a
+terminal and CSV when piped, unless --format says otherwise.
+
+Exit codes: 0 success, 1 error, 2 wrong usage, 130 interrupted by Ctrl-C.";
+
+/// Keyed, durable Parquet tables: SQL shell and tools.
+#[derive(Debug, Parser)]
+#[command(
+    name = "omen",
+    after_help = EXAMPLES,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) shell: ShellArguments,
+}
+
+/// `omen [OPTIONS] [PATH]`.
+#[derive(Debug, Args)]
+pub(crate) struct ShellArguments {
+    /// Directory of the database; created if missing
+    pub(crate) path: Option<PathBuf>,
+    /// Run these statements and exit; may be repeated
+    #[arg(short = 'c', long = "command", value_name = "SQL")]
+    commands: Vec<String>,
+    /// Run the statements of a file and exit (- is standard input); may be repeated
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// How rows are printed [default: table on a terminal, csv when piped]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) format: Option<Format>,
+    /// Open without writing anything, also beside a process that writes
+    #[arg(long)]
+    pub(crate) readonly: bool,
+    /// Fail if the database does not exist
+    #[arg(long)]
+    pub(crate) no_create: bool,
+    /// Print the time of each statement to standard error
+    #[arg(long)]
+    pub(crate) timing: bool,
+    /// -c and -f in the order in which they were given
+    #[arg(skip)]
+    pub(crate) inputs: Vec<Input>,
+}
+
+/// One `-c` or `-f`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Input {
+    /// Statements on the command line.
+    Command(String),
+    /// A script; `-` is standard input.
+    File(PathBuf),
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Load a CSV, JSON lines or Parquet file into a table, as one atomic statement
+    Import(ImportArguments),
+    /// Show tables, parts, key ranges, index sizes and errors, and the state of the log
+    Inspect(InspectArguments),
+    /// Read every file and check every checksum; exit code 1 if something is wrong
+    Verify {
+        /// Directory of the database
+        path: PathBuf,
+    },
+    /// Make a database of real data in a new directory and show what it can do
+    Demo {
+        /// Directory to create; must not exist [default: omen-demo, omen-demo-2, …]
+        #[arg(long)]
+        dir: Option<PathBuf>,
+    },
+}
+
+const IMPORT_NOTES: &str = "\
+Types are inferred from the whole file: whole numbers become BIGINT, other numbers DOUBLE, true and
+false BOOLEAN, 2013-07-04 DATE, ISO 8601 times TIMESTAMP (with an offset or Z: in UTC), all else
+text. Numbers with leading zeros (00123) stay text. An empty field is NULL; a quoted one (\"\") is
+the empty text.
+
+If the table exists, columns are matched by name and the rows are inserted into it. Either all rows
+are stored or none: a bad row is named with its line and leaves the database as it was.
+
+Examples:
+  omen import my.db flights flights.csv --key time_hour,carrier,flight --null NA
+  omen import my.db events events.jsonl --key id
+  omen import my.db planes planes.parquet --key tailnum";
+
+/// `omen import`.
+#[derive(Debug, Args)]
+#[command(after_help = IMPORT_NOTES)]
+pub(crate) struct ImportArguments {
+    /// Directory of the database; created if missing
+    pub(crate) path: PathBuf,
+    /// Table to create, or to insert into if it exists
+    pub(crate) table: String,
+    /// File to load
+    pub(crate) file: PathBuf,
+    /// Columns of the primary key, in order; without it rows get a hidden row id
+    #[arg(long, value_delimiter = ',', value_name = "COLUMN")]
+    pub(crate) key: Vec<String>,
+    /// Text of a CSV field that means NULL, besides the empty field; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) null: Vec<String>,
+    /// Format of the file [default: by its extension]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) format: Option<ImportFormat>,
+    /// Separator of CSV fields: one character, or "tab" [default: a comma; tab for .tsv]
+    #[arg(long, value_parser = delimiter)]
+    pub(crate) delimiter: Option<u8>,
+}
+
+/// Formats that can be imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ImportFormat {
+    /// Separated values with a header line.
+    Csv,
+    /// One JSON object a line.
+    Jsonl,
+    /// Parquet.
+    Parquet,
+}
+
+/// `omen inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct InspectArguments {
+    /// Directory of the database
+    pub(crate) path: PathBuf,
+    /// Only this table
+    pub(crate) table: Option<String>,
+    /// Print the parts alone, in this format
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) format: Option<Format>,
+}
+
+impl Arguments {
+    /// Reads the command line; prints help or a usage error and exits where that is due.
+    pub(crate) fn read() -> Result<Self, Failure> {
+        let version = format!(
+            "{} (DataFusion {})",
+            env!("CARGO_PKG_VERSION"),
+            datafusion::DATAFUSION_VERSION
+        );
+        let command = Self::command().version(version.leak() as &'static str);
+        Self::from_matches(&command.get_matches())
+    }
+
+    fn from_matches(matches: &ArgMatches) -> Result<Self, Failure> {
+        let mut arguments =
+            Self::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
+        arguments.shell.inputs = arguments.shell.inputs_in_order(matches);
+        Ok(arguments)
+    }
+}
+
+impl ShellArguments {
+    fn inputs_in_order(&self, matches: &ArgMatches) -> Vec<Input> {
+        let commands = self.commands.iter().cloned().map(Input::Command);
+        let files = self.files.iter().cloned().map(Input::File);
+        let mut inputs: Vec<(usize, Input)> =
+            matches.indices_of("commands").into_iter().flatten().zip(commands).collect();
+        inputs.extend(matches.indices_of("files").into_iter().flatten().zip(files));
+        inputs.sort_by_key(|(index, _)| *index);
+        inputs.into_iter().map(|(_, input)| input).collect()
+    }
+}
+
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        [byte] if byte.is_ascii() && !b"\"\r\n".contains(byte) => Ok(*byte),
+        b"tab" | b"\\t" => Ok(b'\t'),
+        _ => Err("expected one character other than a quote, or \"tab\"".to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &[&str]) -> Arguments {
+        let matches = Arguments::command().get_matches_from(words);
+        Arguments::from_matches(&matches).unwrap()
+    }
+
+    #[test]
+    fn definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn inputs_keep_their_order() {
+        let shell = parse(&["omen", "-c", "A", "my.db", "-f", "b.sql", "-c", "C"]).shell;
+        let expected =
+            [Input::Command("A".into()), Input::File("b.sql".into()), Input::Command("C".into())];
+        assert_eq!(shell.inputs, expected);
+        assert_eq!(shell.path, Some("my.db".into()));
+    }
+
+    #[test]
+    fn path_named_like_a_subcommand_is_reachable() {
+        assert!(parse(&["omen", "demo"]).command.is_some());
+        let arguments = parse(&["omen", "./demo"]);
+        assert!(arguments.command.is_none());
+        assert_eq!(arguments.shell.path, Some("./demo".into()));
+    }
+
+    #[test]
+    fn import_reads_keys_and_delimiters() {
+        let arguments =
+            parse(&["omen", "import", "d", "t", "f.csv", "--key", "a,b", "--delimiter", "tab"]);
+        let Some(Command::Import(import)) = arguments.command else { panic!("not an import") };
+        assert_eq!(import.key, ["a", "b"]);
+        assert_eq!(import.delimiter, Some(b'\t'));
+        assert!(delimiter("ab").is_err() && delimiter("\"").is_err());
+    }
+}

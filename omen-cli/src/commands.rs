@@ -1,0 +1,237 @@
+//! Commands of the shell that are not SQL, in the spelling of psql (`\d`) and of SQLite
+//! (`.tables`).
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{BooleanArray, RecordBatch, StringArray, UInt64Array};
+use arrow::datatypes::{DataType, Field, Schema};
+use clap::ValueEnum;
+
+use crate::execute::Executor;
+use crate::failure::{Failure, Result};
+use crate::notes;
+use crate::output::Format;
+use crate::script;
+use crate::sql_type::sql_type;
+
+/// Whether more is to be run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// Yes.
+    GoOn,
+    /// No: `\q`.
+    Quit,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Command {
+    Quit,
+    Help,
+    Tables,
+    Describe,
+    Mode,
+    Expanded,
+    Timing,
+    Read,
+}
+
+/// All spellings.
+const NAMES: [(&str, Command); 20] = [
+    ("\\q", Command::Quit),
+    (".quit", Command::Quit),
+    (".exit", Command::Quit),
+    ("\\?", Command::Help),
+    (".help", Command::Help),
+    ("\\h", Command::Help),
+    ("\\dt", Command::Tables),
+    ("\\l", Command::Tables),
+    (".tables", Command::Tables),
+    ("\\d", Command::Describe),
+    (".schema", Command::Describe),
+    (".mode", Command::Mode),
+    ("\\mode", Command::Mode),
+    (".format", Command::Mode),
+    ("\\x", Command::Expanded),
+    ("\\timing", Command::Timing),
+    (".timer", Command::Timing),
+    (".timing", Command::Timing),
+    (".read", Command::Read),
+    ("\\i", Command::Read),
+];
+
+const HELP: &str = "\
+SQL statements end with ; and may span lines. Ctrl-C stops a statement, Ctrl-D leaves.
+
+  \\dt             .tables         tables, with their keys and rows
+  \\d TABLE        .schema TABLE   columns of a table
+  \\mode FORMAT    .mode FORMAT    table, box, csv, tsv, json, jsonl, markdown or line
+  \\x                              one column a line, on and off
+  \\timing         .timer          times, on and off
+  \\i FILE         .read FILE      run a file of statements
+  \\?              .help           this help
+  \\q              .quit           leave
+
+EXPLAIN SELECT … shows the key range, the parts and the rows that a query reads.
+To load a file, leave and run: omen import PATH TABLE FILE --key COLUMN,…";
+
+/// Runs one command line.
+pub(crate) async fn run(executor: &mut Executor, line: &str) -> Result<Flow> {
+    let (name, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let argument = Some(argument.trim()).filter(|text| !text.is_empty());
+    match find(name)? {
+        Command::Quit => return Ok(Flow::Quit),
+        Command::Help => notes::note(HELP),
+        Command::Tables => list_tables(executor)?,
+        Command::Describe => match argument {
+            Some(table) => describe(executor, unquote(table))?,
+            None => list_tables(executor)?,
+        },
+        Command::Mode => set_format(executor, argument)?,
+        Command::Expanded => {
+            let settings = &mut executor.settings;
+            let expanded = settings.format == Format::Line;
+            settings.format = if expanded { Format::default_for_stdout() } else { Format::Line };
+        }
+        Command::Timing => {
+            executor.settings.timing = switch(argument, executor.settings.timing)?;
+            let state = if executor.settings.timing { "on" } else { "off" };
+            notes::note(format!("timing is {state}"));
+        }
+        Command::Read => {
+            let Some(path) = argument else {
+                return Err(Failure::Error(format!("{name} needs the name of a file")));
+            };
+            return script::run_file(executor, Path::new(unquote(path))).await;
+        }
+    }
+    Ok(Flow::GoOn)
+}
+
+fn find(name: &str) -> Result<Command> {
+    if let Some((_, command)) = NAMES.iter().find(|(spelling, _)| *spelling == name) {
+        return Ok(*command);
+    }
+    let hint = match notes::nearest(name, NAMES.iter().map(|(spelling, _)| *spelling)) {
+        Some(nearest) => format!("did you mean {nearest}?"),
+        None => ".help lists the commands".to_string(),
+    };
+    Err(Failure::Error(format!("unknown command {name}; {hint}")))
+}
+
+fn switch(argument: Option<&str>, current: bool) -> Result<bool> {
+    match argument {
+        None => Ok(!current),
+        Some("on") => Ok(true),
+        Some("off") => Ok(false),
+        Some(other) => Err(Failure::Error(format!("expected on or off, found {other}"))),
+    }
+}
+
+fn set_format(executor: &mut Executor, argument: Option<&str>) -> Result<()> {
+    let names: Vec<String> = Format::value_variants()
+        .iter()
+        .filter_map(|format| format.to_possible_value())
+        .map(|value| value.get_name().to_string())
+        .collect();
+    let Some(argument) = argument else {
+        notes::note(format!("formats: {}", names.join(", ")));
+        return Ok(());
+    };
+    executor.settings.format = Format::from_str(argument, true).map_err(|_| {
+        Failure::Error(format!("unknown format {argument}; expected one of {}", names.join(", ")))
+    })?;
+    Ok(())
+}
+
+fn list_tables(executor: &mut Executor) -> Result<()> {
+    let names = executor.database.table_names();
+    let mut keys = Vec::with_capacity(names.len());
+    let mut rows = Vec::with_capacity(names.len());
+    for name in &names {
+        let table = executor.database.table(name)?;
+        let key = table.key_names()?;
+        keys.push((!key.is_empty()).then(|| key.join(", ")));
+        rows.push(table.row_count()?);
+    }
+    let schema = Arc::new(Schema::new(vec![
+        Field::new("table", DataType::Utf8, false),
+        Field::new("primary key", DataType::Utf8, true),
+        Field::new("rows", DataType::UInt64, false),
+    ]));
+    let batch = RecordBatch::try_new(
+        Arc::clone(&schema),
+        vec![
+            Arc::new(StringArray::from(names)),
+            Arc::new(StringArray::from(keys)),
+            Arc::new(UInt64Array::from(rows)),
+        ],
+    )?;
+    executor.print(&schema, &[batch])
+}
+
+fn describe(executor: &mut Executor, name: &str) -> Result<()> {
+    let names = executor.database.table_names();
+    if !names.iter().any(|known| known == name) {
+        let near = notes::nearest(name, names.iter().map(String::as_str));
+        let hint = near.map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
+        return Err(Failure::Error(format!("there is no table \"{name}\"{hint}")));
+    }
+    let table = executor.database.table(name)?;
+    let key = table.key_names()?;
+    let columns = table.schema()?;
+    let fields = columns.fields();
+    let position = |name: &str| key.iter().position(|column| column == name);
+    let schema = Arc::new(Schema::new(vec![
+        Field::new("column", DataType::Utf8, false),
+        Field::new("type", DataType::Utf8, false),
+        Field::new("nullable", DataType::Boolean, false),
+        Field::new("key", DataType::UInt64, true),
+    ]));
+    let batch = RecordBatch::try_new(
+        Arc::clone(&schema),
+        vec![
+            Arc::new(fields.iter().map(|f| Some(f.name().clone())).collect::<StringArray>()),
+            Arc::new(fields.iter().map(|f| Some(sql_type(f.data_type()))).collect::<StringArray>()),
+            Arc::new(fields.iter().map(|f| Some(f.is_nullable())).collect::<BooleanArray>()),
+            Arc::new(
+                fields
+                    .iter()
+                    .map(|f| position(f.name()).map(|index| index as u64 + 1))
+                    .collect::<UInt64Array>(),
+            ),
+        ],
+    )?;
+    executor.print(&schema, &[batch])
+}
+
+/// A name or path without the quotes around it.
+fn unquote(text: &str) -> &str {
+    for quote in ['"', '\''] {
+        if let Some(inner) = text.strip_prefix(quote).and_then(|t| t.strip_suffix(quote)) {
+            return inner;
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_command_names_the_nearest() {
+        assert_eq!(find("\\dt").unwrap(), Command::Tables);
+        let Err(Failure::Error(message)) = find(".tabels") else { panic!("found") };
+        assert_eq!(message, "unknown command .tabels; did you mean .tables?");
+        let Err(Failure::Error(message)) = find(".wibblewobble") else { panic!("found") };
+        assert!(message.ends_with(".help lists the commands"), "{message}");
+    }
+
+    #[test]
+    fn switches_and_quotes() {
+        assert!(switch(None, false).unwrap() && switch(Some("on"), true).unwrap());
+        assert!(!switch(Some("off"), true).unwrap() && switch(Some("x"), true).is_err());
+        assert_eq!(unquote("\"a b\""), "a b");
+    }
+}

@@ -1,0 +1,159 @@
+//! `omen import`: loads a file into a table as one atomic statement.
+//!
+//! A file for a new table is read twice: once to infer the types from all of it, once to load it.
+//! A thread reads and converts while the engine takes the batches, with a few of them in between,
+//! so memory stays bounded. The first bad row ends the stream with an error that names its line,
+//! and the engine drops the whole statement.
+
+mod csv;
+mod csv_records;
+mod infer;
+mod jsonl;
+mod parquet;
+mod source;
+mod target;
+
+use std::time::Instant;
+
+use futures::stream;
+use omen_provider::{Database, Error, Options, Table, TableDefinition};
+use tokio::sync::mpsc;
+
+use crate::args::ImportArguments;
+use crate::failure::{Failure, Result};
+use crate::interrupt::interruptible;
+use crate::open;
+use crate::progress::Progress;
+use crate::{notes, notes::note};
+use source::Source;
+use target::Target;
+
+/// Batches between the thread that reads and the engine.
+const BATCHES_WAITING_MAX: usize = 4;
+
+/// Runs the subcommand.
+pub(crate) async fn run(arguments: &ImportArguments) -> Result<()> {
+    let source = Source::open(arguments)?;
+    let database = open::open(Some(&arguments.path), Options::default()).await?;
+    let outcome = interruptible(import(&database, source, arguments)).await;
+    match outcome {
+        Err(Failure::Interrupted) => Err(Failure::Interrupted),
+        outcome => outcome.and(Ok(database.close().await?)),
+    }
+}
+
+async fn import(database: &Database, source: Source, arguments: &ImportArguments) -> Result<()> {
+    let started = Instant::now();
+    let existing = existing_table(database, &arguments.table)?;
+    let target = match &existing {
+        Some(table) => {
+            check_key(table, arguments)?;
+            Target::of_table(table.schema()?, &table.key_names()?)
+        }
+        None => {
+            let schema = infer(&source).await?;
+            Target::new_table(schema, &arguments.key)?
+        }
+    };
+    let progress = Progress::new("loading", source.bytes);
+    let rows = load(database, existing.as_ref(), source, &target, &progress, arguments).await;
+    progress.clear();
+    say_what_happened(arguments, existing.is_some(), &target, rows?, started);
+    Ok(())
+}
+
+fn existing_table(database: &Database, name: &str) -> Result<Option<Table>> {
+    if database.table_names().iter().any(|known| known == name) {
+        return Ok(Some(database.table(name)?));
+    }
+    Ok(None)
+}
+
+/// `--key` may repeat the key of an existing table, not change it.
+fn check_key(table: &Table, arguments: &ImportArguments) -> Result<()> {
+    let key = table.key_names()?;
+    if arguments.key.is_empty() || arguments.key == key {
+        return Ok(());
+    }
+    Err(Failure::Error(format!(
+        "table \"{}\" exists with the primary key ({}); expected the same --key or none, found {}",
+        arguments.table,
+        key.join(", "),
+        arguments.key.join(",")
+    )))
+}
+
+async fn infer(source: &Source) -> Result<arrow::datatypes::SchemaRef> {
+    let source = source.clone();
+    let task = tokio::task::spawn_blocking(move || {
+        let progress = Progress::new("reading types", source.bytes);
+        let schema = source.infer(&progress);
+        progress.clear();
+        schema
+    });
+    task.await?
+}
+
+async fn load(
+    database: &Database,
+    existing: Option<&Table>,
+    source: Source,
+    target: &Target,
+    progress: &Progress,
+    arguments: &ImportArguments,
+) -> Result<u64> {
+    let (sender, mut receiver) = mpsc::channel(BATCHES_WAITING_MAX);
+    let (thread_target, thread_progress) = (target.clone(), progress.clone());
+    tokio::task::spawn_blocking(move || {
+        let outcome = source.load(&thread_target, &thread_progress, &mut |batch| {
+            thread_progress.add_rows(batch.num_rows() as u64);
+            // The receiver is gone when the engine has refused the statement.
+            sender.blocking_send(Ok(batch)).is_ok()
+        });
+        if let Err(failure) = outcome {
+            let message = match failure {
+                Failure::Error(message) | Failure::Usage(message) => message,
+                Failure::Interrupted | Failure::ClosedPipe => "reading ended early".to_string(),
+            };
+            let _ = sender.blocking_send(Err(Error::InvalidInput(message)));
+        }
+        thread_progress.set_task("storing");
+    });
+    let batches = stream::poll_fn(move |context| receiver.poll_recv(context));
+    if let Some(table) = existing {
+        return Ok(table.insert_stream(batches).await?);
+    }
+    let definition = TableDefinition::new(&arguments.table, &target.schema);
+    let definition = definition.primary_key(arguments.key.iter().map(String::as_str));
+    Ok(database.create_table_from(definition, batches).await?)
+}
+
+fn say_what_happened(
+    arguments: &ImportArguments,
+    existed: bool,
+    target: &Target,
+    rows: u64,
+    started: Instant,
+) {
+    let table = &arguments.table;
+    if !existed && arguments.key.is_empty() {
+        note(format!(
+            "created table \"{table}\" without a primary key: rows have a hidden row id \
+             (--key COLUMN,… makes rows of a column's value quick to find)"
+        ));
+    } else if !existed {
+        note(format!("created table \"{table}\" with primary key ({})", arguments.key.join(", ")));
+    }
+    let capital = |name: &String| name.chars().any(char::is_uppercase);
+    let names: Vec<&String> = target.schema.fields().iter().map(|field| field.name()).collect();
+    if let Some(name) = names.into_iter().find(|name| capital(name)).filter(|_| !existed) {
+        note(format!("names with capitals need quotes in SQL: SELECT \"{name}\" FROM {table}"));
+    }
+    let elapsed = started.elapsed();
+    note(format!(
+        "imported {} into \"{table}\" in {} ({} rows/s)",
+        notes::rows(rows),
+        notes::time(elapsed),
+        notes::grouped(notes::rate(rows, elapsed))
+    ));
+}

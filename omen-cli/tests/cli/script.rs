@@ -1,0 +1,177 @@
+//! Statements from the command line, from files and from standard input; exit codes.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+
+use crate::omen::Place;
+
+#[test]
+fn first_error_ends_a_script_with_its_line() {
+    let place = Place::new();
+    let script =
+        place.file("report.sql", "SELECT 1 AS a;\n\n-- next\nSELECT nothing;\nSELECT 3;\n");
+    let outcome = place.run(&["db", "-f", script.to_str().unwrap()]);
+    let outcome = outcome.failure(1, "report.sql:4: ");
+    assert_eq!(outcome.stdout, "a\n1\n");
+
+    let outcome = place.run_with_input(&["db"], "SELECT 1 AS a;\nSELEC 2;\nSELECT 3;\n");
+    assert_eq!(outcome.failure(1, "stdin:2: ").stdout, "a\n1\n");
+
+    let outcome = place.run(&["db", "-c", "SELECT 1 AS a; SELEC 2; SELECT 3"]);
+    assert_eq!(outcome.failure(1, "error: ").stdout, "a\n1\n");
+}
+
+#[test]
+fn statements_before_an_error_stay() {
+    let place = Place::new();
+    place.sql("CREATE TABLE t (id BIGINT PRIMARY KEY)");
+    place.run_with_input(&["db"], "INSERT INTO t VALUES (1);\noops;\n").failure(1, "stdin:2");
+    assert_eq!(place.sql("SELECT count(*) AS n FROM t"), "n\n1\n");
+}
+
+#[test]
+fn inputs_run_in_their_order() {
+    let place = Place::new();
+    place.file("two.sql", "SELECT 2 AS a");
+    let outcome =
+        place.run(&["db", "-c", "SELECT 1 AS a", "-f", "two.sql", "-c", "SELECT 3 AS a"]).success();
+    assert_eq!(outcome.stdout, "a\n1\na\n2\na\n3\n");
+    let outcome = place.run_with_input(&["db", "-f", "-"], "SELECT ';' AS a").success();
+    assert_eq!(outcome.stdout, "a\n;\n");
+}
+
+#[test]
+fn standard_input_runs_as_it_arrives() {
+    let place = Place::new();
+    let mut child = place.command(&["db"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    for number in 1..4 {
+        // Each answer is read while standard input is open: waiting for its end would hang here.
+        writeln!(input, "SELECT {number} AS a;").unwrap();
+        let mut lines = String::new();
+        output.read_line(&mut lines).unwrap();
+        output.read_line(&mut lines).unwrap();
+        assert_eq!(lines, format!("a\n{number}\n"));
+    }
+    drop(input);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn open_string_is_an_error() {
+    let outcome = Place::new().run_with_input(&["db"], "SELECT 1;\nSELECT 'a;\n");
+    outcome.failure(1, "stdin: string that begins at line 2 never ends");
+}
+
+#[test]
+fn commands_work_in_scripts() {
+    let place = Place::new();
+    place.sql("CREATE TABLE t (id BIGINT, name TEXT, PRIMARY KEY (id))");
+    let script = ".mode jsonl\nSELECT 1 AS a;\n\\d t\n.quit\nSELECT 2 AS a;\n";
+    let outcome = place.run_with_input(&["db"], script).success();
+    let lines: Vec<&str> = outcome.stdout.lines().collect();
+    assert_eq!(lines[0], "{\"a\":1}");
+    assert_eq!(lines[1], r#"{"column":"id","type":"BIGINT","nullable":false,"key":1}"#);
+    assert_eq!(lines[2], r#"{"column":"name","type":"TEXT","nullable":true,"key":null}"#);
+    assert_eq!(lines.len(), 3);
+    assert_eq!(
+        place.run(&["db", "-c", "\\dt"]).success().stdout,
+        "table,primary key,rows\nt,id,0\n"
+    );
+    place
+        .run_with_input(&["db"], "\n.tabels\n")
+        .failure(1, "stdin:2: unknown command .tabels; did");
+}
+
+#[test]
+fn exit_codes_tell_usage_from_errors() {
+    let place = Place::new();
+    place.run(&["--nonsense"]).failure(2, "--nonsense");
+    place.run(&["db", "--format", "xml"]).failure(2, "xml");
+    place.run(&["--readonly", "-c", "SELECT 1"]).failure(2, "PATH");
+    place.run(&["db", "-f", "missing.sql"]).failure(1, "missing.sql");
+    place.run(&["missing", "--no-create", "-c", "SELECT 1"]).failure(1, "missing");
+    place.run(&["missing", "--readonly", "-c", "SELECT 1"]).failure(1, "missing");
+    place.file("file.csv", "a\n1\n");
+    place.run(&["file.csv", "-c", "SELECT 1"]).failure(1, "omen import");
+    assert!(!place.path().join("missing").exists());
+}
+
+#[test]
+fn help_teaches_with_examples() {
+    let outcome = Place::new().run(&["--help"]).success();
+    for word in ["omen demo", "omen import", "--readonly", "Exit codes", "inspect", "verify"] {
+        assert!(outcome.stdout.contains(word), "{word} is missing in {}", outcome.stdout);
+    }
+    assert!(Place::new().run(&["--version"]).success().stdout.contains("DataFusion"));
+}
+
+#[test]
+fn readonly_reads_and_refuses_writes() {
+    let place = Place::new();
+    place.sql("CREATE TABLE t (id BIGINT PRIMARY KEY); INSERT INTO t VALUES (7)");
+    let outcome = place.run(&["db", "--readonly", "-c", "SELECT id FROM t"]).success();
+    assert_eq!(outcome.stdout, "id\n7\n");
+    for sql in ["INSERT INTO t VALUES (8)", "CREATE TABLE u (a BIGINT)", "DROP TABLE t"] {
+        place.run(&["db", "--readonly", "-c", sql]).failure(1, "error: ");
+    }
+    assert_eq!(place.sql("SELECT id FROM t"), "id\n7\n");
+}
+
+#[test]
+fn path_named_like_a_subcommand_is_a_database() {
+    let place = Place::new();
+    place.run(&["./demo", "-c", "CREATE TABLE t (id BIGINT PRIMARY KEY)"]).success();
+    assert!(place.path().join("demo").is_dir());
+}
+
+#[test]
+fn without_a_path_nothing_stays() {
+    let place = Place::new();
+    let sql = "CREATE TABLE t (id BIGINT PRIMARY KEY); INSERT INTO t VALUES (1); SELECT id FROM t";
+    let temporary = place.path().join("tmp");
+    std::fs::create_dir(&temporary).unwrap();
+    let output = place.command(&["-c", sql]).env("TMPDIR", &temporary).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "id\n1\n");
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
+}
+
+/// Starts a script, waits for its first answer, interrupts it; returns its exit code.
+#[cfg(unix)]
+fn interrupted(script: &str) -> Option<i32> {
+    let place = Place::new();
+    let mut child = place.command(&["db"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    // Held to the end: the script waits for more instead of finding its end.
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(script.as_bytes()).unwrap();
+    output.read_line(&mut String::new()).unwrap();
+    output.read_line(&mut String::new()).unwrap();
+    let id = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    for _ in 0..300 {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    child.kill().unwrap();
+    drop(input);
+    panic!("it runs on after the interrupt");
+}
+
+#[cfg(unix)]
+#[test]
+fn interrupt_ends_a_script_that_waits_for_input() {
+    assert_eq!(interrupted("SELECT 1 AS a;\n"), Some(130));
+}
+
+#[cfg(unix)]
+#[test]
+fn interrupt_ends_a_statement_that_runs() {
+    // Hours of work.
+    let endless = "SELECT count(*) FROM generate_series(1, 10000000) a(x), \
+                   generate_series(1, 10000000) b(y) WHERE x + y < 0;\n";
+    assert_eq!(interrupted(&format!("SELECT 1 AS a;\n{endless}")), Some(130));
+}

@@ -1,0 +1,59 @@
+//! `omen inspect` and `omen verify`.
+
+use std::path::{Path, PathBuf};
+
+use crate::omen::Place;
+
+fn place_with_rows() -> Place {
+    let place = Place::new();
+    let rows: String = (0..5000).map(|id| format!("{id},name {id}\n")).collect();
+    place.file("t.csv", format!("id,name\n{rows}"));
+    place.run(&["import", "db", "t", "t.csv", "--key", "id"]).success();
+    place
+}
+
+#[test]
+fn inspect_shows_tables_and_parts() {
+    let place = place_with_rows();
+    let outcome = place.run(&["inspect", "db"]).success();
+    for text in ["log position", "primary key", "5000", "4999", "index bytes", "to search"] {
+        assert!(outcome.stdout.contains(text), "{text} is missing in {}", outcome.stdout);
+    }
+    let outcome = place.run(&["inspect", "db", "t", "--format", "jsonl"]).success();
+    let rows: u64 = outcome
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|part| part["rows"].as_u64().unwrap())
+        .sum();
+    assert_eq!(rows, 5000);
+    place.run(&["inspect", "db", "tt"]).failure(1, "did you mean \"t\"?");
+    place.run(&["inspect", "missing"]).failure(1, "missing");
+}
+
+#[test]
+fn verify_finds_a_flipped_bit_in_any_large_file() {
+    let place = place_with_rows();
+    let outcome = place.run(&["verify", "db"]).success();
+    assert!(outcome.stdout.ends_with("no problems\n"), "{outcome:?}");
+    let mut files = Vec::new();
+    collect(&place.path().join("db"), &mut files);
+    let large = files.into_iter().max_by_key(|path| path.metadata().unwrap().len()).unwrap();
+    let mut bytes = std::fs::read(&large).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 4;
+    std::fs::write(&large, &bytes).unwrap();
+    let name = large.file_name().unwrap().to_str().unwrap().to_string();
+    place.run(&["verify", "db"]).failure(1, &name);
+}
+
+fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else {
+            files.push(path);
+        }
+    }
+}

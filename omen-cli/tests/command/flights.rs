@@ -1,0 +1,230 @@
+//! The main job on real data: all flights of a year imported from CSV by the command, then asked
+//! the same questions as DataFusion asks the CSV files.
+
+use std::path::Path;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
+use datafusion::prelude::{CsvReadOptions, SessionContext};
+use omen_provider::Database;
+
+use crate::flights_csv::{self, TABLES};
+use crate::same_rows::assert_same_rows;
+use crate::{omen, omen_succeeds, said, text};
+
+/// Questions with one answer: every ORDER BY is total, averages of floats are rounded.
+const QUERIES: &[(&str, &str)] = &[
+    (
+        "lookup by the whole key",
+        "SELECT * FROM flights WHERE time_hour = '2013-01-01T10:00:00Z' AND carrier = 'UA' \
+         AND flight = 1545",
+    ),
+    (
+        "lookup of a key that is not there",
+        "SELECT count(*) FROM flights WHERE time_hour = '2013-01-01T10:30:00Z' \
+         AND carrier = 'UA' AND flight = 1545",
+    ),
+    (
+        "prefix of one column",
+        "SELECT * FROM flights WHERE time_hour = '2013-07-04T12:00:00Z' ORDER BY carrier, flight",
+    ),
+    (
+        "prefix of two columns",
+        "SELECT flight, tailnum, dest, dep_delay FROM flights \
+         WHERE carrier = 'DL' AND time_hour = '2013-12-24T13:00:00Z' ORDER BY flight",
+    ),
+    (
+        "prefix, then a range",
+        "SELECT carrier, flight, dest FROM flights WHERE time_hour = '2013-03-08T20:00:00Z' \
+         AND carrier BETWEEN 'B6' AND 'EV' ORDER BY carrier, flight",
+    ),
+    (
+        "range of the first column",
+        "SELECT time_hour, carrier, flight, arr_delay FROM flights \
+         WHERE time_hour >= '2013-02-08T00:00:00Z' AND time_hour < '2013-02-10T00:00:00Z' \
+         ORDER BY time_hour, carrier, flight",
+    ),
+    (
+        "range of the first column and a filter on another",
+        "SELECT time_hour, flight, dep_delay FROM flights \
+         WHERE time_hour BETWEEN '2013-06-01T00:00:00Z' AND '2013-06-30T23:59:59Z' \
+         AND carrier = 'HA' ORDER BY time_hour, flight",
+    ),
+    (
+        "several keys",
+        "SELECT * FROM planes WHERE tailnum IN ('N14228', 'N24211', 'N619AA', 'NOSUCH', 'N3ALAA') \
+         ORDER BY tailnum",
+    ),
+    (
+        "ranges joined by OR",
+        "SELECT * FROM weather WHERE (origin = 'JFK' AND time_hour < '2013-01-02T00:00:00Z') \
+         OR (origin = 'LGA' AND time_hour >= '2013-12-30T12:00:00Z') ORDER BY origin, time_hour",
+    ),
+    ("key prefix of text", "SELECT * FROM airports WHERE faa >= 'JF' AND faa < 'K' ORDER BY faa"),
+    (
+        "values that are missing",
+        "SELECT count(*), count(dep_time), count(arr_delay), count(tailnum), min(dep_delay), \
+         max(dep_delay), sum(distance), count(DISTINCT tailnum) FROM flights",
+    ),
+    (
+        "aggregate by carrier",
+        "SELECT carrier, count(*) AS n, avg(arr_delay) AS late, max(arr_delay) AS latest \
+         FROM flights GROUP BY carrier ORDER BY carrier",
+    ),
+    (
+        "aggregate with HAVING",
+        "SELECT month, origin, count(*) FILTER (WHERE dep_time IS NULL) AS cancelled \
+         FROM flights GROUP BY month, origin HAVING count(*) > 9000 ORDER BY month, origin",
+    ),
+    (
+        "join with the names of the carriers",
+        "SELECT a.name, count(*) AS n FROM flights f JOIN airlines a ON f.carrier = a.carrier \
+         GROUP BY a.name ORDER BY n DESC, a.name",
+    ),
+    (
+        "join on the key of the weather",
+        "SELECT w.precip > 0 AS rain, count(*) AS n, avg(f.dep_delay) AS late FROM flights f \
+         JOIN weather w ON f.origin = w.origin AND f.time_hour = w.time_hour \
+         GROUP BY rain ORDER BY rain",
+    ),
+    (
+        "join with what is not there",
+        "SELECT f.carrier, count(*) AS n FROM flights f \
+         LEFT JOIN planes p ON f.tailnum = p.tailnum WHERE p.tailnum IS NULL \
+         GROUP BY f.carrier ORDER BY f.carrier",
+    ),
+    (
+        "join of four tables, one of them by a range",
+        "SELECT f.time_hour, l.name, f.flight, p.model, d.name AS airport, f.arr_delay \
+         FROM flights f JOIN airlines l USING (carrier) JOIN planes p ON p.tailnum = f.tailnum \
+         JOIN airports d ON d.faa = f.dest \
+         WHERE f.time_hour >= '2013-11-27T12:00:00Z' AND f.time_hour < '2013-11-27T16:00:00Z' \
+         ORDER BY f.time_hour, l.name, f.flight",
+    ),
+    (
+        "window over each carrier",
+        "SELECT * FROM (SELECT carrier, flight, time_hour, arr_delay, row_number() OVER \
+         (PARTITION BY carrier ORDER BY arr_delay DESC, time_hour, flight) AS place \
+         FROM flights WHERE arr_delay IS NOT NULL) WHERE place <= 3 ORDER BY carrier, place",
+    ),
+    (
+        "window over neighbours in the key's order",
+        "SELECT origin, time_hour, temp - lag(temp) OVER (PARTITION BY origin ORDER BY time_hour) \
+         AS change FROM weather WHERE time_hour < '2013-01-03T00:00:00Z' \
+         ORDER BY origin, time_hour",
+    ),
+    (
+        "subquery on the key",
+        "WITH windy AS (SELECT origin, time_hour FROM weather WHERE wind_gust > 45) \
+         SELECT f.time_hour, f.carrier, f.flight FROM flights f WHERE EXISTS (SELECT 1 FROM windy \
+         WHERE windy.origin = f.origin AND windy.time_hour = f.time_hour) \
+         ORDER BY f.time_hour, f.carrier, f.flight",
+    ),
+    (
+        "the last rows by key",
+        "SELECT time_hour, carrier, flight, dest FROM flights \
+         ORDER BY time_hour DESC, carrier DESC, flight DESC LIMIT 10",
+    ),
+    ("every row", "SELECT * FROM weather ORDER BY time_hour, origin"),
+];
+
+/// DataFusion on the CSV files alone, with the types of `data/`.
+async fn plain_datafusion(folder: &Path) -> SessionContext {
+    let context = SessionContext::new();
+    for (table, _) in TABLES {
+        let (schema, _) = flights_csv::read(table);
+        let options = CsvReadOptions::new().schema(&schema).null_regex(Some("^NA$".to_string()));
+        let path = folder.join(format!("{table}.csv"));
+        context.register_csv(table, text(&path), options).await.unwrap();
+    }
+    context
+}
+
+async fn ask(context: &SessionContext, sql: &str) -> Vec<RecordBatch> {
+    let frame = context.sql(sql).await.unwrap();
+    let schema = frame.schema().inner().clone();
+    let mut batches = frame.collect().await.unwrap();
+    batches.push(RecordBatch::new_empty(schema));
+    batches
+}
+
+async fn ask_omen(session: &omen_provider::Session, sql: &str) -> Vec<RecordBatch> {
+    let frame = session.sql(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+    let schema = frame.schema().inner().clone();
+    let mut batches = frame.collect().await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+    batches.push(RecordBatch::new_empty(schema));
+    batches
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_year_of_flights_answers_like_the_csv_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("nyc.db");
+    for (table, key) in TABLES {
+        let csv = flights_csv::write(table, folder.path());
+        omen_succeeds(&["import", text(&path), table, text(&csv), "--key", key, "--null", "NA"]);
+    }
+
+    let plain = plain_datafusion(folder.path()).await;
+    let database = Database::open(&path).await.unwrap();
+    let session = database.session();
+    let counted = ask_omen(&session, "SELECT count(*) FROM flights").await;
+    assert_eq!(counted[0].column(0).as_primitive::<Int64Type>().value(0), 336_776);
+    for (what, sql) in QUERIES {
+        let rows = assert_same_rows(what, &ask_omen(&session, sql).await, &ask(&plain, sql).await);
+        assert!(rows > 0, "{what}: a question without an answer tests nothing");
+    }
+
+    // Merged parts answer alike.
+    database.compact().await.unwrap();
+    for (what, sql) in QUERIES {
+        let actual = ask_omen(&session, sql).await;
+        assert_same_rows(&format!("{what}, compacted"), &actual, &ask(&plain, sql).await);
+    }
+    database.close().await.unwrap();
+
+    let answer = omen_succeeds(&[
+        text(&path),
+        "--readonly",
+        "--format",
+        "csv",
+        "-c",
+        "SELECT carrier, flight, dest FROM flights WHERE time_hour = '2013-01-01T10:00:00Z' \
+         ORDER BY carrier, flight",
+    ]);
+    assert_eq!(
+        String::from_utf8(answer.stdout).unwrap(),
+        "carrier,flight,dest\nAA,1141,MIA\nB6,725,BQN\nB6,1806,BOS\nUA,1545,IAH\nUA,1696,ORD\nUA,1714,IAH\n"
+    );
+    omen_succeeds(&["verify", text(&path)]);
+}
+
+#[test]
+fn a_bad_row_is_named_and_the_import_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let (good, bad) = (folder.path().join("good.csv"), folder.path().join("bad.csv"));
+    std::fs::write(&good, "id,v\n1,10\n2,20\n").unwrap();
+    // Line 4 has the key of a row that the table holds.
+    std::fs::write(&bad, "id,v\n7,70\n8,80\n2,21\n9,90\n").unwrap();
+    omen_succeeds(&["import", text(&path), "t", text(&good), "--key", "id"]);
+    let count = || {
+        let sql = "SELECT count(*) AS n, sum(v) AS v FROM t";
+        let answer = omen_succeeds(&[text(&path), "--format", "csv", "-c", sql]);
+        String::from_utf8(answer.stdout).unwrap()
+    };
+    assert_eq!(count(), "n,v\n2,30\n");
+
+    let refused = omen(&["import", text(&path), "t", text(&bad), "--key", "id"]);
+    assert!(!refused.status.success());
+    for word in ["\"t\"", "t_pkey", "id", "2"] {
+        assert!(said(&refused).contains(word), "{word} in {}", said(&refused));
+    }
+    assert_eq!(count(), "n,v\n2,30\n");
+
+    std::fs::write(&bad, "id,v\n7,70\n8,eighty\n").unwrap();
+    let refused = omen(&["import", text(&path), "t", text(&bad), "--key", "id"]);
+    assert!(!refused.status.success());
+    assert!(said(&refused).contains("line 3"), "{}", said(&refused));
+    assert_eq!(count(), "n,v\n2,30\n");
+}

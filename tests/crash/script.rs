@@ -1,0 +1,189 @@
+//! Fifty statements over three tables, and what the database must hold after each of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use futures::{TryStreamExt, stream};
+use omen_provider::{Database, Key, Result, TableDefinition};
+
+/// Tables by name; rows by key.
+pub type State = BTreeMap<String, BTreeMap<i64, String>>;
+
+/// One statement.
+#[derive(Debug, Clone)]
+pub enum Statement {
+    /// CREATE TABLE.
+    Create(&'static str),
+    /// DROP TABLE.
+    Drop(&'static str),
+    /// New rows, in one batch.
+    Insert(&'static str, Vec<i64>),
+    /// New rows, in many batches.
+    InsertMany(&'static str, Vec<i64>),
+    /// Rows, new or not.
+    Upsert(&'static str, Vec<i64>),
+    /// Keys, there or not.
+    Delete(&'static str, Vec<i64>),
+    /// Everything to segments.
+    Checkpoint,
+    /// Merge the segments.
+    Compact,
+}
+
+use Statement::{Checkpoint, Compact, Create, Delete, Drop, Insert, InsertMany, Upsert};
+
+/// The script.
+pub fn script() -> Vec<Statement> {
+    let keys = |range: std::ops::Range<i64>| range.collect::<Vec<_>>();
+    let scattered = |count: i64, step: i64| (0..count).map(|i| i * step % 997).collect::<Vec<_>>();
+    let mut script = vec![
+        Create("a"),
+        Insert("a", keys(0..5)),
+        Create("b"),
+        Insert("b", vec![7]),
+        Insert("b", vec![3, 5, 1]),
+        Upsert("a", vec![2, 3, 9]),
+        Delete("a", vec![0, 4, 77]),
+        Insert("a", vec![0]),
+        Checkpoint,
+        Insert("a", keys(100..140)),
+        Upsert("a", scattered(30, 11)),
+        Upsert("b", vec![1, 5]),
+        Delete("b", vec![3]),
+        Delete("a", keys(100..120)),
+        Checkpoint,
+        Insert("b", vec![3]),
+        Upsert("a", keys(110..150)),
+        InsertMany("b", keys(1000..2200)),
+        Delete("b", keys(1500..1600)),
+        Compact,
+        Upsert("b", scattered(60, 37)),
+        Create("c"),
+        Insert("c", keys(-5..5)),
+        Drop("c"),
+        Create("c"),
+        Insert("c", vec![i64::MIN, 0, i64::MAX]),
+        Checkpoint,
+        Upsert("c", vec![0]),
+        Delete("c", vec![i64::MIN]),
+        Compact,
+    ];
+    // A writer in a hurry: small statements, then everything at once.
+    for i in 0..12 {
+        script.push(match i % 3 {
+            0 => Insert("a", vec![5000 + i, 6000 + i]),
+            1 => Upsert("a", vec![5000 + i - 1, 7000]),
+            _ => Delete("a", vec![6000 + i - 2, i]),
+        });
+    }
+    script.extend([
+        InsertMany("c", keys(10..900)),
+        Drop("b"),
+        Checkpoint,
+        Delete("c", keys(10..900)),
+        Insert("c", keys(10..20)),
+        Compact,
+        Upsert("a", keys(0..3)),
+        Delete("a", vec![7000]),
+    ]);
+    script
+}
+
+impl Statement {
+    /// Does it; `number` goes into the rows, so that every version of a row differs.
+    pub async fn run(&self, database: &Database, number: usize) -> Result<()> {
+        match self {
+            Create(name) => {
+                let column = |name, kind| (Field::new(name, kind, name != "id"), None);
+                let columns = vec![column("id", DataType::Int64), column("text", DataType::Utf8)];
+                let name = (*name).to_string();
+                let definition = TableDefinition { name, columns, key: vec!["id".to_string()] };
+                database.create_table(definition, false).await.map(drop)
+            }
+            Drop(name) => database.drop_table(name, false).await.map(drop),
+            Insert(name, keys) => database.table(name)?.insert(batch(keys, number)).await.map(drop),
+            InsertMany(name, keys) => {
+                let batches = keys.chunks(100).map(|keys| Ok(batch(keys, number)));
+                let batches: Vec<_> = batches.collect();
+                database.table(name)?.insert_stream(stream::iter(batches)).await.map(drop)
+            }
+            Upsert(name, keys) => database.table(name)?.upsert(batch(keys, number)).await.map(drop),
+            Delete(name, keys) => {
+                database.table(name)?.delete(keys.iter().copied()).await.map(drop)
+            }
+            Checkpoint => database.checkpoint().await.map(drop),
+            Compact => database.compact().await.map(drop),
+        }
+    }
+
+    /// What it makes of a state.
+    fn apply(&self, state: &mut State, number: usize) {
+        match self {
+            Create(name) => {
+                assert!(state.insert((*name).to_string(), BTreeMap::new()).is_none());
+            }
+            Drop(name) => assert!(state.remove(*name).is_some()),
+            Insert(name, keys) | InsertMany(name, keys) => {
+                let table = state.get_mut(*name).expect("a table");
+                for key in keys {
+                    assert!(table.insert(*key, text(*key, number)).is_none(), "{self:?}");
+                }
+            }
+            Upsert(name, keys) => {
+                let rows = keys.iter().map(|key| (*key, text(*key, number)));
+                state.get_mut(*name).expect("a table").extend(rows);
+            }
+            Delete(name, keys) => {
+                state.get_mut(*name).expect("a table").retain(|key, _| !keys.contains(key));
+            }
+            Checkpoint | Compact => {}
+        }
+    }
+}
+
+/// Wide enough that a few hundred rows make a flush.
+fn text(key: i64, number: usize) -> String {
+    format!("{number}:{key}:{}", "x".repeat(key.unsigned_abs() as usize % 60))
+}
+
+fn batch(keys: &[i64], number: usize) -> RecordBatch {
+    let fields =
+        vec![Field::new("id", DataType::Int64, false), Field::new("text", DataType::Utf8, true)];
+    let texts = keys.iter().map(|key| Some(text(*key, number))).collect::<StringArray>();
+    let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(keys.to_vec())), Arc::new(texts)];
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+}
+
+/// The state before the script and after each of its statements.
+pub fn states(script: &[Statement]) -> Vec<State> {
+    let mut states = vec![State::new()];
+    for (number, statement) in script.iter().enumerate() {
+        let mut state = states.last().expect("a state").clone();
+        statement.apply(&mut state, number);
+        states.push(state);
+    }
+    states
+}
+
+/// What a database holds.
+pub async fn read(database: &Database) -> Result<State> {
+    let mut state = State::new();
+    for name in database.table_names() {
+        let table = database.table(&name)?;
+        let rows: Vec<RecordBatch> = table.range::<Key>(..).try_collect().await?;
+        let mut found = BTreeMap::new();
+        for batch in &rows {
+            let ids = batch.column(0).as_primitive::<Int64Type>();
+            let texts = batch.column(1).as_string::<i32>();
+            for row in 0..batch.num_rows() {
+                let twice = found.insert(ids.value(row), texts.value(row).to_string());
+                assert!(twice.is_none(), "{name}: key {} is there twice", ids.value(row));
+            }
+        }
+        assert_eq!(table.row_count()?, found.len() as u64, "{name}: the count");
+        state.insert(name, found);
+    }
+    Ok(state)
+}

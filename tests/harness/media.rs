@@ -1,0 +1,65 @@
+//! The media that a database can lie on: every test of the engine's promises runs on each.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use object_store::memory::InMemory;
+use omen_provider::store::Store;
+use omen_provider::{Database, Options, Result};
+use tempfile::TempDir;
+
+/// Where a database lies; it stays there while the database is closed.
+#[derive(Debug)]
+pub enum Medium {
+    /// A directory of the local disk.
+    Disk(TempDir),
+    /// An object store in memory.
+    Objects(Arc<InMemory>),
+}
+
+impl Medium {
+    /// A fresh directory.
+    pub fn disk() -> Self {
+        Self::Disk(tempfile::tempdir().expect("a temporary directory"))
+    }
+
+    /// A fresh object store.
+    pub fn objects() -> Self {
+        Self::Objects(Arc::new(InMemory::new()))
+    }
+
+    /// One of each.
+    pub fn all() -> Vec<Self> {
+        vec![Self::disk(), Self::objects()]
+    }
+
+    /// Opens the database that lies here, or makes it.
+    pub async fn open(&self, options: Options) -> Result<Database> {
+        match self {
+            Self::Disk(folder) => options.open(folder.path()).await,
+            Self::Objects(objects) => {
+                let store = Store::object_store(Arc::clone(objects) as _, "db");
+                options.open_store(store).await
+            }
+        }
+    }
+
+    /// The directory of a database on the local disk.
+    pub fn folder(&self) -> &Path {
+        match self {
+            Self::Disk(folder) => folder.path(),
+            Self::Objects(_) => panic!("not on the local disk"),
+        }
+    }
+}
+
+/// Options under which a few hundred rows fill several runs, segments and row groups.
+pub fn small() -> Options {
+    Options {
+        memtable_bytes_max: 64 << 10,
+        cache_bytes_max: 1 << 20,
+        row_group_rows: 256,
+        segment_rows_max: 1024,
+        ..Options::default()
+    }
+}

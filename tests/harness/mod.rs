@@ -1,0 +1,50 @@
+//! What the tests share: the media that a database can lie on, and rows in and out.
+
+pub mod media;
+pub mod rows;
+
+use std::future::Future;
+
+use arrow::array::RecordBatch;
+use arrow::util::pretty::pretty_format_batches;
+use omen_provider::Database;
+
+/// Runs a test to its end on two threads, as an application would.
+pub fn block_on<T>(work: impl Future<Output = T>) -> T {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(2).enable_all().build().expect("a runtime").block_on(work)
+}
+
+/// The answer to a query.
+pub async fn query(database: &Database, sql: &str) -> Vec<RecordBatch> {
+    let frame = database.session().sql(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+    frame.collect().await.unwrap_or_else(|e| panic!("{sql}: {e}"))
+}
+
+/// The answer to a query, drawn as a table.
+pub async fn drawn(database: &Database, sql: &str) -> String {
+    pretty_format_batches(&query(database, sql).await).unwrap().to_string()
+}
+
+/// Checks every byte of a database.
+pub async fn assert_sound(database: &Database) {
+    let report = database.verify().await.unwrap();
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+}
+
+/// Runs a statement for its effect.
+pub async fn run(database: &Database, sql: &str) {
+    query(database, sql).await;
+}
+
+/// What a statement fails with.
+pub async fn refusal(database: &Database, sql: &str) -> String {
+    let outcome = match database.session().sql(sql).await {
+        Ok(frame) => frame.collect().await.map_err(|e| e.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match outcome {
+        Ok(_) => panic!("{sql}: was accepted"),
+        Err(message) => message,
+    }
+}
