@@ -1,30 +1,34 @@
 //! Imports inside omen-provider go from higher layers to lower ones, never up or sideways.
 //!
-//! The layers are modules, each taken with everything below it; a file may name its own module,
-//! and those that stand before its own in [`LAYERS`]. `lib.rs` and `storage/mod.rs` only
-//! re-export and stand above all.
+//! The layers are those of the code map in ARCHITECTURE.md; each module stands there with all that
+//! is below it. A file may name its own module and those of lower layers. `lib.rs` and
+//! `storage/mod.rs` only re-export and stand above all.
 
 use std::collections::HashMap;
 
 use super::source_text::{code_only, is_test_file, without_tests};
 
 /// The modules by layer, lowest first; those of one layer do not know each other.
-const LAYERS: &[&[&str]] = &[
-    &["error", "options"],
-    &["store", "frame", "key", "row_ranges"],
-    &["schema"],
-    &["record"],
-    &["deletion_vector", "wal", "run"],
-    &["segment"],
-    &["manifest"],
-    &["version"],
-    &["snapshot"],
-    &["flush", "compaction", "recovery"],
-    &["table"],
-    &["database"],
-    &["catalog"],
-    &["provider"],
-];
+pub type Layers = Vec<Vec<String>>;
+
+/// Reads the layers from the table of the code map: rows `| 2 | `schema.rs`, `run/` | … |`. A row
+/// without a number goes on with the layer above, a row `| 3–5 |` gives each module its own.
+pub fn layers(map: &str) -> Layers {
+    let mut layers = Layers::new();
+    for row in map.lines().skip_while(|line| !line.starts_with("| layer |")).skip(2) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let [_, number, modules, ..] = cells.as_slice() else { break };
+        let names = modules.split('`').skip(1).step_by(2);
+        let names =
+            names.map(|name| name.trim_end_matches('/').trim_end_matches(".rs").to_string());
+        match *number {
+            "" => layers.last_mut().expect("a layer to go on with").extend(names),
+            number if number.contains('–') => layers.extend(names.map(|name| vec![name])),
+            _ => layers.push(names.collect()),
+        }
+    }
+    layers
+}
 
 /// A path of names below the crate's root.
 type ModulePath = Vec<String>;
@@ -38,18 +42,23 @@ pub fn reexports(root_module: &str) -> HashMap<String, ModulePath> {
 }
 
 /// Complaints about the imports of one file; `path` is below `omen-provider/src`.
-pub fn upward(path: &str, source: &str, names: &HashMap<String, ModulePath>) -> Vec<String> {
+pub fn upward(
+    path: &str,
+    source: &str,
+    layers: &Layers,
+    names: &HashMap<String, ModulePath>,
+) -> Vec<String> {
     if is_test_file(path) || path == "lib.rs" || path == "storage/mod.rs" {
         return Vec::new();
     }
     let own = module_of(path);
-    let Some((own_name, own_layer)) = layer(&own) else {
-        return vec![format!("{path}: its module has no layer; add it to LAYERS")];
+    let Some((own_name, own_layer)) = layer(layers, &own) else {
+        return vec![format!("{path}: its module has no layer in ARCHITECTURE.md")];
     };
     let mut complaints = Vec::new();
     for target in targets(&own, &code_only(&without_tests(source))) {
         let reexported = target.first().and_then(|first| names.get(first));
-        match layer(&target).or_else(|| layer(reexported?)) {
+        match layer(layers, &target).or_else(|| layer(layers, reexported?)) {
             Some((name, at)) if name != own_name && at >= own_layer => {
                 complaints.push(format!("{path}: {own_name} must not import {name}"));
             }
@@ -63,13 +72,13 @@ pub fn upward(path: &str, source: &str, names: &HashMap<String, ModulePath>) -> 
 }
 
 /// The layered module that a path begins with, and the number of its layer.
-fn layer(path: &[String]) -> Option<(&str, usize)> {
+fn layer<'a>(layers: &Layers, path: &'a [String]) -> Option<(&'a str, usize)> {
     let name = match path {
         [first, second, ..] if first == "storage" => second,
         [first, ..] => first,
         [] => return None,
     };
-    LAYERS.iter().position(|l| l.contains(&name.as_str())).map(|at| (name.as_str(), at))
+    layers.iter().position(|layer| layer.contains(name)).map(|at| (name.as_str(), at))
 }
 
 /// `storage/wal/reader.rs` is `storage::wal::reader`, `storage/wal/mod.rs` is `storage::wal`.
@@ -160,8 +169,21 @@ fn absolute(own: &[String], path: &[String]) -> Option<ModulePath> {
 mod tests {
     use super::*;
 
+    const MAP: &str = "| layer | modules | what |\n|---|---|---|\n| 0 | `error.rs` | … |\n\
+        | 1 | `store/` | … |\n| | `key/` | … |\n| 2 | `wal/`, `run/` | … |\n\
+        | 3–5 | `segment/`, `version.rs`, `table.rs` | … |\n| 6 | `provider/` | … |\n\nText | x";
+
     fn complaints(path: &str, source: &str) -> Vec<String> {
-        upward(path, source, &reexports("pub use error::{Error, Result};\npub use table::Table;"))
+        let names = reexports("pub use error::{Error, Result};\npub use table::Table;");
+        upward(path, source, &layers(MAP), &names)
+    }
+
+    #[test]
+    fn layers_are_read_from_the_map() {
+        let layers = layers(MAP);
+        assert_eq!(layers.len(), 7);
+        assert_eq!(layers[1], ["store", "key"]);
+        assert_eq!(layers[4], ["version"]);
     }
 
     #[test]
@@ -172,7 +194,7 @@ mod tests {
             "use super::super::segment::Reader as R;",
             "use super::super::{run::Run, key};",
             "fn f(r: &crate::storage::version::Version) {}",
-            "fn f() { super::super::manifest::load() }",
+            "fn f() { super::super::version::load() }",
             "use crate::Table;",
             "use crate::storage::nonsense::X;",
         ] {

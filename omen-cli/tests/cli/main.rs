@@ -4,8 +4,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod demo;
+mod flights;
+mod flights_csv;
 mod import;
+mod kill;
 mod omen;
 mod output;
+mod same_rows;
 mod script;
 mod tools;

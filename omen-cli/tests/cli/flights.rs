@@ -9,8 +9,8 @@ use datafusion::prelude::{CsvReadOptions, SessionContext};
 use omen_provider::Database;
 
 use crate::flights_csv::{self, TABLES};
+use crate::omen::Place;
 use crate::same_rows::assert_same_rows;
-use crate::{omen, omen_succeeds, said, text};
 
 /// Questions with one answer: every ORDER BY is total, averages of floats are rounded.
 const QUERIES: &[(&str, &str)] = &[
@@ -135,7 +135,7 @@ async fn plain_datafusion(folder: &Path) -> SessionContext {
         let (schema, _) = flights_csv::read(table);
         let options = CsvReadOptions::new().schema(&schema).null_regex(Some("^NA$".to_string()));
         let path = folder.join(format!("{table}.csv"));
-        context.register_csv(table, text(&path), options).await.unwrap();
+        context.register_csv(table, path.to_str().unwrap(), options).await.unwrap();
     }
     context
 }
@@ -158,15 +158,15 @@ async fn ask_omen(session: &omen_provider::Session, sql: &str) -> Vec<RecordBatc
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_year_of_flights_answers_like_the_csv_files() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("nyc.db");
+    let place = Place::new();
     for (table, key) in TABLES {
-        let csv = flights_csv::write(table, folder.path());
-        omen_succeeds(&["import", text(&path), table, text(&csv), "--key", key, "--null", "NA"]);
+        flights_csv::write(table, place.path());
+        let csv = format!("{table}.csv");
+        place.run(&["import", "db", table, &csv, "--key", key, "--null", "NA"]).success();
     }
 
-    let plain = plain_datafusion(folder.path()).await;
-    let database = Database::open(&path).await.unwrap();
+    let plain = plain_datafusion(place.path()).await;
+    let database = Database::open(place.path().join("db")).await.unwrap();
     let session = database.session();
     let counted = ask_omen(&session, "SELECT count(*) FROM flights").await;
     assert_eq!(counted[0].column(0).as_primitive::<Int64Type>().value(0), 336_776);
@@ -183,48 +183,50 @@ async fn a_year_of_flights_answers_like_the_csv_files() {
     }
     database.close().await.unwrap();
 
-    let answer = omen_succeeds(&[
-        text(&path),
-        "--readonly",
-        "--format",
-        "csv",
-        "-c",
-        "SELECT carrier, flight, dest FROM flights WHERE time_hour = '2013-01-01T10:00:00Z' \
-         ORDER BY carrier, flight",
-    ]);
     assert_eq!(
-        String::from_utf8(answer.stdout).unwrap(),
-        "carrier,flight,dest\nAA,1141,MIA\nB6,725,BQN\nB6,1806,BOS\nUA,1545,IAH\nUA,1696,ORD\nUA,1714,IAH\n"
+        place.sql(
+            "SELECT carrier, flight, dest FROM flights WHERE time_hour = '2013-01-01T10:00:00Z' \
+             ORDER BY carrier, flight"
+        ),
+        "carrier,flight,dest\nAA,1141,MIA\nB6,725,BQN\nB6,1806,BOS\nUA,1545,IAH\nUA,1696,ORD\n\
+         UA,1714,IAH\n"
     );
-    omen_succeeds(&["verify", text(&path)]);
+    place.run(&["verify", "db"]).success();
 }
 
 #[test]
 fn a_bad_row_is_named_and_the_import_leaves_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a.db");
-    let (good, bad) = (folder.path().join("good.csv"), folder.path().join("bad.csv"));
-    std::fs::write(&good, "id,v\n1,10\n2,20\n").unwrap();
-    // Line 4 has the key of a row that the table holds.
-    std::fs::write(&bad, "id,v\n7,70\n8,80\n2,21\n9,90\n").unwrap();
-    omen_succeeds(&["import", text(&path), "t", text(&good), "--key", "id"]);
-    let count = || {
-        let sql = "SELECT count(*) AS n, sum(v) AS v FROM t";
-        let answer = omen_succeeds(&[text(&path), "--format", "csv", "-c", sql]);
-        String::from_utf8(answer.stdout).unwrap()
-    };
+    let place = Place::new();
+    place.file("good.csv", "id,v\n1,10\n2,20\n");
+    let import = |file| place.run(&["import", "db", "t", file, "--key", "id"]);
+    let count = || place.sql("SELECT count(*) AS n, sum(v) AS v FROM t");
+    import("good.csv").success();
     assert_eq!(count(), "n,v\n2,30\n");
 
-    let refused = omen(&["import", text(&path), "t", text(&bad), "--key", "id"]);
-    assert!(!refused.status.success());
-    for word in ["\"t\"", "t_pkey", "id", "2"] {
-        assert!(said(&refused).contains(word), "{word} in {}", said(&refused));
+    // Line 4 has the key of a row that the table holds.
+    place.file("bad.csv", "id,v\n7,70\n8,80\n2,21\n9,90\n");
+    let refused = import("bad.csv").failure(1, "duplicate key in table \"t\"");
+    for word in ["t_pkey", "(id) = (2)"] {
+        assert!(refused.stderr.contains(word), "{word} in {refused:?}");
     }
     assert_eq!(count(), "n,v\n2,30\n");
 
-    std::fs::write(&bad, "id,v\n7,70\n8,eighty\n").unwrap();
-    let refused = omen(&["import", text(&path), "t", text(&bad), "--key", "id"]);
-    assert!(!refused.status.success());
-    assert!(said(&refused).contains("line 3"), "{}", said(&refused));
+    place.file("bad.csv", "id,v\n7,70\n8,eighty\n");
+    import("bad.csv").failure(1, "line 3");
     assert_eq!(count(), "n,v\n2,30\n");
+}
+
+#[test]
+fn a_second_process_is_told_that_the_database_is_open() {
+    let place = Place::new();
+    place.sql("CREATE TABLE t (id BIGINT PRIMARY KEY); INSERT INTO t VALUES (1)");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let database = runtime.block_on(Database::open(place.path().join("db"))).unwrap();
+    let insert = "INSERT INTO t VALUES (2)";
+    place.run(&["db", "-c", insert]).failure(1, "is open for writing elsewhere");
+    place.run(&["db", "--readonly", "-c", "SELECT * FROM t"]).success();
+    place.run(&["db", "--readonly", "-c", insert]).failure(1, "read-only");
+    drop(database);
+    place.run(&["db", "-c", insert]).success();
+    assert_eq!(place.sql("SELECT count(*) AS n FROM t"), "n\n2\n");
 }

@@ -21,6 +21,8 @@ use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use omen_provider::{Database, Options};
 
+use crate::omen::Place;
+
 /// How often the command is killed.
 const KILLS: usize = 100;
 /// How many of the kills must fall between the first and the last acknowledgement.
@@ -150,11 +152,11 @@ fn check(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_moment_it_keeps_what_it_acknowledged_and_nothing_by_halves() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("killed.db");
+    let place = Place::new();
+    let path = place.path().join("db");
     let columns = "(id BIGINT PRIMARY KEY, number BIGINT NOT NULL)";
     let create = ["added", "latest"].map(|table| format!("CREATE TABLE {table} {columns};"));
-    crate::omen_succeeds(&[crate::text(&path), "-c", &create.concat()]);
+    place.sql(&create.concat());
 
     let seed = std::env::var("OMEN_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| u64::from(std::process::id()) << 20 | 0x5eed);
