@@ -52,24 +52,19 @@ fn keep_table(inspection: &mut Inspection, name: &str) -> Result<()> {
 }
 
 fn database_lines(inspection: &Inspection) -> String {
-    let mut lines = format!(
-        "location      {}\nlog position  {}\n",
+    let log = &inspection.log;
+    format!(
+        "location      {}\nlog position  {}\ndatabase id   {}\nmanifest      {} (epoch {})\n\
+         in segments   up to log position {}\nlog file      {:016x}, {}\n",
         inspection.location,
-        notes::grouped(inspection.lsn)
-    );
-    if let Some(log) = &inspection.log {
-        lines.push_str(&format!(
-            "database id   {}\nmanifest      {} (epoch {})\nin segments   up to log position {}\n\
-             log file      {}, {}\n",
-            log.database,
-            log.manifest,
-            log.epoch,
-            notes::grouped(log.flushed_lsn),
-            log.file,
-            notes::bytes(log.bytes),
-        ));
-    }
-    lines
+        notes::grouped(inspection.lsn),
+        log.database,
+        log.manifest,
+        log.epoch,
+        notes::grouped(log.flushed_lsn),
+        log.file,
+        notes::bytes(log.bytes),
+    )
 }
 
 fn tables(tables: &[TableInspection]) -> Result<RecordBatch> {

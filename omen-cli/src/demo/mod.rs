@@ -37,6 +37,8 @@ async fn show(path: &Path) -> Result<()> {
     for table in &data::TABLES {
         import(&database, table).await?;
     }
+    // The rows are durable in the log; as segments they show what the index is for.
+    database.checkpoint().await?;
     let session = database.session();
     for query in &QUERIES {
         answer(&session, query).await?;

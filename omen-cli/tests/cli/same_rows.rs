@@ -14,7 +14,7 @@ fn whole(batches: &[RecordBatch], like: Option<&Schema>) -> RecordBatch {
     let Some(like) = like else { return batch };
     assert_eq!(batch.num_columns(), like.fields().len());
     let columns = batch.columns().iter().zip(like.fields());
-    let cast_column = |(column, field): (_, &Arc<Field>)| {
+    let cast_column = |(column, field): (&arrow::array::ArrayRef, &Arc<Field>)| {
         cast(column, field.data_type()).unwrap_or_else(|e| panic!("{}: {e}", field.name()))
     };
     // Nullability may differ: a primary key is NOT NULL, a CSV column never is.

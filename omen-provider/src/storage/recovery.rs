@@ -43,6 +43,8 @@ pub struct Recovered {
     pub next_lsn: u64,
     /// The log files read, in order.
     pub logs: Vec<u64>,
+    /// Bytes of these files.
+    pub log_bytes: u64,
     /// Bytes of a torn tail that no statement needed.
     pub dropped_tail_bytes: u64,
 }
@@ -58,6 +60,7 @@ pub async fn recover(medium: &Medium, manifest: &Manifest, take_over: bool) -> R
         statements: Vec::new(),
         next_lsn: manifest.flushed_lsn + 1,
         logs: Vec::new(),
+        log_bytes: 0,
         dropped_tail_bytes: 0,
     };
     read_logs(medium, manifest, take_over, &mut recovered).await?;
@@ -172,6 +175,7 @@ async fn read_logs(
             }
             other => other?,
         };
+        recovered.log_bytes += bytes.len() as u64;
         let contents = read_log(number, &database, &bytes)?;
         if recovered.logs.last().is_some() && contents.header.first_lsn < recovered.next_lsn {
             return Err(Error::corruption(name, 0, "the log begins before its predecessor ends"));

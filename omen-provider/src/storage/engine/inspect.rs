@@ -1,6 +1,7 @@
 //! A look inside an open database, for people: what is where, how large, how well indexed.
 
 use super::Engine;
+use crate::storage::manifest::Manifest;
 use crate::storage::schema::TableSchema;
 use crate::storage::version::{RunView, SegmentView, TableVersion};
 
@@ -11,8 +12,8 @@ pub struct Inspection {
     pub location: String,
     /// The position of the newest visible statement.
     pub lsn: u64,
-    /// What only a writer knows; `None` when opened read-only.
-    pub log: Option<LogInspection>,
+    /// Manifest and log; when opened read-only, as they were then.
+    pub log: LogInspection,
     /// All tables, in the order of their creation.
     pub tables: Vec<TableInspection>,
 }
@@ -30,7 +31,7 @@ pub struct LogInspection {
     pub flushed_lsn: u64,
     /// Number of the log file being written.
     pub file: u64,
-    /// Its length in bytes.
+    /// Bytes of the log, all its files together.
     pub bytes: u64,
 }
 
@@ -68,6 +69,19 @@ pub struct PartInspection {
     pub index: Option<omen_index::RmiStats>,
 }
 
+impl LogInspection {
+    pub(super) fn new(manifest: &Manifest, log_bytes: u64) -> Self {
+        Self {
+            database: manifest.database.iter().map(|byte| format!("{byte:02x}")).collect(),
+            epoch: manifest.epoch,
+            manifest: manifest.number,
+            flushed_lsn: manifest.flushed_lsn,
+            file: manifest.log,
+            bytes: log_bytes,
+        }
+    }
+}
+
 impl Engine {
     /// The state of everything.
     pub async fn inspect(&self) -> Inspection {
@@ -75,18 +89,10 @@ impl Engine {
         let log = match &self.writer {
             Some(writer) => {
                 let durable = writer.maintenance.lock().await;
-                let manifest = &durable.manifest;
-                let digits = manifest.database.iter().map(|byte| format!("{byte:02x}"));
-                Some(LogInspection {
-                    database: digits.collect(),
-                    epoch: manifest.epoch,
-                    manifest: manifest.number,
-                    flushed_lsn: manifest.flushed_lsn,
-                    file: writer.log.number(),
-                    bytes: writer.log.bytes(),
-                })
+                let file = writer.log.number();
+                LogInspection { file, ..LogInspection::new(&durable.manifest, writer.log.bytes()) }
             }
-            None => None,
+            None => self.opened.clone(),
         };
         let tables = version.tables().iter().map(|table| inspect_table(table)).collect();
         Inspection { location: self.location().to_string(), lsn: version.lsn, log, tables }

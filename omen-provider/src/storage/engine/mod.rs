@@ -43,6 +43,8 @@ pub struct Engine {
     published: Arc<Published>,
     /// Absent in a database opened read-only.
     writer: Option<Writer>,
+    /// What the log looked like when it was opened.
+    opened: LogInspection,
     closed: AtomicBool,
     lock: Mutex<Option<DirectoryLock>>,
 }

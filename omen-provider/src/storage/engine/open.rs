@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex};
 
-use super::{Durable, Engine, Published, Writer, random};
+use super::{Durable, Engine, LogInspection, Published, Writer, random};
 use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::storage::manifest::{self, Manifest, deletions_name};
@@ -44,10 +44,10 @@ impl Engine {
 async fn open_for_reading(store: Store, options: Options) -> Result<Arc<Engine>> {
     let medium = Medium::new(store, options, 0);
     let mut attempt = 1;
-    let version = loop {
+    let (manifest, recovered) = loop {
         let manifest = newest_of(&medium.store).await?;
         match recover(&medium, &manifest, false).await {
-            Ok(recovered) => break recovered.version,
+            Ok(recovered) => break (manifest, recovered),
             // A writer that flushed meanwhile has removed the old log or old segments.
             Err(error) => {
                 let moved_on = newest_of(&medium.store).await?.number != manifest.number;
@@ -60,7 +60,8 @@ async fn open_for_reading(store: Store, options: Options) -> Result<Arc<Engine>>
     };
     Ok(Arc::new(Engine {
         medium,
-        published: Arc::new(Published::new(version)),
+        opened: LogInspection::new(&manifest, recovered.log_bytes),
+        published: Arc::new(Published::new(recovered.version)),
         writer: None,
         closed: AtomicBool::new(false),
         lock: Mutex::new(None),
@@ -119,6 +120,7 @@ async fn open_for_writing(
     manifest::publish(&medium.store, &claim).await?;
     remove_unnamed(&medium, &claim, &recovered).await?;
 
+    let opened = LogInspection::new(&claim, log.bytes());
     let version = Arc::new(recovered.version);
     published.set(Arc::clone(&version));
     let durable = Durable {
@@ -141,6 +143,7 @@ async fn open_for_writing(
         medium,
         published,
         writer: Some(writer),
+        opened,
         closed: AtomicBool::new(false),
         lock: Mutex::new(lock),
     }))
@@ -156,6 +159,7 @@ fn empty(manifest: &Manifest) -> Recovered {
         statements: Vec::new(),
         next_lsn: 1,
         logs: Vec::new(),
+        log_bytes: 0,
         dropped_tail_bytes: 0,
     }
 }
