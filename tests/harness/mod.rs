@@ -36,15 +36,3 @@ pub async fn assert_sound(database: &Database) {
 pub async fn run(database: &Database, sql: &str) {
     query(database, sql).await;
 }
-
-/// What a statement fails with.
-pub async fn refusal(database: &Database, sql: &str) -> String {
-    let outcome = match database.session().sql(sql).await {
-        Ok(frame) => frame.collect().await.map_err(|e| e.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
-    match outcome {
-        Ok(_) => panic!("{sql}: was accepted"),
-        Err(message) => message,
-    }
-}

@@ -54,7 +54,7 @@ async fn large(medium: &Medium) -> Database {
     database
 }
 
-/// A number that a plan reports, summed over its scans: `pages=3`.
+/// A number that a plan reports, summed over its scans: `pages_read=3`.
 fn metric(plan: &str, name: &str) -> u64 {
     let mark = format!("{name}=");
     let values = plan.match_indices(&mark).map(|(at, _)| {
@@ -67,8 +67,8 @@ fn metric(plan: &str, name: &str) -> u64 {
 
 async fn pages_of(database: &Database, sql: &str) -> u64 {
     let plan = drawn(database, &format!("EXPLAIN ANALYZE {sql}")).await;
-    assert!(plan.contains("pages="), "no count of pages in {plan}");
-    metric(&plan, "pages")
+    assert!(plan.contains("pages_read="), "no count of pages in {plan}");
+    metric(&plan, "pages_read")
 }
 
 /// A database opened anew has no page in its cache.

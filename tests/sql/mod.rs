@@ -51,7 +51,7 @@ impl AsyncDB for Script {
 async fn answer(database: &Database, sql: &str) -> Result<DBOutput<DefaultColumnType>, Error> {
     let frame = database.session().sql(sql).await?;
     let schema: SchemaRef = frame.schema().inner().clone();
-    let batches = frame.collect().await.map_err(|e| Error::DataFusion(e.into()))?;
+    let batches = frame.collect().await?;
     if schema.fields().is_empty() {
         return Ok(DBOutput::StatementComplete(0));
     }
