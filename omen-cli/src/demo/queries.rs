@@ -28,7 +28,7 @@ pub(super) const QUERIES: [Query; 4] = [
               FROM weather GROUP BY origin ORDER BY origin",
     },
     Query {
-        title: "Join: the windiest hours with their airports (one faulty reading of 1,048 mph left out)",
+        title: "Join: the windiest hours with their airports (a faulty 1,048 mph left out)",
         sql: "SELECT a.name, w.time_hour, round(w.wind_speed, 1) AS wind\n\
               FROM weather w JOIN airports a ON a.faa = w.origin\n\
               WHERE w.wind_speed < 100 ORDER BY w.wind_speed DESC, w.time_hour LIMIT 5",

@@ -2,10 +2,13 @@
 //! the same questions as DataFusion asks the CSV files.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::Int64Type;
-use datafusion::prelude::{CsvReadOptions, SessionContext};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use datafusion::functions::core::nullif;
+use datafusion::logical_expr::cast;
+use datafusion::prelude::{CsvReadOptions, SessionContext, ident, lit};
 use omen_provider::Database;
 
 use crate::flights_csv::{self, TABLES};
@@ -133,9 +136,18 @@ async fn plain_datafusion(folder: &Path) -> SessionContext {
     let context = SessionContext::new();
     for (table, _) in TABLES {
         let (schema, _) = flights_csv::read(table);
-        let options = CsvReadOptions::new().schema(&schema).null_regex(Some("^NA$".to_string()));
+        // DataFusion's reader takes no word for NULL: every column is read as text and cast.
+        let text = |f: &Arc<Field>| Field::new(f.name(), DataType::Utf8, true);
+        let texts = Schema::new(schema.fields().iter().map(text).collect::<Vec<_>>());
+        let options = CsvReadOptions::new().schema(&texts);
         let path = folder.join(format!("{table}.csv"));
-        context.register_csv(table, path.to_str().unwrap(), options).await.unwrap();
+        let frame = context.read_csv(path.to_str().unwrap(), options).await.unwrap();
+        let typed = schema.fields().iter().map(|f| {
+            cast(nullif().call(vec![ident(f.name()), lit("NA")]), f.data_type().clone())
+                .alias(f.name())
+        });
+        let rows = frame.select(typed).unwrap().cache().await.unwrap();
+        context.register_table(table, rows.into_view()).unwrap();
     }
     context
 }

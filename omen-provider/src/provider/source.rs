@@ -1,6 +1,6 @@
 //! The Parquet half of a scan: DataFusion's own Parquet source, with a line in EXPLAIN.
 //!
-//! Everything is passed on to [`ParquetSource`](datafusion::datasource::physical_plan::ParquetSource)
+//! Everything is passed on to DataFusion's `ParquetSource`
 //! and what comes back is wrapped again, so that pushed-down projections, filters, limits, sort
 //! orders and the filters that joins make while running all reach the reader. Which rows to read
 //! is decided before, by `scan`, and travels with each file as its access plan.

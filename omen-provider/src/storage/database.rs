@@ -7,6 +7,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow::record_batch::RecordBatch;
+use futures::stream::{Stream, StreamExt};
+
 use super::definition::TableDefinition;
 use super::engine::{Engine, Inspection, VerifyReport};
 use super::handle::Handle;
@@ -115,10 +118,9 @@ impl Database {
     pub async fn create_table_from(
         &self,
         definition: TableDefinition,
-        rows: impl futures::Stream<Item = Result<arrow::record_batch::RecordBatch>> + Send + 'static,
+        rows: impl Stream<Item = Result<RecordBatch>> + Send + 'static,
     ) -> Result<u64> {
-        let rows = futures::StreamExt::boxed(rows);
-        let count = self.handle.engine().create_table_as(definition, false, rows).await?;
+        let count = self.handle.engine().create_table_as(definition, false, rows.boxed()).await?;
         Ok(count.unwrap_or(0))
     }
 

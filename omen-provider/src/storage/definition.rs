@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, SchemaRef};
 
 use super::schema::{Column, ROW_ID_COLUMN, TableId, TableSchema};
+use super::storable::check_storable;
 use crate::error::{Error, Result};
 
 /// A table to be created.
@@ -45,6 +46,9 @@ impl TableDefinition {
         }
         if self.columns.iter().any(|(field, _)| field.name() == ROW_ID_COLUMN) {
             return Err(Error::invalid(format!("the column name {ROW_ID_COLUMN} is reserved")));
+        }
+        for (field, _) in &self.columns {
+            check_storable(field)?;
         }
         let mut key = Vec::with_capacity(self.key.len());
         for name in &self.key {

@@ -11,6 +11,7 @@ pub(crate) mod key;
 pub mod record;
 pub(crate) mod row_ranges;
 pub(crate) mod schema;
+pub(crate) mod storable;
 
 pub(crate) mod definition;
 pub(crate) mod deletion_vector;

@@ -18,6 +18,7 @@ use super::key::Keys;
 use super::manifest::{DeletionsRecord, Manifest, SegmentEntry, TableEntry};
 use super::medium::Medium;
 use super::publication::SavedDeletions;
+use super::record::SegmentRecord;
 use super::run::{Run, merge, merge_candidates};
 use super::schema::TableSchema;
 use super::segment::Segment;
@@ -75,6 +76,7 @@ async fn load(medium: &Medium, manifest: &Manifest) -> Result<(Version, SavedDel
     let mut version = Version::default();
     version.lsn = manifest.flushed_lsn;
     version.next_table_id = manifest.next_table_id;
+    let lengths = segment_lengths(medium).await?;
     let mut saved = SavedDeletions::new();
     let mut files: HashMap<u64, Bytes> = HashMap::new();
     for entry in &manifest.tables {
@@ -88,6 +90,7 @@ async fn load(medium: &Medium, manifest: &Manifest) -> Result<(Version, SavedDel
             let SegmentEntry { segment: Some(record), deletions } = entry else {
                 return Err(Error::invalid("a segment of the manifest has no record"));
             };
+            check_length(record, &lengths)?;
             let segment = open_segment(medium, record, &schema).await?;
             let dead = match deletions {
                 Some(deletions) => {
@@ -103,17 +106,37 @@ async fn load(medium: &Medium, manifest: &Manifest) -> Result<(Version, SavedDel
     Ok((version, saved))
 }
 
+/// The lengths of all files in the folder of segments, by name.
+async fn segment_lengths(medium: &Medium) -> Result<HashMap<String, u64>> {
+    let files = medium.store.blobs.list("segments").await?;
+    Ok(files.into_iter().map(|blob| (blob.name, blob.bytes)).collect())
+}
+
+/// Refuses a segment that is missing or was cut or extended. Its bytes are checked when they are
+/// read; what follows them never would be.
+fn check_length(record: &SegmentRecord, lengths: &HashMap<String, u64>) -> Result<()> {
+    let name = record.file_name();
+    match lengths.get(&name) {
+        Some(length) if *length == record.bytes => Ok(()),
+        Some(length) => {
+            let reason = format!("the file should be {} bytes long, it is {length}", record.bytes);
+            Err(Error::corruption(name, record.bytes.min(*length), reason))
+        }
+        None => Err(missing_segment(name)),
+    }
+}
+
+fn missing_segment(name: String) -> Error {
+    Error::corruption(name, 0, "the file is missing; the manifest or the log names it")
+}
+
 async fn open_segment(
     medium: &Medium,
-    record: &super::record::SegmentRecord,
+    record: &SegmentRecord,
     schema: &Arc<TableSchema>,
 ) -> Result<Arc<Segment>> {
     match Segment::open(&medium.store, &medium.cache, record.clone(), schema).await {
-        Err(Error::NotFound(_)) => Err(Error::corruption(
-            record.file_name(),
-            0,
-            "the file is missing; the manifest or the log names it",
-        )),
+        Err(Error::NotFound(_)) => Err(missing_segment(record.file_name())),
         other => other,
     }
 }
@@ -159,7 +182,8 @@ async fn read_logs(
 ) -> Result<()> {
     let mut database = [0; 16];
     database.copy_from_slice(&manifest.database);
-    let mut next = Some(manifest.log);
+    // A database whose creation was cut short has a manifest and no log yet.
+    let mut next = (manifest.log != 0).then_some(manifest.log);
     while let Some(number) = next {
         let name = log_name(number);
         let logs = &medium.store.logs;
@@ -224,9 +248,11 @@ async fn replay(medium: &Medium, version: &mut Version, statement: &Statement) -
                 version.put_table(table);
             }
             Op::Attach { table, fresh, segments } => {
+                let lengths = segment_lengths(medium).await?;
                 let mut table = version.require(*table)?.as_ref().clone();
                 let mut opened = Vec::with_capacity(segments.len());
                 for record in segments {
+                    check_length(record, &lengths)?;
                     opened.push(open_segment(medium, record, &table.schema).await?);
                 }
                 if *fresh {

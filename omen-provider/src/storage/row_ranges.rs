@@ -110,7 +110,9 @@ mod tests {
             b in prop::collection::vec((0u32..200, 0u32..20), 0..12),
             mut dead in prop::collection::vec(0u32..220, 0..40),
         ) {
-            let set = |v: &[(u32, u32)]| -> RowRanges { v.iter().map(|&(s, n)| s..s + n).collect() };
+            let set = |v: &[(u32, u32)]| -> RowRanges {
+                v.iter().map(|&(s, n)| s..s + n).collect()
+            };
             let (a, b) = (set(&a), set(&b));
             dead.sort_unstable();
             dead.dedup();

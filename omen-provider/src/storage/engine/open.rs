@@ -76,7 +76,7 @@ fn no_database(store: &Store) -> Error {
     Error::NotFound(format!("there is no database in {}", store.location))
 }
 
-/// What stands for a manifest in a new database: nothing is published yet.
+/// What a new database's first manifest follows on: no table, and no log yet.
 async fn first_manifest(store: &Store, options: &Options) -> Result<Manifest> {
     if !options.create {
         return Err(no_database(store));
@@ -100,20 +100,13 @@ async fn open_for_writing(
     options: Options,
     previous: Manifest,
 ) -> Result<Arc<Engine>> {
-    let exists = previous.number > 0;
     let epoch = previous.epoch + 1;
     let mut claim = Manifest { epoch, number: previous.number + 1, ..previous };
     let medium = Medium::new(store, options, epoch);
     medium.store.blobs.clean().await?;
-    let recovered = match exists {
-        true => {
-            manifest::publish(&medium.store, &claim).await?;
-            let recovered = recover(&medium, &claim, true).await?;
-            claim.number += 1;
-            recovered
-        }
-        false => empty(&claim),
-    };
+    manifest::publish(&medium.store, &claim).await?;
+    let recovered = recover(&medium, &claim, true).await?;
+    claim.number += 1;
     let published = Arc::new(Published::default());
     let log = begin_log(&medium, &claim, &recovered, &published).await?;
     claim.log = log.number();
@@ -147,21 +140,6 @@ async fn open_for_writing(
         closed: AtomicBool::new(false),
         lock: Mutex::new(lock),
     }))
-}
-
-fn empty(manifest: &Manifest) -> Recovered {
-    let mut version = Version::default();
-    version.next_table_id = manifest.next_table_id;
-    Recovered {
-        durable: version.clone(),
-        saved: Default::default(),
-        version,
-        statements: Vec::new(),
-        next_lsn: 1,
-        logs: Vec::new(),
-        log_bytes: 0,
-        dropped_tail_bytes: 0,
-    }
 }
 
 /// A new log that holds the surviving statements, durable: what the old log's pages in the

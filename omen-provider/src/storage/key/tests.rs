@@ -148,7 +148,8 @@ proptest! {
             .iter()
             .enumerate()
             .map(|(i, t)| {
-                let seed: Vec<i64> = seed.iter().map(|s| s.wrapping_mul(1 + 2 * i as i64) >> i).collect();
+                let spread = |s: &i64| s.wrapping_mul(1 + 2 * i as i64) >> i;
+                let seed: Vec<i64> = seed.iter().map(spread).collect();
                 columns(&seed, t)
             })
             .collect();
@@ -157,7 +158,8 @@ proptest! {
         let plain = |c: &ArrayRef| match c.data_type() {
             DataType::Dictionary(_, v) => arrow::compute::cast(c, v).unwrap(),
             DataType::Float64 => {
-                Arc::new(c.as_primitive::<Float64Type>().unary::<_, Float64Type>(|v| v + 0.0)) as ArrayRef
+                let floats = c.as_primitive::<Float64Type>();
+                Arc::new(floats.unary::<_, Float64Type>(|v| v + 0.0)) as ArrayRef
             }
             _ => Arc::clone(c),
         };
@@ -170,7 +172,8 @@ proptest! {
         for row in 0..keys.len() {
             let decoded = codec.decode(&keys.get(row)).unwrap();
             for (value, column) in decoded.iter().zip(&arrays) {
-                prop_assert_eq!(&format!("{value:?}"), &format!("{:?}", plain(column).slice(row, 1)));
+                let given = plain(column).slice(row, 1);
+                prop_assert_eq!(format!("{value:?}"), format!("{given:?}"));
             }
             let one: Vec<ArrayRef> = arrays.iter().map(|c| c.slice(row, 1)).collect();
             prop_assert_eq!(codec.encode_prefix(&one).unwrap(), keys.get(row).into_owned());
@@ -178,7 +181,8 @@ proptest! {
             let prefix = KeyRange::prefix(&codec.encode_prefix(&one[..1]).unwrap());
             if one.len() > 1 {
                 for other in 0..keys.len() {
-                    let same = plain(&arrays[0]).slice(other, 1).to_data() == plain(&arrays[0]).slice(row, 1).to_data();
+                    let first = |row| plain(&arrays[0]).slice(row, 1).to_data();
+                    let same = first(other) == first(row);
                     prop_assert_eq!(prefix.contains(&keys.get(other)), same);
                 }
             }

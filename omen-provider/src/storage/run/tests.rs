@@ -56,7 +56,10 @@ proptest! {
 
     #[test]
     fn merging_keeps_the_live_rows(
-        parts in prop::collection::vec(prop::collection::btree_map(0i64..5000, any::<bool>(), 1..300), 1..5),
+        parts in prop::collection::vec(
+            prop::collection::btree_map(0i64..5000, any::<bool>(), 1..300),
+            1..5,
+        ),
     ) {
         let mut model = BTreeMap::new();
         let mut runs = Vec::new();

@@ -45,7 +45,8 @@ pub(super) struct KeyIndex {
 }
 
 impl KeyIndex {
-    /// Reads sections 1 and 3 of a segment that begins with `min_key`; the error says what is wrong.
+    /// Reads sections 1 and 3 of a segment that begins with `min_key`; the error says what is
+    /// wrong.
     pub(super) fn decode(
         index: &[u8],
         fences: &[u8],

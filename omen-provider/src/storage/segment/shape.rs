@@ -97,7 +97,7 @@ fn sorting_columns(schema: &TableSchema, parquet: &SchemaDescriptor) -> Vec<Sort
         .collect()
 }
 
-/// Whether a row group might hold more distinct values than an Arrow dictionary of the column's type
+/// Whether a row group might hold more distinct values than an Arrow dictionary of its type
 /// can: no reader could decode the dictionary page of such a row group into that type.
 fn has_narrow_dictionary(data_type: &DataType) -> bool {
     match data_type {

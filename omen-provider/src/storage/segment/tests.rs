@@ -716,9 +716,11 @@ proptest! {
         shape in shapes(),
     ) {
         ids.push(ids[0]);
-        let fields = vec![Field::new("id", DataType::Int64, false), Field::new("p", DataType::Utf8, false)];
+        let text = Field::new("p", DataType::Utf8, false);
+        let fields = vec![Field::new("id", DataType::Int64, false), text];
         let rows = ids.len();
-        check_keys(&table(fields, &[0]), vec![Arc::new(Int64Array::from(ids)), padding(rows)], &shape);
+        let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(ids)), padding(rows)];
+        check_keys(&table(fields, &[0]), columns, &shape);
     }
 
     #[test]
@@ -731,9 +733,11 @@ proptest! {
         shape in shapes(),
     ) {
         ids.push(ids[0].clone());
-        let fields = vec![Field::new("id", DataType::Utf8, false), Field::new("p", DataType::Utf8, false)];
+        let text = |name: &str| Field::new(name, DataType::Utf8, false);
+        let fields = vec![text("id"), text("p")];
         let rows = ids.len();
-        check_keys(&table(fields, &[0]), vec![Arc::new(StringArray::from(ids)), padding(rows)], &shape);
+        let columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from(ids)), padding(rows)];
+        check_keys(&table(fields, &[0]), columns, &shape);
     }
 
     #[test]

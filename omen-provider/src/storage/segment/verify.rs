@@ -21,7 +21,8 @@ struct Progress {
 
 impl Segment {
     /// Reads and checks everything: every checksum, every page decodable, the order of keys,
-    /// outermost keys, row counts, page fences, fingerprints, and that the index leads to every key.
+    /// outermost keys, row counts, page fences, fingerprints, and that the index leads to every
+    /// key.
     pub async fn verify(&self) -> Result<()> {
         self.tail().await?;
         self.verify_magic().await?;
