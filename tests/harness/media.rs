@@ -8,6 +8,8 @@ use omen_provider::store::Store;
 use omen_provider::{Database, Options, Result};
 use tempfile::TempDir;
 
+use crate::faulty_disk::FaultyDisk;
+
 /// Where a database lies; it stays there while the database is closed.
 #[derive(Debug)]
 pub enum Medium {
@@ -15,6 +17,8 @@ pub enum Medium {
     Disk(TempDir),
     /// An object store in memory.
     Objects(Arc<InMemory>),
+    /// The faulty disk, which works as long as nobody asks for faults.
+    Faulty(FaultyDisk),
 }
 
 impl Medium {
@@ -28,9 +32,14 @@ impl Medium {
         Self::Objects(Arc::new(InMemory::new()))
     }
 
+    /// A fresh disk of the tests.
+    pub fn faulty() -> Self {
+        Self::Faulty(FaultyDisk::new())
+    }
+
     /// One of each.
     pub fn all() -> Vec<Self> {
-        vec![Self::disk(), Self::objects()]
+        vec![Self::disk(), Self::objects(), Self::faulty()]
     }
 
     /// Opens the database that lies here, or makes it.
@@ -41,6 +50,7 @@ impl Medium {
                 let store = Store::object_store(Arc::clone(objects) as _, "db");
                 options.open_store(store).await
             }
+            Self::Faulty(disk) => options.open_store(disk.store()).await,
         }
     }
 
@@ -48,7 +58,7 @@ impl Medium {
     pub fn folder(&self) -> &Path {
         match self {
             Self::Disk(folder) => folder.path(),
-            Self::Objects(_) => panic!("not on the local disk"),
+            Self::Objects(_) | Self::Faulty(_) => panic!("not on the local disk"),
         }
     }
 }

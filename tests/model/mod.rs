@@ -196,6 +196,21 @@ proptest! {
     }
 
     #[test]
+    fn integer_keys_agree_on_the_faulty_disk(operations in operations()) {
+        agree(Medium::faulty(), Shape::Int, &operations);
+    }
+
+    #[test]
+    fn composite_keys_agree_on_the_faulty_disk(operations in operations()) {
+        agree(Medium::faulty(), Shape::Composite, &operations);
+    }
+
+    #[test]
+    fn text_keys_agree_on_the_faulty_disk(operations in operations()) {
+        agree(Medium::faulty(), Shape::Text, &operations);
+    }
+
+    #[test]
     fn text_keys_agree_on_an_object_store(operations in operations()) {
         agree(Medium::objects(), Shape::Text, &operations);
     }

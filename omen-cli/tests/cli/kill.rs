@@ -167,7 +167,7 @@ async fn killed_at_any_moment_it_keeps_what_it_acknowledged_and_nothing_by_halve
         let (mut child, acknowledged, reader) = start(&path, last);
         // Now and then before the first acknowledgement: during recovery.
         let count = if round % 16 == 15 { 0 } else { 1 + random.below(40) };
-        let moment = Duration::from_micros(random.below(if count == 0 { 300_000 } else { 4_000 }));
+        let moment = Duration::from_micros(random.below(if count == 0 { 60_000 } else { 4_000 }));
         wait(&mut child, &acknowledged, count, moment);
         child.kill().unwrap();
         child.wait().unwrap();
