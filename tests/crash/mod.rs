@@ -16,8 +16,10 @@ use crate::faulty_disk::{Fault, FaultyDisk};
 use crate::harness::media::small;
 use script::{State, Statement, read, script, states};
 
-/// Crash at every call with this many seeds each.
-const SEEDS: u64 = 2;
+/// Crash at every call with this many seeds each; `OMEN_CRASH_SEEDS=50` looks longer.
+fn seeds() -> u64 {
+    std::env::var("OMEN_CRASH_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(2)
+}
 
 /// How the script went: statements acknowledged, and the error that ended it.
 struct Run {
@@ -115,10 +117,10 @@ fn acknowledged_statements_survive_a_crash_at_every_call() {
     let states = states(&script);
     let calls = count_calls(&script, &states);
     let points =
-        (1..=calls).flat_map(|call| (0..SEEDS).map(move |seed| (call, seed * calls + call)));
+        (1..=calls).flat_map(|call| (0..seeds()).map(move |seed| (call, seed * calls + call)));
     let crashes = points.map(|point| crash(&script, &states, point, false));
     let failures: Vec<String> = crashes.filter_map(std::result::Result::err).collect();
-    println!("{calls} calls, {} crashes", calls * SEEDS);
+    println!("{calls} calls, {} crashes", calls * seeds());
     assert!(
         failures.is_empty(),
         "{} of {}: {}",

@@ -162,9 +162,13 @@ fn agree(medium: Medium, shape: Shape, operations: &[Operation]) {
     });
 }
 
-/// The seed of a failure is printed with the smallest failing list of operations.
+/// A failure is printed with its smallest list of operations. `PROPTEST_CASES=2000` looks longer.
 fn config() -> ProptestConfig {
-    ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() }
+    let mut config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = 24;
+    }
+    config
 }
 
 proptest! {
