@@ -1,25 +1,11 @@
 //! How a database is opened: few options, each with its default, its cost and when to touch it.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-
-use object_store::ObjectStore;
-
 /// When a statement is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
     /// After its log record was flushed with fdatasync: survives power loss.
     #[default]
     Sync,
-}
-
-/// Where a database lies.
-#[derive(Debug, Clone)]
-pub(crate) enum Location {
-    /// A directory of the local disk.
-    Directory(PathBuf),
-    /// A prefix in an object store.
-    ObjectStore(Arc<dyn ObjectStore>, String),
 }
 
 /// Options of [`crate::Database`]; validated once, at open.
