@@ -42,7 +42,7 @@ mod storage;
 mod provider;
 
 pub use error::{Error, Result};
-pub use options::{Durability, Options};
+pub use options::Options;
 pub use provider::Session;
 pub use storage::database::Database;
 pub use storage::definition::TableDefinition;
