@@ -1,5 +1,39 @@
 //! Keyed, durable Parquet tables for DataFusion.
-#![allow(dead_code)]
+//!
+//! A [`Database`] is a directory (or a prefix of an object store) of tables with an enforced primary
+//! key. A statement is durable when it returns; a key lookup reads one page; the files are plain
+//! Parquet. Three ways in:
+//!
+//! * [`Session`]: SQL, all of DataFusion's SELECT with CREATE TABLE and INSERT that persist;
+//! * [`Table`]: Arrow batches in, rows out by key or key range, without a plan;
+//! * [`Database::register`]: the same tables in any DataFusion `SessionContext`.
+//!
+//! ```
+//! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! use omen_provider::Database;
+//!
+//! let db = Database::open(directory.path().join("my.db")).await?;
+//! let session = db.session();
+//! session.sql("CREATE TABLE readings (device TEXT, at BIGINT, value DOUBLE, \
+//!              PRIMARY KEY (device, at))").await?;
+//! session.sql("INSERT INTO readings VALUES ('boiler', 1, 20.5), ('boiler', 2, 21.0)")
+//!     .await?.collect().await?;
+//!
+//! let readings = db.table("readings")?;
+//! assert_eq!(readings.row_count()?, 2);
+//! assert!(readings.get(("boiler", 1)).await?.is_some());
+//! assert!(readings.get(("boiler", 3)).await?.is_none());
+//!
+//! // The same key again is refused, and nothing of the statement is stored.
+//! let again = session.sql("INSERT INTO readings VALUES ('boiler', 3, 1), ('boiler', 1, 1)").await?;
+//! assert!(again.collect().await.is_err());
+//! assert_eq!(readings.row_count()?, 2);
+//! # db.close().await?; Ok(()) }
+//! ```
+//!
+//! One process writes at a time; any number may read ([`Options::read_only`]). Dropping a
+//! [`Database`] without [`Database::close`] loses nothing.
 
 mod error;
 mod options;
@@ -8,7 +42,7 @@ mod storage;
 mod provider;
 
 pub use error::{Error, Result};
-pub use options::{Durability, Options};
+pub use options::Options;
 pub use provider::Session;
 pub use storage::database::Database;
 pub use storage::definition::TableDefinition;

@@ -1,26 +1,6 @@
 //! How a database is opened: few options, each with its default, its cost and when to touch it.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-
-use object_store::ObjectStore;
-
-/// When a statement is acknowledged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Durability {
-    /// After its log record was flushed with fdatasync: survives power loss.
-    #[default]
-    Sync,
-}
-
-/// Where a database lies.
-#[derive(Debug, Clone)]
-pub(crate) enum Location {
-    /// A directory of the local disk.
-    Directory(PathBuf),
-    /// A prefix in an object store.
-    ObjectStore(Arc<dyn ObjectStore>, String),
-}
+use crate::error::{Error, Result};
 
 /// Options of [`crate::Database`]; validated once, at open.
 #[derive(Debug, Clone)]
@@ -29,8 +9,6 @@ pub struct Options {
     pub read_only: bool,
     /// Create the database if the directory is missing or empty. Default: true.
     pub create: bool,
-    /// When a statement is acknowledged. Default: [`Durability::Sync`].
-    pub durability: Durability,
     /// Bytes of rows in memory that start a flush to segments; writers wait at twice as much.
     /// Larger: fewer, larger segments, longer recovery. Default: 64 MiB.
     pub memtable_bytes_max: usize,
@@ -48,11 +26,32 @@ impl Default for Options {
         Self {
             read_only: false,
             create: true,
-            durability: Durability::Sync,
             memtable_bytes_max: 64 << 20,
             cache_bytes_max: 256 << 20,
             row_group_rows: 128 << 10,
             segment_rows_max: 4 << 20,
         }
+    }
+}
+
+impl Options {
+    /// Refuses values that no database can work with.
+    pub(crate) fn check(&self) -> Result<()> {
+        let positive = [
+            ("memtable_bytes_max", self.memtable_bytes_max),
+            ("row_group_rows", self.row_group_rows),
+            ("segment_rows_max", self.segment_rows_max),
+        ];
+        if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
+            return Err(Error::invalid(format!("option {name} must not be 0")));
+        }
+        if u32::try_from(self.segment_rows_max).is_err() {
+            return Err(Error::invalid(format!(
+                "option segment_rows_max is {}; at most {} are possible",
+                self.segment_rows_max,
+                u32::MAX
+            )));
+        }
+        Ok(())
     }
 }

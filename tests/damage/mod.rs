@@ -215,7 +215,8 @@ fn no_damage_to_an_unclosed_database_gives_a_wrong_answer() {
     for (index, (name, bytes)) in before.iter().enumerate() {
         let is_log = name.extension().is_some_and(|e| e == "log");
         for (what, bytes) in mutants(bytes) {
-            let found = outcome(&scratch, &before, (index, Some(bytes)), &[whole.clone()]);
+            let found =
+                outcome(&scratch, &before, (index, Some(bytes)), std::slice::from_ref(&whole));
             if let Outcome::Wrong(rows) = found {
                 let shape = words(&rows.replace('-', ""));
                 if !(is_log && shapes.contains(&shape)) {

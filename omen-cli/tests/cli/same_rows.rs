@@ -9,7 +9,7 @@ use arrow::util::pretty::pretty_format_batches;
 
 /// One batch of all rows, with plain text columns.
 fn whole(batches: &[RecordBatch], like: Option<&Schema>) -> RecordBatch {
-    let first = batches.first().expect("an answer with a schema");
+    let first = batches.first().unwrap_or_else(|| panic!("an answer without a schema"));
     let batch = concat_batches(&first.schema(), batches).unwrap();
     let Some(like) = like else { return batch };
     assert_eq!(batch.num_columns(), like.fields().len());

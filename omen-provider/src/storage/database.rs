@@ -40,6 +40,7 @@ impl Options {
     /// [`Error::Locked`] if it is open for writing elsewhere, [`Error::NotFound`] if there is none
     /// and it may not be created, [`Error::Corruption`] naming the file that is damaged.
     pub async fn open(self, directory: impl AsRef<Path>) -> Result<Database> {
+        self.check()?;
         let directory = directory.as_ref();
         if self.read_only || !self.create {
             let exists = directory.join("manifest").is_dir();
@@ -61,6 +62,7 @@ impl Options {
     /// # Errors
     /// As [`Options::open`].
     pub async fn open_store(self, store: Store) -> Result<Database> {
+        self.check()?;
         Database::start(store, None, self).await
     }
 }

@@ -34,11 +34,6 @@ impl Medium {
         self.next_file.fetch_add(1, Relaxed)
     }
 
-    /// The epoch of the writer that made file `number`.
-    pub fn epoch_of(number: u64) -> u64 {
-        number >> 32
-    }
-
     /// Removes segments that no manifest and no log names. A failure leaves a file that the next
     /// open removes.
     pub async fn discard_segments(&self, segments: &[Arc<Segment>]) {

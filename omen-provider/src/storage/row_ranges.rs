@@ -14,11 +14,6 @@ pub struct RowRanges {
 }
 
 impl RowRanges {
-    /// No position.
-    pub fn empty() -> Self {
-        Self::default()
-    }
-
     /// All positions below `rows`.
     pub fn all(rows: u32) -> Self {
         std::iter::once(0..rows).collect()

@@ -3,10 +3,12 @@
 //! Called by the provider (`select`) and the front doors (`get`, `get_many`, `range`). Takes no
 //! lock and never waits for writers. What it returns is plain data.
 
+use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 use arrow::array::UInt32Array;
 use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use futures::stream::{self, BoxStream, StreamExt};
 
@@ -58,8 +60,6 @@ pub struct SegmentScan {
     pub segment: Arc<Segment>,
     /// Positions that are selected and live.
     pub rows: RowRanges,
-    /// Deleted rows of the whole segment.
-    pub deleted: u64,
 }
 
 impl Snapshot {
@@ -99,8 +99,20 @@ impl TableSnapshot {
     }
 
     /// Columns and key.
-    pub fn schema(&self) -> &Arc<TableSchema> {
+    pub(crate) fn schema(&self) -> &Arc<TableSchema> {
         &self.table.schema
+    }
+
+    /// The columns that callers see.
+    pub fn columns(&self) -> SchemaRef {
+        Arc::clone(self.schema().visible())
+    }
+
+    /// The key columns in key order; empty if the key is the hidden row id.
+    pub fn key_names(&self) -> Vec<String> {
+        let schema = self.schema();
+        let names = schema.key_names().into_iter().map(String::from);
+        if schema.hidden_key { Vec::new() } else { names.collect() }
     }
 
     /// Rows of the table.
@@ -109,12 +121,12 @@ impl TableSnapshot {
     }
 
     /// Parts of the table.
-    pub fn part_count(&self) -> usize {
+    pub(crate) fn part_count(&self) -> usize {
         self.table.part_count()
     }
 
     /// What to read for the rows whose keys lie in `ranges` (disjoint, ascending); `None`: all.
-    pub async fn select(&self, ranges: Option<&[KeyRange]>) -> Result<ScanSet> {
+    pub(crate) async fn select(&self, ranges: Option<&[KeyRange]>) -> Result<ScanSet> {
         let mut set = ScanSet {
             segments: Vec::new(),
             batches: Vec::new(),
@@ -141,8 +153,7 @@ impl TableSnapshot {
             let rows = live(&rows, &view.dead);
             if !rows.is_empty() {
                 set.rows += rows.row_count();
-                let (segment, deleted) = (Arc::clone(&view.segment), view.dead.count());
-                set.segments.push(SegmentScan { segment, rows, deleted });
+                set.segments.push(SegmentScan { segment: Arc::clone(&view.segment), rows });
             }
         }
         set.parts_kept = set.segments.len() + set.batches.len();
@@ -150,8 +161,8 @@ impl TableSnapshot {
     }
 
     /// The row of `key` in the visible schema.
-    pub async fn get(&self, key: &Key) -> Result<Option<RecordBatch>> {
-        let key = self.schema().codec().encode_key(key)?;
+    pub async fn get(&self, key: impl Into<Key>) -> Result<Option<RecordBatch>> {
+        let key = self.schema().codec().encode_key(&key.into())?;
         let stats = ReadStats::default();
         match self.table.find(&key, &stats).await? {
             Some(place) => Ok(Some(self.read_one(place, &stats).await?)),
@@ -160,10 +171,14 @@ impl TableSnapshot {
     }
 
     /// The rows of `keys`, each as a batch of one row, in the order of `keys`.
-    pub async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<RecordBatch>>> {
+    pub async fn get_many<K: Into<Key>>(
+        &self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Vec<Option<RecordBatch>>> {
+        let keys: Vec<Key> = keys.into_iter().map(Into::into).collect();
         let codec = self.schema().codec();
         let mut encoded = Keys::new(codec.fixed_width());
-        for key in keys {
+        for key in &keys {
             encoded.push(&codec.encode_key(key)?);
         }
         let order = encoded.sorted_order();
@@ -185,8 +200,21 @@ impl TableSnapshot {
         Ok(rows)
     }
 
-    /// The rows of a key range in the visible schema, in key order, in batches.
-    pub fn range(&self, range: KeyRange) -> BoxStream<'static, Result<RecordBatch>> {
+    /// The rows whose keys lie in a range, in key order, in batches. A bound may be shorter than
+    /// the key: it then stands for all keys that begin so.
+    pub fn range<K: Into<Key> + Clone>(
+        &self,
+        keys: impl RangeBounds<K>,
+    ) -> BoxStream<'static, Result<RecordBatch>> {
+        let own = |bound: Bound<&K>| bound.map(|key| key.clone().into());
+        let (start, end) = (own(keys.start_bound()), own(keys.end_bound()));
+        match KeyRange::between(self.schema().codec(), start, end) {
+            Ok(range) => self.encoded_range(range),
+            Err(error) => stream::once(async move { Err(error) }).boxed(),
+        }
+    }
+
+    fn encoded_range(&self, range: KeyRange) -> BoxStream<'static, Result<RecordBatch>> {
         let this = self.clone();
         let visible = self.visible_columns();
         stream::once(async move {

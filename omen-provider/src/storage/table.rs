@@ -3,7 +3,7 @@
 //! The key lane: [`Table::get`], [`Table::get_many`] and [`Table::range`] go from key to page to
 //! row without a plan, and complete without suspending when the pages are in memory.
 
-use std::ops::{Bound, RangeBounds};
+use std::ops::RangeBounds;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -12,7 +12,7 @@ use futures::stream::{BoxStream, Stream, StreamExt};
 
 use super::apply::WriteMode;
 use super::handle::Handle;
-use super::key::{Key, KeyCodec, KeyRange};
+use super::key::Key;
 use super::snapshot::TableSnapshot;
 use crate::error::Result;
 
@@ -38,15 +38,12 @@ impl Table {
     /// # Errors
     /// [`crate::Error::NotFound`] if the table was dropped; so for all methods here.
     pub fn schema(&self) -> Result<SchemaRef> {
-        Ok(Arc::clone(self.snapshot()?.schema().visible()))
+        Ok(self.snapshot()?.columns())
     }
 
     /// The key columns in key order; empty if the key is the hidden row id.
     pub fn key_names(&self) -> Result<Vec<String>> {
-        let snapshot = self.snapshot()?;
-        let schema = snapshot.schema();
-        let names = schema.key_names().into_iter().map(String::from);
-        Ok(if schema.hidden_key { Vec::new() } else { names.collect() })
+        Ok(self.snapshot()?.key_names())
     }
 
     /// How many rows it has.
@@ -96,7 +93,7 @@ impl Table {
 
     /// The row of a key, as a batch of one row.
     pub async fn get(&self, key: impl Into<Key>) -> Result<Option<RecordBatch>> {
-        self.snapshot()?.get(&key.into()).await
+        self.snapshot()?.get(key).await
     }
 
     /// The rows of many keys, each as a batch of one row, in the order of the keys. All are of one
@@ -105,8 +102,7 @@ impl Table {
         &self,
         keys: impl IntoIterator<Item = K>,
     ) -> Result<Vec<Option<RecordBatch>>> {
-        let keys: Vec<Key> = keys.into_iter().map(Into::into).collect();
-        self.snapshot()?.get_many(&keys).await
+        self.snapshot()?.get_many(keys).await
     }
 
     /// The rows whose keys lie in a range, in key order, in batches; all are of one moment, the
@@ -116,14 +112,8 @@ impl Table {
         &self,
         keys: impl RangeBounds<K>,
     ) -> BoxStream<'static, Result<RecordBatch>> {
-        let own = |bound: Bound<&K>| bound.map(|key| key.clone().into());
-        let (start, end) = (own(keys.start_bound()), own(keys.end_bound()));
-        let opened = self.snapshot().and_then(|snapshot| {
-            let range = key_range(snapshot.schema().codec(), start, end)?;
-            Ok(snapshot.range(range))
-        });
-        match opened {
-            Ok(stream) => stream,
+        match self.snapshot() {
+            Ok(snapshot) => snapshot.range(keys),
             Err(error) => futures::stream::once(async move { Err(error) }).boxed(),
         }
     }
@@ -131,29 +121,4 @@ impl Table {
     fn snapshot(&self) -> Result<TableSnapshot> {
         self.handle.engine().table(&self.name)
     }
-}
-
-/// The encoded form of a range of keys or of leading key columns.
-fn key_range(codec: &KeyCodec, start: Bound<Key>, end: Bound<Key>) -> Result<KeyRange> {
-    let covered = |key: &Key| -> Result<KeyRange> {
-        let bytes = codec.encode_leading(key)?;
-        let complete = key.0.len() == codec.column_count();
-        Ok(if complete { KeyRange::one(&bytes) } else { KeyRange::prefix(&bytes) })
-    };
-    let empty = || KeyRange { start: Vec::new(), end: Some(Vec::new()) };
-    let start = match start {
-        Bound::Unbounded => Vec::new(),
-        Bound::Included(key) => covered(&key)?.start,
-        Bound::Excluded(key) => match covered(&key)?.end {
-            Some(end) => end,
-            None => return Ok(empty()),
-        },
-    };
-    let end = match end {
-        Bound::Unbounded => None,
-        Bound::Included(key) => covered(&key)?.end,
-        Bound::Excluded(key) => Some(covered(&key)?.start),
-    };
-    let range = KeyRange { start, end };
-    if range.is_empty() { Ok(empty()) } else { Ok(range) }
 }

@@ -14,6 +14,7 @@ use datafusion::prelude::SessionContext;
 use proptest::prelude::*;
 
 use super::{KeySelection, RANGES_MAX, select_keys};
+use crate::storage::key::KeyRange;
 use crate::storage::schema::{Column, TableSchema};
 
 fn table(columns: &[(&str, DataType)], key: &[usize]) -> TableSchema {
@@ -383,7 +384,8 @@ fn assert_sound(schema: &TableSchema, batch: &RecordBatch, filters: &[Expr], mat
         }
     }
     if let Some(ranges) = &selection.ranges {
-        assert_eq!(crate::storage::key::KeyRange::normalize(ranges.clone()), *ranges);
+        let apart = |pair: &[KeyRange]| pair[0].end.as_ref().is_some_and(|e| *e < pair[1].start);
+        assert!(ranges.windows(2).all(apart) && !ranges.iter().any(KeyRange::is_empty));
     }
 }
 

@@ -103,11 +103,6 @@ impl Engine {
         &self.medium.store.location
     }
 
-    /// Whether it refuses writes.
-    pub fn is_read_only(&self) -> bool {
-        self.writer.is_none()
-    }
-
     /// Stops background work at its next step and frees the directory. Loses nothing: every
     /// acknowledged statement is in the log.
     pub fn shut_down(&self) {

@@ -3,7 +3,13 @@
 //! Made by the provider from filters and by `range(a..b)`; turned into row ranges by each part.
 //! A prefix of a composite key covers all keys that begin with it.
 
+use std::ops::Bound;
+
 use omen_index::key::encoding::{prefix_successor, successor};
+
+use super::codec::KeyCodec;
+use super::value::Key;
+use crate::error::Result;
 
 /// All encoded keys `k` with `start <= k` and, if there is an end, `k < end`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
@@ -15,11 +21,6 @@ pub struct KeyRange {
 }
 
 impl KeyRange {
-    /// Every key.
-    pub fn all() -> Self {
-        Self::default()
-    }
-
     /// Exactly one complete key.
     pub fn one(key: &[u8]) -> Self {
         Self { start: key.to_vec(), end: Some(after(key)) }
@@ -30,12 +31,44 @@ impl KeyRange {
         Self { start: prefix.to_vec(), end: prefix_successor(prefix) }
     }
 
+    /// No key.
+    pub fn empty() -> Self {
+        Self { start: Vec::new(), end: Some(Vec::new()) }
+    }
+
+    /// The keys between two bounds, each a key or its leading columns.
+    ///
+    /// # Errors
+    /// Those of [`KeyCodec::encode_leading`].
+    pub fn between(codec: &KeyCodec, start: Bound<Key>, end: Bound<Key>) -> Result<Self> {
+        let covered = |key: &Key| -> Result<Self> {
+            let bytes = codec.encode_leading(key)?;
+            let complete = key.0.len() == codec.column_count();
+            Ok(if complete { Self::one(&bytes) } else { Self::prefix(&bytes) })
+        };
+        let start = match start {
+            Bound::Unbounded => Vec::new(),
+            Bound::Included(key) => covered(&key)?.start,
+            Bound::Excluded(key) => match covered(&key)?.end {
+                Some(end) => end,
+                None => return Ok(Self::empty()),
+            },
+        };
+        let end = match end {
+            Bound::Unbounded => None,
+            Bound::Included(key) => covered(&key)?.end,
+            Bound::Excluded(key) => Some(covered(&key)?.start),
+        };
+        Ok(Self { start, end })
+    }
+
     /// Whether no key can be inside.
     pub fn is_empty(&self) -> bool {
         self.end.as_ref().is_some_and(|end| *end <= self.start)
     }
 
     /// Whether `key` is inside.
+    #[cfg(test)]
     pub fn contains(&self, key: &[u8]) -> bool {
         *self.start <= *key && self.end.as_ref().is_none_or(|end| *key < **end)
     }
@@ -53,25 +86,6 @@ impl KeyRange {
             (a, b) => a.clone().or_else(|| b.clone()),
         };
         Self { start, end }
-    }
-
-    /// The same keys as `ranges`, as sorted, disjoint ranges that are not empty.
-    pub fn normalize(mut ranges: Vec<Self>) -> Vec<Self> {
-        ranges.retain(|r| !r.is_empty());
-        ranges.sort_by(|a, b| a.start.cmp(&b.start));
-        let mut out: Vec<Self> = Vec::with_capacity(ranges.len());
-        for range in ranges {
-            match out.last_mut() {
-                Some(last) if last.end.as_ref().is_none_or(|end| range.start <= *end) => {
-                    last.end = match (last.end.take(), range.end) {
-                        (Some(a), Some(b)) => Some(a.max(b)),
-                        _ => None,
-                    };
-                }
-                _ => out.push(range),
-            }
-        }
-        out
     }
 }
 

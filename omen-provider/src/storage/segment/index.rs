@@ -38,7 +38,6 @@ pub(super) enum Place {
 pub(super) struct KeyIndex {
     prefix: Vec<u8>,
     model: Rmi,
-    model_bytes: usize,
     fences: Keys,
     page_rows: u32,
     rows: u32,
@@ -59,7 +58,6 @@ impl KeyIndex {
             .get(..prefix_len)
             .ok_or_else(|| format!("common prefix of {prefix_len} bytes exceeds the first key"))?
             .to_vec();
-        let model_bytes = reader.remaining();
         let model = Rmi::from_bytes(reader.rest()).map_err(|e| e.to_string())?;
         let fences = decode_fences(fences)?;
         if model.len() != layout.rows() as usize || fences.len() != layout.page_count() as usize {
@@ -72,17 +70,12 @@ impl KeyIndex {
             ));
         }
         let (page_rows, rows) = (layout.page_rows(), layout.rows());
-        Ok(Self { prefix, model, model_bytes, fences, page_rows, rows })
+        Ok(Self { prefix, model, fences, page_rows, rows })
     }
 
     /// Figures of the learned index.
     pub(super) fn stats(&self) -> RmiStats {
         self.model.stats()
-    }
-
-    /// Bytes of the learned index in the file.
-    pub(super) fn model_bytes(&self) -> usize {
-        self.model_bytes
     }
 
     /// The first key of each page.

@@ -65,11 +65,6 @@ impl PageCache {
         Self { entries: Cache::with_weighter(items, bytes_max as u64, MemoryBytes) }
     }
 
-    /// Bytes held now.
-    pub fn bytes(&self) -> u64 {
-        self.entries.weight()
-    }
-
     pub(super) fn bytes_of(&self, key: PageKey) -> Option<Bytes> {
         match self.entries.get(&key) {
             Some((Cached::Bytes(bytes), _)) => Some(bytes),

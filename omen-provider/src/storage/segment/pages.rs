@@ -17,8 +17,6 @@ const READ_BYTES_MAX: u64 = 8 << 20;
 /// What of the pages read from storage stays in the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Keep {
-    /// Nothing.
-    Nothing,
     /// Dictionaries: each page of a chunk is decoded with them. Data pages are kept decoded.
     Dictionaries,
     /// Everything.

@@ -81,14 +81,6 @@ impl Segment {
         }))
     }
 
-    /// The same open file under a later schema of its table; reads nothing.
-    pub fn with_schema(&self, schema: &Arc<TableSchema>) -> Result<Arc<Self>> {
-        let columns = ColumnMap::new(schema, &self.parquet)
-            .map_err(|reason| Error::corruption(&*self.name, self.record.tail_offset, reason))?;
-        let (schema, columns) = (Arc::clone(schema), Arc::new(columns));
-        Ok(Arc::new(Self { schema, columns, ..self.clone() }))
-    }
-
     /// What the manifest knows of it.
     pub fn record(&self) -> &SegmentRecord {
         &self.record
@@ -119,11 +111,6 @@ impl Segment {
     /// Figures of the learned index.
     pub fn index_stats(&self) -> RmiStats {
         self.index.stats()
-    }
-
-    /// Bytes of the learned index in the file.
-    pub fn index_bytes(&self) -> usize {
-        self.index.model_bytes()
     }
 
     /// An error for damage at `offset`.

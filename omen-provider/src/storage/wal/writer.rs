@@ -185,6 +185,7 @@ impl<V: Send + 'static> LogWriter<V> {
     }
 
     /// The last lsn that is known to be durable.
+    #[cfg(test)]
     pub(crate) fn durable_lsn(&self) -> u64 {
         self.shared.lock().durable_lsn
     }

@@ -150,7 +150,7 @@ async fn statements_come_back_from_every_medium() {
         let first = writer.enqueue(&[put.clone(), delete.clone()], 11, |lsn| lsn).unwrap();
         let second = writer.enqueue(&[], 12, |lsn| lsn).unwrap();
         writer.wait_durable(first).await.unwrap();
-        let third = writer.enqueue(&[delete.clone()], 13, |lsn| lsn).unwrap();
+        let third = writer.enqueue(std::slice::from_ref(&delete), 13, |lsn| lsn).unwrap();
         writer.wait_durable(third).await.unwrap();
         assert_eq!((first, second, third, writer.next_lsn()), (3, 4, 6, 7));
         let bytes = store.logs.take_over(&log_name(1)).await.unwrap();
