@@ -90,17 +90,23 @@ fn start(path: &Path, last: u64) -> (Child, Arc<AtomicU64>, std::thread::JoinHan
     (child, acknowledged, reader)
 }
 
-/// Waits for some acknowledgements and then a moment more.
-fn wait(child: &mut Child, acknowledged: &AtomicU64, count: u64, moment: Duration) {
+/// Waits for some acknowledgements and then a moment more. An error: the command ended by itself.
+fn wait(
+    child: &mut Child,
+    acknowledged: &AtomicU64,
+    count: u64,
+    moment: Duration,
+) -> Result<(), String> {
     let started = Instant::now();
     while acknowledged.load(Ordering::SeqCst) < count {
         assert!(started.elapsed() < Duration::from_secs(60), "no acknowledgement for a minute");
         if let Some(status) = child.try_wait().unwrap() {
-            panic!("the command ended by itself: {status}");
+            return Err(format!("the command ended by itself: {status}"));
         }
         std::thread::sleep(Duration::from_micros(200));
     }
     std::thread::sleep(moment);
+    Ok(())
 }
 
 /// Pairs of (number, rows that carry it).
@@ -168,10 +174,11 @@ async fn killed_at_any_moment_it_keeps_what_it_acknowledged_and_nothing_by_halve
         // Now and then before the first acknowledgement: during recovery.
         let count = if round % 16 == 15 { 0 } else { 1 + random.below(40) };
         let moment = Duration::from_micros(random.below(if count == 0 { 60_000 } else { 4_000 }));
-        wait(&mut child, &acknowledged, count, moment);
+        let waited = wait(&mut child, &acknowledged, count, moment);
         child.kill().unwrap();
         child.wait().unwrap();
         let other = reader.join().unwrap();
+        assert_eq!(waited, Ok(()), "{other}");
         assert!(!other.contains("error"), "{other}");
         let acknowledged = acknowledged.load(Ordering::SeqCst);
         between += usize::from((1..STATEMENTS).contains(&acknowledged));
