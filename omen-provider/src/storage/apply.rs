@@ -8,11 +8,12 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use futures::{StreamExt, TryStreamExt};
 
+use super::deletion_vector::DeletionVector;
 use super::key::Keys;
 use super::row_ranges::RowRanges;
-use super::run::Run;
+use super::run::{Run, merge, merge_candidates};
 use super::segment::{ReadStats, Segment};
-use super::version::{Place, TableVersion};
+use super::version::{Place, RunView, TableVersion};
 use crate::error::{Error, Result};
 
 /// Rows of a segment's keys that are looked up together.
@@ -73,6 +74,25 @@ pub async fn delete_keys(table: &mut TableVersion, keys: &Keys) -> Result<Vec<u3
     found.sort_unstable_by_key(|(index, _)| *index);
     table.mark(found.iter().map(|(_, place)| *place));
     Ok(found.into_iter().map(|(index, _)| index).collect())
+}
+
+/// Merges the fullest lowest tier of the runs that `eligible` lets through, again and again;
+/// returns whether anything was merged.
+pub fn merge_runs(table: &mut TableVersion, eligible: impl Fn(&Run) -> bool) -> Result<bool> {
+    let mut merged_any = false;
+    loop {
+        let views: Vec<&RunView> = table.runs.iter().filter(|v| eligible(&v.run)).collect();
+        let rows: Vec<usize> = views.iter().map(|v| v.run.keys().len()).collect();
+        let Some(chosen) = merge_candidates(&rows) else { return Ok(merged_any) };
+        let parts: Vec<_> =
+            chosen.iter().map(|&i| (views[i].run.as_ref(), &views[i].dead)).collect();
+        let merged = merge(&parts)?;
+        let ids: Vec<u64> = chosen.iter().map(|&i| views[i].run.id()).collect();
+        let added =
+            merged.map(|run| RunView { run: Arc::new(run), dead: DeletionVector::default() });
+        table.replace_runs(&ids, added);
+        merged_any = true;
+    }
 }
 
 /// Raises the counter of hidden row ids above all those in the table.

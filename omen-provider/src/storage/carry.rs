@@ -12,7 +12,7 @@ use super::row_ranges::RowRanges;
 use super::run::Run;
 use super::segment::{ReadStats, Segment};
 use super::version::{PartId, SegmentView, TableVersion};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// `added`, with marks for the rows of `removed` that are live in `base` and marked in `now`.
 pub async fn carry_to_segments(
@@ -24,12 +24,17 @@ pub async fn carry_to_segments(
     let stats = ReadStats::default();
     let mut dead = vec![DeletionVector::default(); added.len()];
     for key in marked_keys(base, now, removed).await? {
+        let mut found = false;
         for (segment, dead) in added.iter().zip(&mut dead) {
             if segment.may_contain(&key)
                 && let Some(position) = segment.find(&key, &stats).await?
             {
+                found = true;
                 dead.insert(position);
             }
+        }
+        if !found {
+            return Err(lost_mark(base, &key));
         }
     }
     let views = added.iter().zip(dead);
@@ -45,11 +50,19 @@ pub async fn carry_to_run(
 ) -> Result<DeletionVector> {
     let mut dead = DeletionVector::default();
     for key in marked_keys(base, now, removed).await? {
-        if let Some(position) = run.find(&key) {
-            dead.insert(position);
-        }
+        dead.insert(run.find(&key).ok_or_else(|| lost_mark(base, &key))?);
     }
     Ok(dead)
+}
+
+/// A row that was live in the old parts is in none of the new ones. Without its mark it could come
+/// back, so the new parts must not be used.
+fn lost_mark(table: &TableVersion, key: &[u8]) -> Error {
+    Error::invalid(format!(
+        "table \"{}\": the row of {} is in none of the parts that should hold it now",
+        table.schema.name,
+        table.schema.codec().describe(key)
+    ))
 }
 
 /// The keys of the rows of `removed` that `now` marks and `base` does not.

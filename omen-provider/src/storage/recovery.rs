@@ -12,17 +12,17 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 
-use super::apply::{WriteMode, delete_keys, put_run, put_segments, raise_row_id};
+use super::apply::{WriteMode, delete_keys, merge_runs, put_run, put_segments, raise_row_id};
 use super::deletion_vector::DeletionVector;
 use super::key::Keys;
 use super::manifest::{DeletionsRecord, Manifest, SegmentEntry, TableEntry};
 use super::medium::Medium;
 use super::publication::SavedDeletions;
 use super::record::SegmentRecord;
-use super::run::{Run, merge, merge_candidates};
+use super::run::Run;
 use super::schema::TableSchema;
 use super::segment::Segment;
-use super::version::{RunView, TableVersion, Version};
+use super::version::{TableVersion, Version};
 use super::wal::{Op, Statement, decode_rows, log_name, read_log};
 use crate::error::{Error, Result};
 
@@ -42,12 +42,8 @@ pub struct Recovered {
     pub statements: Vec<Statement>,
     /// The lsn that follows the log.
     pub next_lsn: u64,
-    /// The log files read, in order.
-    pub logs: Vec<u64>,
-    /// Bytes of these files.
+    /// Bytes of all log files read.
     pub log_bytes: u64,
-    /// Bytes of a torn tail that no statement needed.
-    pub dropped_tail_bytes: u64,
 }
 
 /// Reads the database that `manifest` describes. `take_over`: no other writer may append to its
@@ -60,9 +56,7 @@ pub async fn recover(medium: &Medium, manifest: &Manifest, take_over: bool) -> R
         saved,
         statements: Vec::new(),
         next_lsn: manifest.flushed_lsn + 1,
-        logs: Vec::new(),
         log_bytes: 0,
-        dropped_tail_bytes: 0,
     };
     read_logs(medium, manifest, take_over, &mut recovered).await?;
     for statement in &recovered.statements {
@@ -201,11 +195,9 @@ async fn read_logs(
         };
         recovered.log_bytes += bytes.len() as u64;
         let contents = read_log(number, &database, &bytes)?;
-        if recovered.logs.last().is_some() && contents.header.first_lsn < recovered.next_lsn {
+        if number != manifest.log && contents.header.first_lsn < recovered.next_lsn {
             return Err(Error::corruption(name, 0, "the log begins before its predecessor ends"));
         }
-        recovered.logs.push(number);
-        recovered.dropped_tail_bytes += contents.dropped_tail_bytes;
         recovered.next_lsn = recovered.next_lsn.max(contents.next_lsn);
         recovered
             .statements
@@ -236,7 +228,9 @@ async fn replay(medium: &Medium, version: &mut Version, statement: &Statement) -
                 } else {
                     put_run(&mut table, run, WriteMode::Upsert).await?;
                 }
-                merge_runs(&mut table)?;
+                if table.runs.len() > RUNS_MAX {
+                    merge_runs(&mut table, |_| true)?;
+                }
                 raise_row_id(&table)?;
                 version.put_table(table);
             }
@@ -268,22 +262,5 @@ async fn replay(medium: &Medium, version: &mut Version, statement: &Statement) -
         }
     }
     version.lsn = statement.lsn;
-    Ok(())
-}
-
-/// Keeps the number of runs small, so that replay does not slow down as it goes.
-fn merge_runs(table: &mut TableVersion) -> Result<()> {
-    if table.runs.len() <= RUNS_MAX {
-        return Ok(());
-    }
-    let rows: Vec<usize> = table.runs.iter().map(|v| v.run.keys().len()).collect();
-    let Some(chosen) = merge_candidates(&rows) else { return Ok(()) };
-    let views: Vec<RunView> = chosen.iter().map(|&i| table.runs[i].clone()).collect();
-    let parts: Vec<_> = views.iter().map(|v| (v.run.as_ref(), &v.dead)).collect();
-    let merged = merge(&parts)?;
-    table.runs.retain(|view| !views.iter().any(|v| v.run.id() == view.run.id()));
-    if let Some(run) = merged {
-        table.runs.push(RunView { run: Arc::new(run), dead: DeletionVector::default() });
-    }
     Ok(())
 }

@@ -27,6 +27,22 @@ pub async fn write_segments(
     overlapping: bool,
 ) -> Result<Vec<Arc<Segment>>> {
     let mut segments = Vec::new();
+    let result = write_all(medium, schema, sources, bounds, overlapping, &mut segments).await;
+    if let Err(error) = result {
+        medium.discard_segments(&segments).await;
+        return Err(error);
+    }
+    Ok(segments)
+}
+
+async fn write_all(
+    medium: &Medium,
+    schema: &Arc<TableSchema>,
+    sources: Vec<Source>,
+    bounds: &(Vec<u8>, Vec<u8>),
+    overlapping: bool,
+    segments: &mut Vec<Arc<Segment>>,
+) -> Result<()> {
     let mut batches = merge_scan(schema, sources, BATCH_ROWS);
     let mut writer: Option<SegmentWriter> = None;
     while let Some(batch) = batches.try_next().await? {
@@ -49,7 +65,7 @@ pub async fn write_segments(
     if let Some(writer) = writer {
         segments.extend(finish(medium, schema, writer).await?);
     }
-    Ok(segments)
+    Ok(())
 }
 
 async fn finish(

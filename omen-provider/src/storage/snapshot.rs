@@ -188,15 +188,6 @@ impl TableSnapshot {
         for (index, place) in found {
             rows[order[index as usize] as usize] = Some(self.read_one(place, &stats).await?);
         }
-        // A key asked for twice is found once.
-        for pair in order.windows(2) {
-            let (a, b) = (pair[0] as usize, pair[1] as usize);
-            if encoded.compare(a, &encoded, b).is_eq() {
-                let row = rows[a].clone().or_else(|| rows[b].clone());
-                rows[a].clone_from(&row);
-                rows[b] = row;
-            }
-        }
         Ok(rows)
     }
 

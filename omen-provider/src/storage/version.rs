@@ -253,6 +253,14 @@ impl TableVersion {
         self.segments.push(SegmentView { segment, dead });
     }
 
+    /// Whether `part` is one of the table's.
+    pub fn holds(&self, part: PartId) -> bool {
+        match part {
+            PartId::Run(id) => self.runs.iter().any(|v| v.run.id() == id),
+            PartId::Segment(file) => self.segments.iter().any(|v| v.segment.record().file == file),
+        }
+    }
+
     /// Puts a run in the place of others; the live rows stay the same.
     pub fn replace_runs(&mut self, removed: &[u64], added: Option<RunView>) {
         self.runs.retain(|view| !removed.contains(&view.run.id()));

@@ -3,7 +3,7 @@
 //! 1. A segment of which much is dead is rewritten.
 //! 2. Segments belong to tiers by size; when a tier holds [`TIER_SEGMENTS`] segments of a table,
 //!    they are merged: a row is rewritten once per tier, however the keys arrive. Segments of full
-//!    size are left alone unless their key ranges overlap.
+//!    size are left alone unless they overlap others of their tier.
 //!
 //! So all but the newest few segments of a table are disjoint by key, and write amplification grows
 //! with the logarithm of the table.
@@ -62,15 +62,17 @@ fn pick_dead(table: &Arc<TableVersion>) -> Option<Vec<u64>> {
 }
 
 fn pick_tier(table: &Arc<TableVersion>, options: &CompactionOptions) -> Option<Vec<u64>> {
-    let candidates: Vec<&SegmentView> = table
-        .segments
-        .iter()
-        .filter(|v| !is_full(v, options) || overlaps_another(v, &table.segments))
-        .collect();
-    let highest = candidates.iter().map(|v| tier(v)).max()?;
+    let highest = table.segments.iter().map(tier).max()?;
     (0..=highest).find_map(|wanted| {
-        let members: Vec<u64> =
-            candidates.iter().filter(|v| tier(v) == wanted).map(|v| file(v)).collect();
+        let peers: Vec<&SegmentView> =
+            table.segments.iter().filter(|v| tier(v) == wanted).collect();
+        // A full segment is worth rewriting only together with one that overlaps it: alone, it
+        // would come out as it went in, again and again.
+        let members: Vec<u64> = peers
+            .iter()
+            .filter(|v| !is_full(v, options) || overlaps_another(v, peers.iter().copied()))
+            .map(|v| file(v))
+            .collect();
         (members.len() >= TIER_SEGMENTS).then_some(members)
     })
 }
@@ -87,9 +89,12 @@ fn is_full(view: &SegmentView, options: &CompactionOptions) -> bool {
     view.segment.rows() as usize >= options.segment_rows_max
 }
 
-fn overlaps_another(view: &SegmentView, others: &[SegmentView]) -> bool {
+fn overlaps_another<'a>(
+    view: &SegmentView,
+    others: impl IntoIterator<Item = &'a SegmentView>,
+) -> bool {
     let record = view.segment.record();
-    others.iter().map(|o| o.segment.record()).any(|other| {
+    others.into_iter().map(|o| o.segment.record()).any(|other| {
         other.file != record.file
             && other.min_key <= record.max_key
             && record.min_key <= other.max_key

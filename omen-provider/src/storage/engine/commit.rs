@@ -17,18 +17,19 @@ use bytes::Bytes;
 
 use super::{Engine, Writer, now_ms};
 use crate::error::{Error, Result};
-use crate::storage::apply::{WriteMode, delete_keys, put_run, put_segments, raise_row_id};
+use crate::storage::apply::{
+    WriteMode, delete_keys, merge_runs, put_run, put_segments, raise_row_id,
+};
 use crate::storage::definition::TableDefinition;
-use crate::storage::deletion_vector::DeletionVector;
 use crate::storage::key::{Key, Keys};
 use crate::storage::merge_scan::KeyedBatch;
 use crate::storage::prepare::{conform, sort_by_key};
 use crate::storage::record::TableRecord;
-use crate::storage::run::{Run, batch_bytes, merge, merge_candidates};
+use crate::storage::run::{Run, batch_bytes};
 use crate::storage::schema::{TableId, TableSchema};
 use crate::storage::segment::Segment;
 use crate::storage::snapshot::TableSnapshot;
-use crate::storage::version::{RunView, TableVersion, Version};
+use crate::storage::version::{TableVersion, Version};
 use crate::storage::wal::{Op, encode_rows};
 
 /// Rows of one log record are cut so that it stays around this many bytes.
@@ -57,12 +58,13 @@ impl Engine {
         definition: TableDefinition,
         if_not_exists: bool,
     ) -> Result<bool> {
-        if self.published.get().table_named(&definition.name).is_some() {
-            return if if_not_exists { Ok(false) } else { Err(exists(&definition.name)) };
+        let name = definition.name.clone();
+        if self.has_table(&name) {
+            return if if_not_exists { Ok(false) } else { Err(exists(&name)) };
         }
         let schema = self.new_schema(definition)?;
         match self.commit(vec![Change::Create(schema)]).await {
-            Err(Error::AlreadyExists(_)) if if_not_exists => Ok(false),
+            Err(Error::AlreadyExists(_)) if if_not_exists && self.has_table(&name) => Ok(false),
             other => other.map(|_| true),
         }
     }
@@ -73,7 +75,10 @@ impl Engine {
             Err(Error::NotFound(_)) if if_exists => return Ok(false),
             other => other?,
         };
-        self.commit(vec![Change::Drop(table.schema().id)]).await.map(|_| true)
+        match self.commit(vec![Change::Drop(table.schema().id)]).await {
+            Err(Error::NotFound(_)) if if_exists => Ok(false),
+            other => other.map(|_| true),
+        }
     }
 
     /// Inserts or upserts the rows of one batch as one statement; returns how many rows it gave.
@@ -114,6 +119,10 @@ impl Engine {
         definition.into_schema(id)
     }
 
+    pub(super) fn has_table(&self, name: &str) -> bool {
+        self.published.get().table_named(name).is_some()
+    }
+
     pub(super) fn require_named(&self, name: &str) -> Result<Arc<TableVersion>> {
         self.table(name).map(TableSnapshot::into_version)
     }
@@ -128,6 +137,7 @@ impl Engine {
             let mut version = Version::clone(&accepted);
             let mut ops = Vec::new();
             let mut count = 0;
+            let attached = changes.iter().any(|c| matches!(c, Change::Attach { .. }));
             for change in changes {
                 count += apply(&mut version, change, &mut ops).await?;
             }
@@ -143,6 +153,10 @@ impl Engine {
                     next = Some(Arc::clone(&version));
                     version
                 })?;
+                if attached {
+                    // Compaction sees segments only once a manifest names them.
+                    writer.flush_wanted.store(true, SeqCst);
+                }
                 *accepted = next.unwrap_or_else(|| Arc::clone(&accepted));
                 (lsn, count)
             }
@@ -179,47 +193,47 @@ impl Engine {
     }
 }
 
-/// Merges the fullest lowest tier of the runs that `eligible` lets through, again and again;
-/// returns whether anything was merged.
-pub(super) fn merge_runs(
-    table: &mut TableVersion,
-    eligible: impl Fn(&Run) -> bool,
-) -> Result<bool> {
-    let mut merged_any = false;
-    loop {
-        let views: Vec<&RunView> = table.runs.iter().filter(|v| eligible(&v.run)).collect();
-        let rows: Vec<usize> = views.iter().map(|v| v.run.keys().len()).collect();
-        let Some(chosen) = merge_candidates(&rows) else { return Ok(merged_any) };
-        let parts: Vec<_> =
-            chosen.iter().map(|&i| (views[i].run.as_ref(), &views[i].dead)).collect();
-        let merged = merge(&parts)?;
-        let ids: Vec<u64> = chosen.iter().map(|&i| views[i].run.id()).collect();
-        let added =
-            merged.map(|run| RunView { run: Arc::new(run), dead: DeletionVector::default() });
-        table.replace_runs(&ids, added);
-        merged_any = true;
-    }
-}
-
 /// A put of sorted rows; `None` for no rows.
 pub(super) fn prepare_put(
     table: TableId,
     sorted: KeyedBatch,
     mode: WriteMode,
 ) -> Result<Option<Change>> {
-    let rows = sorted.rows.num_rows();
-    if rows == 0 {
+    if sorted.rows.num_rows() == 0 {
         return Ok(None);
     }
-    let parts = batch_bytes(&sorted.rows).div_ceil(RECORD_BYTES).clamp(1, rows);
-    let rows_per_record = rows.div_ceil(parts);
-    let mut records = Vec::with_capacity(parts);
-    for start in (0..rows).step_by(rows_per_record) {
-        let length = rows_per_record.min(rows - start);
-        records.push(encode_rows(&sorted.rows.slice(start, length))?);
-    }
+    let mut records = Vec::new();
+    encode_records(&sorted.rows, &mut records)?;
     let run = Arc::new(Run::new(sorted.rows, sorted.keys)?);
     Ok(Some(Change::Put { table, run, records, mode }))
+}
+
+/// Encodes rows as log records of bounded size: what is too long is halved.
+fn encode_records(rows: &RecordBatch, records: &mut Vec<Bytes>) -> Result<()> {
+    let count = rows.num_rows();
+    if count > 1 && batch_bytes(rows) > RECORD_BYTES {
+        encode_records(&rows.slice(0, count / 2), records)?;
+        return encode_records(&rows.slice(count / 2, count - count / 2), records);
+    }
+    records.push(encode_rows(rows)?);
+    Ok(())
+}
+
+/// Appends the deletion of these keys, in records of bounded size.
+fn log_deletion(table: TableId, keys: &Keys, found: &[u32], ops: &mut Vec<Op>) {
+    let (mut record, mut bytes) = (Vec::new(), 0);
+    for &index in found {
+        let key = keys.get(index as usize).into_owned();
+        bytes += key.len() + 8;
+        record.push(key);
+        if bytes > RECORD_BYTES {
+            ops.push(Op::Delete { table, keys: std::mem::take(&mut record) });
+            bytes = 0;
+        }
+    }
+    if !record.is_empty() {
+        ops.push(Op::Delete { table, keys: record });
+    }
 }
 
 /// Applies one change to `version` and appends what the log says of it; returns rows deleted.
@@ -259,8 +273,7 @@ async fn apply(version: &mut Version, change: Change, ops: &mut Vec<Op>) -> Resu
                 return Ok(0);
             }
             version.put_table(table);
-            let found_keys = found.iter().map(|&i| keys.get(i as usize).into_owned()).collect();
-            ops.push(Op::Delete { table: id, keys: found_keys });
+            log_deletion(id, &keys, &found, ops);
             return Ok(found.len() as u64);
         }
     }

@@ -31,7 +31,7 @@ pub struct LogInspection {
     pub flushed_lsn: u64,
     /// Number of the log file being written.
     pub file: u64,
-    /// Bytes of the log, all its files together.
+    /// Bytes of the log that a reopening would replay.
     pub bytes: u64,
 }
 

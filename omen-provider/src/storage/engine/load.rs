@@ -59,7 +59,7 @@ impl Engine {
         rows: BoxStream<'static, Result<RecordBatch>>,
     ) -> Result<Option<u64>> {
         let name = definition.name.clone();
-        if self.published.get().table_named(&name).is_some() {
+        if self.has_table(&name) {
             return match if_not_exists {
                 true => Ok(None),
                 false => Err(Error::AlreadyExists(format!("table \"{name}\""))),
@@ -69,7 +69,7 @@ impl Engine {
         let table = TableVersion::new(Arc::clone(&schema));
         let loaded = self.load(&table, WriteMode::Insert, rows).await?;
         match self.commit_loaded(vec![Change::Create(schema)], loaded).await {
-            Err(Error::AlreadyExists(_)) if if_not_exists => Ok(None),
+            Err(Error::AlreadyExists(_)) if if_not_exists && self.has_table(&name) => Ok(None),
             other => other.map(Some),
         }
     }

@@ -11,9 +11,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
-use super::commit::merge_runs;
 use super::{Durable, Engine, Writer, random};
 use crate::error::{Error, Result};
+use crate::storage::apply::merge_runs;
 use crate::storage::carry::{carry_to_run, carry_to_segments};
 use crate::storage::compaction::{self, CompactionOptions, Task, pick, pick_everything};
 use crate::storage::deletion_vector::DeletionVector;
@@ -26,14 +26,28 @@ use crate::storage::segment::Segment;
 use crate::storage::version::{PartId, RunView, SegmentView, TableVersion, Version};
 use crate::storage::wal::log_name;
 
+/// A log longer than this many times the limit of rows in memory is flushed: statements that leave
+/// few rows behind fill it too.
+const LOG_SHARE: u64 = 2;
+
+/// The promise of a background task to run; given back when the task starts, or when its runtime
+/// ends before it could.
+struct Scheduled(Arc<Engine>);
+
+impl Drop for Scheduled {
+    fn drop(&mut self) {
+        if let Some(writer) = &self.0.writer {
+            writer.scheduled.store(false, SeqCst);
+        }
+    }
+}
+
 impl Engine {
     /// Starts background work if there is some. Called after each commit.
     pub fn schedule_maintenance(self: &Arc<Self>) {
         let Some(writer) = &self.writer else { return };
-        let version = self.published.get();
-        let due = version.run_bytes() > self.medium.options.memtable_bytes_max
-            || version.tables().iter().any(|table| runs_to_merge(table).is_some());
-        if !due {
+        let merges = |table: &Arc<TableVersion>| runs_to_merge(table).is_some();
+        if !self.flush_is_due(writer) && !self.published.get().tables().iter().any(merges) {
             return;
         }
         // Without a runtime nothing runs in the background; `wait_for_memory` still bounds memory.
@@ -41,15 +55,22 @@ impl Engine {
         if writer.scheduled.swap(true, SeqCst) {
             return;
         }
-        let engine = Arc::clone(self);
+        let scheduled = Scheduled(Arc::clone(self));
         runtime.spawn(async move {
-            if let Some(writer) = &engine.writer {
-                writer.scheduled.store(false, SeqCst);
-            }
+            let engine = Arc::clone(&scheduled.0);
+            drop(scheduled);
             // An error here costs nobody an acknowledged row; the next statement that needs the
             // memory meets it again and reports it.
             let _ = engine.maintain().await;
         });
+    }
+
+    /// Whether rows in memory, the log, or a bulk statement ask for a flush.
+    fn flush_is_due(&self, writer: &Writer) -> bool {
+        let limit = self.medium.options.memtable_bytes_max;
+        self.published.get().run_bytes() > limit
+            || writer.log.bytes() > (limit as u64).saturating_mul(LOG_SHARE)
+            || writer.flush_wanted.load(SeqCst)
     }
 
     /// Waits while the rows in memory exceed twice their limit, flushing them if nobody else does.
@@ -67,11 +88,11 @@ impl Engine {
     }
 
     /// Everything that is due.
-    async fn maintain(&self) -> Result<()> {
+    pub(super) async fn maintain(&self) -> Result<()> {
         let writer = self.writer()?;
         {
             let mut durable = writer.maintenance.lock().await;
-            if self.published.get().run_bytes() > self.medium.options.memtable_bytes_max {
+            if self.flush_is_due(writer) {
                 self.flush(writer, &mut durable).await?;
             } else {
                 self.merge_large_runs(writer).await?;
@@ -81,7 +102,7 @@ impl Engine {
         while let Some(task) = self.pick_task(writer).await {
             self.compact_task(writer, &task).await?;
             let mut durable = writer.maintenance.lock().await;
-            if self.published.get().run_bytes() > self.medium.options.memtable_bytes_max {
+            if self.flush_is_due(writer) {
                 self.flush(writer, &mut durable).await?;
             }
         }
@@ -116,15 +137,17 @@ impl Engine {
 
     /// Flushes, seals the log and shuts the database.
     pub async fn close(&self) -> Result<()> {
-        if let (Some(writer), Ok(())) = (&self.writer, self.check_open()) {
+        if let Some(writer) = &self.writer {
             let mut durable = writer.maintenance.lock().await;
-            self.flush(writer, &mut durable).await?;
-            let accepted = writer.accepted.lock().await;
-            // A statement that came in after the flush is in the log, whole.
-            self.check_open()?;
-            writer.log.close().await?;
-            drop(accepted);
-            self.sweep(&mut durable).await;
+            // Another call may have closed it meanwhile.
+            if !self.closed.load(SeqCst) {
+                self.flush(writer, &mut durable).await?;
+                // A statement that comes in after the flush is in the log, whole.
+                let accepted = writer.accepted.lock().await;
+                writer.log.close().await?;
+                drop(accepted);
+                self.sweep(&mut durable).await;
+            }
         }
         self.shut_down();
         Ok(())
@@ -145,7 +168,8 @@ impl Engine {
         let (base, log) = {
             let accepted = writer.accepted.lock().await;
             self.check_open()?;
-            let unchanged = accepted.lsn <= durable.manifest.flushed_lsn;
+            writer.flush_wanted.store(false, SeqCst);
+            let unchanged = accepted.lsn <= durable.manifest.flushed_lsn && !durable.installing;
             if unchanged && accepted.tables().iter().all(|t| t.runs.is_empty()) {
                 return Ok(());
             }
@@ -184,7 +208,9 @@ impl Engine {
             return Err(error);
         }
         self.install_flushed(writer, base, &flushed).await?;
-        self.remove_logs_before(log).await?;
+        durable.installing = false;
+        // What cannot be removed now is removed by the next open.
+        let _ = self.remove_logs_before(log).await;
         self.sweep(durable).await;
         Ok(())
     }
@@ -201,9 +227,12 @@ impl Engine {
         let manifest = describe(&durable.manifest, &next, &saved, log, flushed_lsn);
         self.check_open()?;
         if let Err(error) = manifest::publish(&self.medium.store, &manifest).await {
-            // It may have become durable all the same: its number is never used again, and what it
-            // names stays until a later manifest stands.
-            durable.manifest.number = manifest.number;
+            match error {
+                Error::Conflict(_) => self.fenced.store(true, SeqCst),
+                // It may have become durable all the same: its number is never used again, and
+                // what it names stays until a later manifest stands.
+                _ => durable.manifest.number = manifest.number,
+            }
             return Err(error);
         }
         let segments = |version: &Version| -> Vec<Arc<Segment>> {
@@ -211,6 +240,10 @@ impl Engine {
             views.map(|view| Arc::clone(&view.segment)).collect()
         };
         let kept = segments(&next);
+        durable.installing = true;
+        durable
+            .garbage
+            .retain(|old| !kept.iter().any(|new| new.record().file == old.record().file));
         let dropped = segments(&durable.version)
             .into_iter()
             .filter(|old| !kept.iter().any(|new| new.record().file == old.record().file));
@@ -315,35 +348,59 @@ impl Engine {
     /// Carries out a compaction task and publishes its result.
     async fn compact_task(&self, writer: &Writer, task: &Task) -> Result<()> {
         self.check_open()?;
-        let base = Arc::clone(&writer.maintenance.lock().await.version);
-        let Some(old) = base.table(task.table) else { return Ok(()) };
-        let added = compaction::run(&self.medium, old, task).await?;
+        let base = {
+            let mut durable = writer.maintenance.lock().await;
+            if durable.installing {
+                self.flush(writer, &mut durable).await?;
+            }
+            Arc::clone(&durable.version)
+        };
+        let Some(old) = base.table(task.table).cloned() else { return Ok(()) };
+        drop(base);
+        if !task.segments.iter().all(|&file| old.holds(PartId::Segment(file))) {
+            return Ok(());
+        }
+        let added = compaction::run(&self.medium, &old, task).await?;
         let removed: Vec<PartId> = task.segments.iter().map(|&f| PartId::Segment(f)).collect();
         let mut durable = writer.maintenance.lock().await;
-        let Some(now) = durable.version.table(task.table) else {
+        let current = durable.version.table(task.table).cloned();
+        let usable = !durable.installing
+            && current.as_ref().is_some_and(|now| removed.iter().all(|part| now.holds(*part)));
+        let (Some(now), true) = (current, usable) else {
+            // Dropped meanwhile, or to be tried again after the next flush.
             self.medium.discard_segments(&added).await;
             return Ok(());
         };
-        let views = carry_to_segments(old, now, &removed, &added).await?;
-        let mut table = TableVersion::clone(now);
+        let views = carry_to_segments(&old, &now, &removed, &added).await?;
+        let mut table = TableVersion::clone(&now);
+        drop(now);
         table.replace_parts(&removed, views);
         let mut next = Version::clone(&durable.version);
         next.put_table(table);
         let (log, lsn) = (durable.manifest.log, durable.manifest.flushed_lsn);
         self.publish(&mut durable, next, log, lsn).await?;
-
-        let mut accepted = writer.accepted.lock().await;
-        if let Some(now) = accepted.table(task.table) {
-            let views = carry_to_segments(old, now, &removed, &added).await?;
-            let mut table = TableVersion::clone(now);
-            table.replace_parts(&removed, views);
-            let mut next = Version::clone(&accepted);
-            next.put_table(table);
-            self.install(writer, &mut accepted, next).await?;
-        }
-        drop(accepted);
+        self.install_compacted(writer, &old, &removed, &added).await?;
+        durable.installing = false;
+        drop(old);
         self.sweep(&mut durable).await;
         Ok(())
+    }
+
+    async fn install_compacted(
+        &self,
+        writer: &Writer,
+        old: &TableVersion,
+        removed: &[PartId],
+        added: &[Arc<Segment>],
+    ) -> Result<()> {
+        let mut accepted = writer.accepted.lock().await;
+        let Some(now) = accepted.table(old.schema.id) else { return Ok(()) };
+        let views = carry_to_segments(old, now, removed, added).await?;
+        let mut table = TableVersion::clone(now);
+        table.replace_parts(removed, views);
+        let mut next = Version::clone(&accepted);
+        next.put_table(table);
+        self.install(writer, &mut accepted, next).await
     }
 
     /// Removes segments that no manifest names and no reader uses.

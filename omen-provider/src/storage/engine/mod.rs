@@ -46,6 +46,8 @@ pub struct Engine {
     /// What the log looked like when it was opened.
     opened: LogInspection,
     closed: AtomicBool,
+    /// Another writer has taken the database over; nothing may be written any more.
+    fenced: AtomicBool,
     lock: Mutex<Option<DirectoryLock>>,
 }
 
@@ -61,6 +63,8 @@ struct Writer {
     compacting: tokio::sync::Mutex<()>,
     /// Whether a background task is about to run.
     scheduled: AtomicBool,
+    /// Whether the background is to flush although memory does not ask for it.
+    flush_wanted: AtomicBool,
     /// Runs below this id are being merged or flushed; a commit must leave them in place.
     frozen_runs: AtomicU64,
     next_table_id: AtomicU32,
@@ -74,6 +78,9 @@ struct Durable {
     saved: SavedDeletions,
     /// Segments that no manifest names any more, until no reader uses them.
     garbage: Vec<Arc<Segment>>,
+    /// Whether the parts of a published manifest have not yet taken their place in the accepted
+    /// version: a flush must make the two agree before anything else is built on `version`.
+    installing: bool,
 }
 
 impl Engine {
@@ -111,6 +118,12 @@ impl Engine {
     }
 
     fn check_open(&self) -> Result<()> {
+        if self.fenced.load(SeqCst) {
+            return Err(Error::Conflict(format!(
+                "another writer has taken over {}; open it again to write",
+                self.location()
+            )));
+        }
         if self.closed.load(SeqCst) { Err(Error::Unavailable("closed")) } else { Ok(()) }
     }
 

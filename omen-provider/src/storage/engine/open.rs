@@ -14,14 +14,17 @@ use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::storage::manifest::{self, Manifest, deletions_name};
 use crate::storage::medium::Medium;
-use crate::storage::record::segment_name;
+use crate::storage::record::{SegmentRecord, segment_name};
 use crate::storage::recovery::{Recovered, recover};
 use crate::storage::store::{DirectoryLock, Store};
 use crate::storage::version::Version;
-use crate::storage::wal::{LogHeader, LogWriter, log_name};
+use crate::storage::wal::{LogHeader, LogWriter, Op, log_name};
 
 /// Times a read-only open starts again because a live writer removed files that it was reading.
 const READ_ATTEMPTS: usize = 8;
+
+/// Bytes of surviving statements that are written to the new log at once.
+const REWRITE_BYTES: u64 = 8 << 20;
 
 impl Engine {
     /// Opens the database in `store`, whose directory lock (if it has one) the caller holds.
@@ -64,6 +67,7 @@ async fn open_for_reading(store: Store, options: Options) -> Result<Arc<Engine>>
         published: Arc::new(Published::new(recovered.version)),
         writer: None,
         closed: AtomicBool::new(false),
+        fenced: AtomicBool::new(false),
         lock: Mutex::new(None),
     }))
 }
@@ -121,6 +125,7 @@ async fn open_for_writing(
         version: Arc::new(recovered.durable),
         saved: recovered.saved,
         garbage: Vec::new(),
+        installing: false,
     };
     let next_table_id = AtomicU32::new(version.next_table_id.max(1));
     let writer = Writer {
@@ -129,6 +134,7 @@ async fn open_for_writing(
         maintenance: tokio::sync::Mutex::new(durable),
         compacting: tokio::sync::Mutex::new(()),
         scheduled: AtomicBool::new(false),
+        flush_wanted: AtomicBool::new(false),
         frozen_runs: AtomicU64::new(0),
         next_table_id,
     };
@@ -138,6 +144,7 @@ async fn open_for_writing(
         writer: Some(writer),
         opened,
         closed: AtomicBool::new(false),
+        fenced: AtomicBool::new(false),
         lock: Mutex::new(lock),
     }))
 }
@@ -163,8 +170,13 @@ async fn begin_log(
     let publish = Box::new(move |version| target.set(version));
     let log = LogWriter::create(&medium.store, header, publish).await?;
     let version = Arc::new(recovered.version.clone());
+    let mut written = log.bytes();
     for statement in &recovered.statements {
         log.enqueue(&statement.ops, statement.accepted_ms, |_| Arc::clone(&version))?;
+        if log.bytes() - written > REWRITE_BYTES {
+            log.wait_all().await?;
+            written = log.bytes();
+        }
     }
     log.wait_all().await?;
     Ok(log)
@@ -186,7 +198,12 @@ async fn remove_unnamed(medium: &Medium, manifest: &Manifest, recovered: &Recove
         let views = version.tables().iter().flat_map(|table| &table.segments);
         named.extend(views.map(|view| segment_name(view.segment.record().file)));
     }
-    // A dropped table's segments stay named by the manifest until the next flush.
+    // The log still names the bulk-loaded segments of a table that it drops later.
+    for op in recovered.statements.iter().flat_map(|statement| &statement.ops) {
+        if let Op::Attach { segments, .. } = op {
+            named.extend(segments.iter().map(SegmentRecord::file_name));
+        }
+    }
     for blob in store.blobs.list("segments").await? {
         if !named.contains(&blob.name) {
             store.blobs.delete(&blob.name).await?;

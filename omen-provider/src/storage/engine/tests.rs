@@ -151,3 +151,98 @@ async fn statements_agree_with_a_map_in_a_directory() {
     let directory = tempfile::tempdir().unwrap();
     script(|| async { small().open(directory.path()).await.unwrap() }).await;
 }
+
+fn memory() -> Store {
+    Store::object_store(Arc::new(object_store::memory::InMemory::new()), "db")
+}
+
+/// More rows than a statement may hold in memory: they go straight to segments.
+async fn load_many(db: &Database, keys: std::ops::Range<i64>) {
+    let batches: Vec<_> =
+        keys.clone().step_by(500).map(|k| Ok(rows(k..keys.end.min(k + 500), "b"))).collect();
+    db.table("t").unwrap().insert_stream(futures::stream::iter(batches)).await.unwrap();
+}
+
+/// The log names the segments of a bulk statement also when it drops their table later.
+#[tokio::test(flavor = "multi_thread")]
+async fn dropped_bulk_load_reopens_again_and_again() {
+    let store = memory();
+    let options = || Options { memtable_bytes_max: 200_000, ..Options::default() };
+    let db = options().open_store(store.clone()).await.unwrap();
+    db.create_table(definition(), false).await.unwrap();
+    load_many(&db, 0..20_000).await;
+    assert!(db.inspect().await.tables[0].parts.iter().any(|part| part.kind == "segment"));
+    db.drop_table("t", false).await.unwrap();
+    drop(db);
+    for _ in 0..3 {
+        let db = options().open_store(store.clone()).await.unwrap();
+        assert!(db.table_names().is_empty());
+        Options { read_only: true, ..options() }.open_store(store.clone()).await.unwrap();
+    }
+}
+
+/// A writer that another one has displaced must not publish, delete or acknowledge anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn displaced_writer_can_do_no_harm() {
+    let store = memory();
+    let first = small().open_store(store.clone()).await.unwrap();
+    first.create_table(definition(), false).await.unwrap();
+    for part in 0..3 {
+        let keys = part * 100..part * 100 + 100;
+        first.table("t").unwrap().insert(rows(keys, "a")).await.unwrap();
+        first.checkpoint().await.unwrap();
+    }
+    let second = small().open_store(store.clone()).await.unwrap();
+    second.table("t").unwrap().insert(rows([1000], "b")).await.unwrap();
+
+    assert!(matches!(first.compact().await, Err(Error::Conflict(_))));
+    assert!(first.table("t").unwrap().insert(rows([2000], "a")).await.is_err());
+    assert!(first.compact().await.is_err());
+    assert!(first.checkpoint().await.is_err());
+    drop(first);
+
+    second.table("t").unwrap().insert(rows([1001], "b")).await.unwrap();
+    assert_eq!(contents(&second).await.len(), 302);
+    drop(second);
+    let third = small().open_store(store).await.unwrap();
+    assert_eq!(contents(&third).await.len(), 302);
+    assert!(third.verify().await.unwrap().problems.is_empty());
+}
+
+/// Full segments that one small segment spans are left alone: rewriting them alone changes
+/// nothing, and must not be tried for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn compaction_comes_to_an_end() {
+    let options = Options { segment_rows_max: 20_000, ..Options::default() };
+    let db = options.open_store(memory()).await.unwrap();
+    db.create_table(definition(), false).await.unwrap();
+    for first in (0..100_000).step_by(10_000) {
+        db.table("t").unwrap().insert(rows(first..first + 10_000, "a")).await.unwrap();
+    }
+    db.compact().await.unwrap();
+    for round in 0..3 {
+        let ends = rows([0, 99_999, 200_000 + round], "e");
+        db.table("t").unwrap().upsert(ends).await.unwrap();
+        db.checkpoint().await.unwrap();
+    }
+    let all_due = db.handle().engine().maintain();
+    tokio::time::timeout(std::time::Duration::from_secs(60), all_due).await.unwrap().unwrap();
+    db.compact().await.unwrap();
+    assert_eq!(contents(&db).await.len(), 100_003);
+}
+
+/// Statements that leave few rows behind fill the log all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn log_is_flushed_however_few_rows_stay() {
+    let options = Options { memtable_bytes_max: 100_000, ..Options::default() };
+    let db = options.open_store(memory()).await.unwrap();
+    db.create_table(definition(), false).await.unwrap();
+    let mut longest = 0;
+    for step in 0..600 {
+        db.table("t").unwrap().upsert(rows(0..50, &format!("{step}-"))).await.unwrap();
+        tokio::task::yield_now().await;
+        longest = longest.max(db.inspect().await.log.bytes);
+    }
+    assert!(longest < 600_000, "the log grew to {longest} bytes");
+    assert_eq!(contents(&db).await.len(), 50);
+}

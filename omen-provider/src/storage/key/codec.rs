@@ -20,6 +20,9 @@ use super::keys::Keys;
 use super::value::{Key, KeyValue};
 use crate::error::{Error, Result};
 
+/// The longest encoded key.
+pub const KEY_BYTES_MAX: usize = 16 << 10;
+
 #[derive(Debug)]
 struct KeyColumn {
     name: String,
@@ -91,6 +94,7 @@ impl KeyCodec {
         for row in 0..rows {
             key.clear();
             self.put_row(&values, row, &mut key);
+            check_length(&key, row)?;
             keys.push(&key);
         }
         Ok(keys)
@@ -241,6 +245,17 @@ impl KeyCodec {
         }
         Ok(())
     }
+}
+
+/// Keys lie in manifests, page fences and log records: they must stay small.
+fn check_length(key: &[u8], row: usize) -> Result<()> {
+    if key.len() <= KEY_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "the key of row {row} is {} bytes long; at most {KEY_BYTES_MAX} are allowed",
+        key.len()
+    )))
 }
 
 impl KeyColumn {

@@ -48,15 +48,25 @@ pub async fn publish(store: &Store, manifest: &Manifest) -> Result<()> {
     frame::encode(KIND_MANIFEST, manifest.epoch, manifest.number, &[&payload], &mut bytes)?;
     let name = manifest_name(manifest.number);
     let bytes = Bytes::from(bytes);
+    let taken = || {
+        Error::Conflict(format!(
+            "another writer has opened {} and published a manifest; this one has lost the \
+             database",
+            store.location
+        ))
+    };
     match store.blobs.put_if_absent(&name, bytes.clone()).await {
         // A store that repeats a request whose answer was lost meets its own file.
-        Err(Error::AlreadyExists(_)) if store.blobs.read(&name).await? == bytes => Ok(()),
-        Err(Error::AlreadyExists(_)) => Err(Error::Conflict(format!(
-            "another writer published {name} of {}; this one has lost the database",
-            store.location
-        ))),
-        other => other,
+        Err(Error::AlreadyExists(_)) if store.blobs.read(&name).await? == bytes => {}
+        Err(Error::AlreadyExists(_)) => return Err(taken()),
+        other => other?,
     }
+    // The number may have been free only because a writer that went further removed its manifest.
+    if newest_number(store).await? > Some(manifest.number) {
+        store.blobs.delete(&name).await?;
+        return Err(taken());
+    }
+    Ok(())
 }
 
 /// The newest manifest, if there is any.
@@ -64,21 +74,26 @@ pub async fn publish(store: &Store, manifest: &Manifest) -> Result<()> {
 /// # Errors
 /// [`Error::Corruption`] if it is damaged or a file in the folder is none of ours.
 pub async fn newest(store: &Store) -> Result<Option<Manifest>> {
+    loop {
+        let Some(number) = newest_number(store).await? else { return Ok(None) };
+        match read(store, number).await {
+            // A live writer has published a newer one and removed this one in between.
+            Err(Error::NotFound(_)) => {}
+            other => return other.map(Some),
+        }
+    }
+}
+
+async fn newest_number(store: &Store) -> Result<Option<u64>> {
     let mut newest = None;
     for blob in store.blobs.list(FOLDER).await? {
-        let number = manifest_number(&blob.name).ok_or_else(|| {
-            Error::corruption(
-                &blob.name,
-                0,
-                "a foreign file lies among the manifests; move it away",
-            )
-        })?;
+        let Some(number) = manifest_number(&blob.name) else {
+            let reason = "a foreign file lies among the manifests; move it away";
+            return Err(Error::corruption(&blob.name, 0, reason));
+        };
         newest = newest.max(Some(number));
     }
-    match newest {
-        Some(number) => read(store, number).await.map(Some),
-        None => Ok(None),
-    }
+    Ok(newest)
 }
 
 /// Removes the manifests below `number`.

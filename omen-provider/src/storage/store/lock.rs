@@ -16,7 +16,15 @@ const LOCK_FILE: &str = "LOCK";
 /// The right to write in a directory; freed when dropped.
 #[derive(Debug)]
 pub struct DirectoryLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for DirectoryLock {
+    /// Closing the file would not be enough: a process forked at this moment holds it open too.
+    fn drop(&mut self) {
+        // The system frees the lock with the last descriptor if this fails.
+        let _ = self.file.unlock();
+    }
 }
 
 impl DirectoryLock {
@@ -37,7 +45,7 @@ impl DirectoryLock {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(&path).map_err(|e| Error::io(shown(), e))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => {
                 Err(Error::Locked { path: directory.display().to_string() })
             }

@@ -4,7 +4,7 @@
 //!   not at all.
 //! * [`Logs`]: append-only files that are synced.
 //!
-//! Implementations: the local disk (its own write, fsync, rename, fsync of the directory), any
+//! Implementations: the local disk (its own write, fsync, link, fsync of the directory), any
 //! `object_store`, and the faulty disk of the tests. Everything above this module goes through
 //! it; nothing else in the engine opens a file.
 //!

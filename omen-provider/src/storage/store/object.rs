@@ -243,7 +243,8 @@ impl Logs for Objects {
         let mut objects = self.list_folder(name).await?;
         // An empty object that is not the first is a fence; it stays.
         objects.retain(|object| object.bytes > 0 || object.name == object_name(0));
-        for object in objects {
+        // The first object last: without it the others would never be listed again.
+        for object in objects.into_iter().rev() {
             self.remove(&self.path(name).join(object.name.as_str())).await?;
         }
         Ok(())
