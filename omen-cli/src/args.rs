@@ -92,6 +92,11 @@ pub(crate) enum Command {
         /// Directory of the database
         path: PathBuf,
     },
+    /// Rewrite every table as Parquet files that any other tool reads as the table
+    Compact {
+        /// Directory of the database
+        path: PathBuf,
+    },
     /// Make a database of real data in a new directory and show what it can do
     Demo {
         /// Directory to create; must not exist [default: omen-demo, omen-demo-2, …]

@@ -60,6 +60,9 @@ const NAMES: [(&str, Command); 20] = [
     ("\\i", Command::Read),
 ];
 
+/// Files that may read one another, one within the other.
+const FILES_OPEN_MAX: usize = 16;
+
 const HELP: &str = "\
 SQL statements end with ; and may span lines. Ctrl-C stops a statement, Ctrl-D leaves.
 
@@ -102,7 +105,15 @@ pub(crate) async fn run(executor: &mut Executor, line: &str) -> Result<Flow> {
             let Some(path) = argument else {
                 return Err(Failure::Error(format!("{name} needs the name of a file")));
             };
-            return script::run_file(executor, Path::new(unquote(path))).await;
+            if executor.files_open == FILES_OPEN_MAX {
+                return Err(Failure::Error(format!(
+                    "{name}: files read each other more than {FILES_OPEN_MAX} deep"
+                )));
+            }
+            executor.files_open += 1;
+            let outcome = script::run_file(executor, Path::new(unquote(path))).await;
+            executor.files_open -= 1;
+            return outcome;
         }
     }
     Ok(Flow::GoOn)

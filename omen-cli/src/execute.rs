@@ -39,6 +39,8 @@ pub(crate) struct Executor {
     pub(crate) database: Database,
     /// How results are presented.
     pub(crate) settings: Settings,
+    /// Files of statements being read, one within the other.
+    pub(crate) files_open: usize,
     session: Session,
     out: BufWriter<Stdout>,
 }
@@ -47,7 +49,7 @@ impl Executor {
     /// An executor with a session of its own.
     pub(crate) fn new(database: Database, settings: Settings) -> Self {
         let session = database.session();
-        Self { database, settings, session, out: BufWriter::new(stdout()) }
+        Self { database, settings, files_open: 0, session, out: BufWriter::new(stdout()) }
     }
 
     /// Runs one statement.
@@ -81,11 +83,11 @@ impl Executor {
     async fn run_to_end(&mut self, sql: &str) -> Result<Option<String>> {
         let frame = self.session.sql(sql).await?;
         if let Some(verb) = write_verb(frame.logical_plan()) {
-            let count = total(&frame.collect().await?);
+            let count = total(&collect(frame).await?);
             return Ok(Some(format!("{} {verb}", notes::rows(count))));
         }
         if frame.schema().fields().is_empty() {
-            frame.collect().await?;
+            collect(frame).await?;
             return Ok(self.settings.interactive.then(|| "done".to_string()));
         }
         let (rows, left_out) = self.print_rows(frame).await?;
@@ -137,6 +139,12 @@ impl Results {
         });
         Ok(Self { schema, batches, _task: task })
     }
+}
+
+/// All batches of a statement, which runs in a task of its own for the same reason.
+async fn collect(frame: DataFrame) -> Result<Vec<RecordBatch>> {
+    let task = SpawnedTask::spawn(async move { frame.collect().await });
+    Ok(task.await??)
 }
 
 /// What a statement did to the rows that it counts; `None` if it answers with rows.

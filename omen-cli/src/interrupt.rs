@@ -18,24 +18,34 @@ static PENDING: AtomicBool = AtomicBool::new(false);
 /// Wakes who can heed it; keeps one wake-up for who comes later.
 static WAKE: Notify = Notify::const_new();
 
-/// Listens from now on.
-pub(crate) async fn listen() {
-    let mut first = Box::pin(tokio::signal::ctrl_c());
-    // The first poll installs the handler.
-    let early = poll_immediate(&mut first).await;
-    tokio::spawn(async move {
-        let mut outcome = match early {
-            Some(outcome) => outcome,
-            None => first.await,
-        };
-        while outcome.is_ok() {
-            if PENDING.swap(true, Ordering::SeqCst) {
-                std::process::exit(Failure::Interrupted.exit_code());
+/// Listens from now on, in a thread of its own: a statement may keep every worker busy without ever
+/// letting go of it.
+pub(crate) fn listen() -> Result<()> {
+    let (ready, installed) = std::sync::mpsc::channel();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("interrupt".to_string()).spawn(move || {
+        runtime.block_on(async {
+            let mut first = Box::pin(tokio::signal::ctrl_c());
+            // The first poll installs the handler.
+            let early = poll_immediate(&mut first).await;
+            // Nobody waits any more if the process is about to end.
+            let _ = ready.send(());
+            let mut outcome = match early {
+                Some(outcome) => outcome,
+                None => first.await,
+            };
+            while outcome.is_ok() {
+                if PENDING.swap(true, Ordering::SeqCst) {
+                    std::process::exit(Failure::Interrupted.exit_code());
+                }
+                WAKE.notify_one();
+                outcome = tokio::signal::ctrl_c().await;
             }
-            WAKE.notify_one();
-            outcome = tokio::signal::ctrl_c().await;
-        }
-    });
+        });
+    })?;
+    // An error means that the thread ended: there is nothing to listen to.
+    let _ = installed.recv();
+    Ok(())
 }
 
 /// Runs `work` until it is done or Ctrl-C was pressed.

@@ -4,6 +4,7 @@
 
 mod args;
 mod commands;
+mod compact;
 mod demo;
 mod execute;
 mod failure;
@@ -56,12 +57,13 @@ fn main() {
 
 async fn run() -> Result<()> {
     let arguments = Arguments::read()?;
-    interrupt::listen().await;
+    interrupt::listen()?;
     match arguments.command {
         None => run_sql(arguments.shell).await,
         Some(Command::Import(arguments)) => import::run(&arguments).await,
         Some(Command::Inspect(arguments)) => inspect::run(&arguments).await,
         Some(Command::Verify { path }) => verify::run(&path).await,
+        Some(Command::Compact { path }) => compact::run(&path).await,
         Some(Command::Demo { dir }) => demo::run(dir).await,
     }
 }

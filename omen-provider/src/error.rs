@@ -24,8 +24,8 @@ pub enum Error {
     /// An INSERT met a key that the table holds, or the same key twice in its input. The whole
     /// statement was refused.
     #[error(
-        "duplicate key in table \"{table}\": constraint \"{constraint}\" already holds {key}; \
-         use INSERT OR REPLACE (or upsert) to write over it"
+        "duplicate key in table \"{table}\": {key} is there already, or twice in the statement \
+         (constraint \"{constraint}\"); INSERT OR REPLACE (or upsert) writes over it"
     )]
     DuplicateKey {
         /// The table.

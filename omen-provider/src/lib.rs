@@ -1,7 +1,7 @@
 //! Keyed, durable Parquet tables for DataFusion.
 //!
-//! A [`Database`] is a directory (or a prefix of an object store) of tables with an enforced primary
-//! key. A statement is durable when it returns; a key lookup reads one page; the files are plain
+//! A [`Database`] is a directory (or a prefix of an object store) of tables with an enforced
+//! primary key. A statement is durable when it returns; a key lookup reads one page; the files are plain
 //! Parquet. Three ways in:
 //!
 //! * [`Session`]: SQL, all of DataFusion's SELECT with CREATE TABLE and INSERT that persist;
@@ -26,7 +26,8 @@
 //! assert!(readings.get(("boiler", 3)).await?.is_none());
 //!
 //! // The same key again is refused, and nothing of the statement is stored.
-//! let again = session.sql("INSERT INTO readings VALUES ('boiler', 3, 1), ('boiler', 1, 1)").await?;
+//! let sql = "INSERT INTO readings VALUES ('boiler', 3, 1), ('boiler', 1, 1)";
+//! let again = session.sql(sql).await?;
 //! assert!(again.collect().await.is_err());
 //! assert_eq!(readings.row_count()?, 2);
 //! # db.close().await?; Ok(()) }

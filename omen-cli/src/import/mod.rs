@@ -147,7 +147,8 @@ fn say_what_happened(
     let capital = |name: &String| name.chars().any(char::is_uppercase);
     let names: Vec<&String> = target.schema.fields().iter().map(|field| field.name()).collect();
     if let Some(name) = names.into_iter().find(|name| capital(name)).filter(|_| !existed) {
-        note(format!("names with capitals need quotes in SQL: SELECT \"{name}\" FROM {table}"));
+        let from = if capital(table) { format!("\"{table}\"") } else { table.clone() };
+        note(format!("names with capitals need quotes in SQL: SELECT \"{name}\" FROM {from}"));
     }
     let elapsed = started.elapsed();
     note(format!(

@@ -66,6 +66,10 @@ fn refuse_unenforced(create: &CreateTable) -> Result<()> {
         ColumnOption::Unique(_) => Some("UNIQUE"),
         ColumnOption::ForeignKey(_) => Some("REFERENCES"),
         ColumnOption::Check(_) => Some("CHECK"),
+        ColumnOption::Generated { .. } => Some("GENERATED"),
+        ColumnOption::DialectSpecific(_) => Some("AUTOINCREMENT"),
+        ColumnOption::Collation(_) => Some("COLLATE"),
+        ColumnOption::OnUpdate(_) => Some("ON UPDATE"),
         _ => None,
     });
     let table = create.constraints.iter().map(|constraint| match constraint {
@@ -78,7 +82,7 @@ fn refuse_unenforced(create: &CreateTable) -> Result<()> {
     match columns.chain(table).flatten().next() {
         Some(what) => Err(Error::invalid(format!(
             "{what} in CREATE TABLE is not supported: it would not be enforced. PRIMARY KEY, NOT \
-             NULL and DEFAULT are"
+             NULL and DEFAULT are supported"
         ))
         .into()),
         None => Ok(()),

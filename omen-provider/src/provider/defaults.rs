@@ -1,6 +1,6 @@
 //! DEFAULT expressions: kept as SQL text, parsed when a table is resolved.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -8,7 +8,9 @@ use datafusion::common::DFSchema;
 use datafusion::error::Result;
 use datafusion::execution::SessionState;
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, ExprSchemable};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 
 use crate::error::Error;
 
@@ -26,6 +28,10 @@ pub(super) fn check_default(column: &str, data_type: &DataType, sql: &str) -> Re
     let evaluate = || {
         let schema = DFSchema::empty();
         let value = parse_default(sql)?.cast_to(data_type, &schema)?;
+        // Functions such as now() get their value here, as they do when a statement is planned.
+        let context = SimplifyContext::builder().with_schema(Arc::new(schema.clone()));
+        let simplifier = ExprSimplifier::new(context.with_current_time().build());
+        let value = simplifier.simplify(value)?;
         let options = RecordBatchOptions::new().with_row_count(Some(1));
         let one_row =
             RecordBatch::try_new_with_options(Schema::empty().into(), Vec::new(), &options)?;

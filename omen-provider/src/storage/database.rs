@@ -43,10 +43,13 @@ impl Options {
         self.check()?;
         let directory = directory.as_ref();
         if self.read_only || !self.create {
-            let exists = directory.join("manifest").is_dir();
-            if !exists {
-                let shown = directory.display();
-                return Err(Error::NotFound(format!("there is no database in {shown}")));
+            let shown = directory.display().to_string();
+            match directory.join("manifest").metadata() {
+                Ok(metadata) if metadata.is_dir() => {}
+                Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                    return Err(Error::io(shown, error));
+                }
+                _ => return Err(Error::NotFound(format!("there is no database in {shown}"))),
             }
         }
         refuse_foreign_directory(directory)?;

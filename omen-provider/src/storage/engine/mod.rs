@@ -1,8 +1,8 @@
 //! The engine: one open database, and the locks that order what happens to it.
 //!
 //! `open` brings it up from the store, `commit` takes statements, `load` takes streams of rows of
-//! any length, `maintenance` flushes, merges and compacts in the background, `inspect` and
-//! `verify` look inside. The front doors (`table`, `database`) and the provider call it.
+//! any length, `maintenance` decides when to flush (`checkpoint`), merge and compact (`replace`),
+//! `inspect` and `verify` look inside. The front doors (`table`, `database`) and the provider call it.
 //!
 //! Locks, always taken in this order:
 //! 1. `compacting`: one compaction at a time;
@@ -13,11 +13,13 @@
 //!
 //! Invariant: what is published is durable.
 
+mod checkpoint;
 mod commit;
 mod inspect;
 mod load;
 mod maintenance;
 mod open;
+mod replace;
 mod verify;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
