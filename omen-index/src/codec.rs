@@ -14,7 +14,7 @@
 //! 32            8 * c    knots: first key value of each cell, strictly ascending,
 //!                        none above the largest key
 //! 32 +  8c      4 * c    first leaf of each cell: 0, then strictly ascending, below l
-//! 32 + 12c      4 * l+1  start of each leaf: 0, never descending; the last entry,
+//! 32 + 12c      4(l + 1) start of each leaf: 0, never descending; the last entry,
 //!                        after all leaves, is the number of keys
 //! 36 + 12c + 4l 4        CRC-32C of all bytes before
 //! ```

@@ -9,7 +9,8 @@ pub struct Options {
     pub read_only: bool,
     /// Create the database if the directory is missing or empty. Default: true.
     pub create: bool,
-    /// Bytes of rows in memory that start a flush to segments; writers wait at twice as much.
+    /// Bytes of rows in memory that start a flush to segments (so does a log of twice as much);
+    /// writers wait at twice as much.
     /// Larger: fewer, larger segments, longer recovery. Default: 64 MiB.
     pub memtable_bytes_max: usize,
     /// Bytes of verified pages kept in memory, for lookups and scans together. Default: 256 MiB.

@@ -135,7 +135,7 @@ fn slow_build() -> Option<&'static str> {
     let optimised = matches!(env!("OMEN_OPT_LEVEL"), "2" | "3");
     (cfg!(debug_assertions) || !optimised).then_some(
         "note          this omen was not built for speed: with --release the times below are \
-         several times shorter",
+         shorter",
     )
 }
 

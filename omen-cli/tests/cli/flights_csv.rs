@@ -1,4 +1,4 @@
-//! Writes the Parquet files of `data/` back as the CSV files they were read from, byte for byte.
+//! Writes the Parquet files of `data/` back as the CSV files they were read from.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};

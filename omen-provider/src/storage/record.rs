@@ -74,7 +74,7 @@ pub struct SegmentRecord {
     /// Largest encoded key.
     #[prost(bytes = "vec", tag = "7")]
     pub max_key: Vec<u8>,
-    /// Rows per page: page `p` of every column holds rows `p * page_rows ..` of its row group.
+    /// Rows per page: page `p` of every column holds rows `p * page_rows ..` of the file.
     #[prost(uint32, tag = "8")]
     pub page_rows: u32,
     /// Rows per row group (the last one may hold fewer).

@@ -61,7 +61,8 @@ impl Engine {
             next.put_table(new);
         }
         if let Err(error) = self.publish(durable, next, log, base.lsn).await {
-            if !matches!(error, Error::Io { .. } | Error::ObjectStore { .. }) {
+            // Only after these it is certain that no manifest names the new segments.
+            if matches!(error, Error::Conflict(_) | Error::Unavailable(_)) {
                 for table in &flushed {
                     self.medium.discard_segments(&table.segments).await;
                 }
@@ -87,12 +88,13 @@ impl Engine {
         let saved = save_deletions(&self.medium, next.tables(), &durable.saved).await?;
         let manifest = describe(&durable.manifest, &next, &saved, log, flushed_lsn);
         self.check_open()?;
+        // However this ends (an error, a caller that stops waiting), the manifest may have become
+        // durable: its number is never used again, and what it names stays until a later one
+        // stands.
+        durable.manifest.number = manifest.number;
         if let Err(error) = manifest::publish(&self.medium.store, &manifest).await {
-            match error {
-                Error::Conflict(_) => self.fenced.store(true, SeqCst),
-                // It may have become durable all the same: its number is never used again, and
-                // what it names stays until a later manifest stands.
-                _ => durable.manifest.number = manifest.number,
+            if matches!(error, Error::Conflict(_)) {
+                self.fenced.store(true, SeqCst);
             }
             return Err(error);
         }

@@ -19,7 +19,7 @@ pub struct Manifest {
     /// All statements up to this sequence number are in the segments.
     #[prost(uint64, tag = "4")]
     pub flushed_lsn: u64,
-    /// Number of the log file that goes on from there; it must exist.
+    /// Number of the log file that goes on from there; it must exist. 0: none yet.
     #[prost(fixed64, tag = "5")]
     pub log: u64,
     /// The id that the next table gets.
