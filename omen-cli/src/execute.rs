@@ -17,7 +17,7 @@ use futures::StreamExt;
 use omen_provider::{Database, Session};
 use tokio::sync::mpsc;
 
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::interrupt::interruptible;
 use crate::notes;
 use crate::output::{self, Format, Limits};
@@ -41,6 +41,8 @@ pub(crate) struct Executor {
     pub(crate) settings: Settings,
     /// Files of statements being read, one within the other.
     pub(crate) files_open: usize,
+    /// Whether the statement that runs writes.
+    writing: bool,
     session: Session,
     out: BufWriter<Stdout>,
 }
@@ -49,14 +51,25 @@ impl Executor {
     /// An executor with a session of its own.
     pub(crate) fn new(database: Database, settings: Settings) -> Self {
         let session = database.session();
-        Self { database, settings, files_open: 0, session, out: BufWriter::new(stdout()) }
+        Self {
+            database,
+            settings,
+            files_open: 0,
+            writing: false,
+            session,
+            out: BufWriter::new(stdout()),
+        }
     }
 
     /// Runs one statement.
     pub(crate) async fn run(&mut self, sql: &str) -> Result<()> {
         let started = Instant::now();
+        self.writing = false;
         let outcome = interruptible(self.run_to_end(sql)).await;
         self.out.flush()?;
+        if self.writing && matches!(outcome, Err(Failure::Interrupted)) {
+            notes::note("the statement may have been carried out; look before you repeat it");
+        }
         let mut said = outcome?;
         if self.settings.timing {
             let time = notes::time(started.elapsed());
@@ -83,6 +96,7 @@ impl Executor {
     async fn run_to_end(&mut self, sql: &str) -> Result<Option<String>> {
         let frame = self.session.sql(sql).await?;
         if let Some(verb) = write_verb(frame.logical_plan()) {
+            self.writing = true;
             let count = total(&collect(frame).await?);
             return Ok(Some(format!("{} {verb}", notes::rows(count))));
         }
@@ -110,6 +124,8 @@ impl Executor {
             printer.batch(&batch, &mut self.out)?;
             self.out.flush()?;
         }
+        // The channel closes at the end of the rows, and when an operator panics: that is no end.
+        results.task.await?;
         let left_out = printer.finish(&mut self.out)?;
         self.out.flush()?;
         Ok((rows, left_out))
@@ -121,7 +137,7 @@ impl Executor {
 struct Results {
     schema: SchemaRef,
     batches: mpsc::Receiver<Result<RecordBatch, DataFusionError>>,
-    _task: SpawnedTask<()>,
+    task: SpawnedTask<()>,
 }
 
 impl Results {
@@ -137,7 +153,7 @@ impl Results {
                 }
             }
         });
-        Ok(Self { schema, batches, _task: task })
+        Ok(Self { schema, batches, task })
     }
 }
 

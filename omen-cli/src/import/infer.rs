@@ -101,7 +101,8 @@ pub(super) fn time_kind(text: &str) -> Kinds {
     }
     let Ok(time) = string_to_datetime(&Utc, &with_seconds(text)) else { return Kinds::TEXT };
     let clock = &text[11..];
-    let zoned = clock.contains(['Z', 'z', '+', '-']);
+    // An offset, Z, or the name of a zone such as EST or Europe/Paris.
+    let zoned = clock.contains(|c: char| c.is_ascii_alphabetic() || matches!(c, '+' | '-'));
     let mut kinds = if zoned { Kinds::ZONED_TIME } else { Kinds::LOCAL_TIME };
     if time.nanosecond() % 1000 != 0 {
         if time.timestamp_nanos_opt().is_none() {

@@ -128,6 +128,11 @@ struct Shape {
     members: Option<Vec<(String, Shape)>>,
 }
 
+/// Whether a number is whole and beyond every integer type.
+fn is_huge(number: f64) -> bool {
+    number.fract() == 0.0 && number.abs() >= 18_446_744_073_709_551_616.0
+}
+
 impl Shape {
     fn add(&mut self, value: &Value) {
         match value {
@@ -135,6 +140,10 @@ impl Shape {
             Value::Bool(_) => self.scalars.add(Kinds::BOOLEAN),
             Value::Number(number) if number.is_i64() => self.scalars.add(Kinds::INTEGER),
             Value::Number(number) if number.is_u64() => self.scalars.add(Kinds::HUGE),
+            // A whole number that large has lost digits as a float; as text it keeps them.
+            Value::Number(number) if number.as_f64().is_some_and(is_huge) => {
+                self.scalars.add(Kinds::HUGE);
+            }
             Value::Number(_) => self.scalars.add(Kinds::FLOAT),
             Value::String(text) => self.scalars.add(text_kind(text)),
             Value::Array(values) => {

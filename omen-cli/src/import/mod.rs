@@ -15,6 +15,7 @@ mod target;
 
 use std::time::Instant;
 
+use futures::StreamExt;
 use futures::stream;
 use omen_provider::{Database, Error, Options, Table, TableDefinition};
 use tokio::sync::mpsc;
@@ -104,7 +105,7 @@ async fn load(
 ) -> Result<u64> {
     let (sender, mut receiver) = mpsc::channel(BATCHES_WAITING_MAX);
     let (thread_target, thread_progress) = (target.clone(), progress.clone());
-    tokio::task::spawn_blocking(move || {
+    let reader = tokio::task::spawn_blocking(move || {
         let outcome = source.load(&thread_target, &thread_progress, &mut |batch| {
             thread_progress.add_rows(batch.num_rows() as u64);
             // The receiver is gone when the engine has refused the statement.
@@ -119,7 +120,13 @@ async fn load(
         }
         thread_progress.set_task("storing");
     });
-    let batches = stream::poll_fn(move |context| receiver.poll_recv(context));
+    let received = stream::poll_fn(move |context| receiver.poll_recv(context));
+    // The channel closes when the file is read, and when its reader panics: that is no end.
+    let ended = stream::once(reader).filter_map(|joined| async move {
+        let panic = joined.err()?;
+        Some(Err(Error::InvalidInput(format!("reading the file failed: {panic}"))))
+    });
+    let batches = received.chain(ended);
     if let Some(table) = existing {
         return Ok(table.insert_stream(batches).await?);
     }

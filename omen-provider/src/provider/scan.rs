@@ -89,13 +89,17 @@ impl Scan<'_> {
         self.args.projection().map(<[usize]>::to_vec)
     }
 
-    /// Ascending by key; `None` if the key is hidden.
+    /// Ascending by key, up to a float before the last key column: the encoding takes minus zero
+    /// for zero, DataFusion orders one before the other. `None` if the key is hidden.
     fn key_order(&self) -> Option<LexOrdering> {
         if self.schema.hidden_key {
             return None;
         }
         let options = SortOptions { descending: false, nulls_first: false };
-        LexOrdering::new(self.schema.key.iter().map(|&index| {
+        let key = &self.schema.key;
+        let is_float = |index: usize| self.schema.columns[index].field.data_type().is_floating();
+        let float = key[..key.len() - 1].iter().position(|&index| is_float(index));
+        LexOrdering::new(key[..float.unwrap_or(key.len())].iter().map(|&index| {
             let name = self.schema.columns[index].field.name();
             PhysicalSortExpr::new(Arc::new(Column::new(name, index)), options)
         }))

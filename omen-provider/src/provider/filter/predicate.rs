@@ -157,6 +157,8 @@ impl KeyColumns {
         }
         let place = self.place_of(side)?;
         let (values, exact) = self.literals.get(place)?.values(comparison, literal)?;
+        // Compared as floats, an integer zero differs from minus zero; on the line they are one.
+        let exact = exact && !is_minus_zero(literal);
         Some(Region::of_column(self.len(), place, values, exact))
     }
 
@@ -180,7 +182,7 @@ impl KeyColumns {
     fn place_of(&self, side: &Expr) -> Option<usize> {
         let (column, cast_to) = match side {
             Expr::Cast(cast) => (cast.expr.as_ref(), Some(cast.field.data_type())),
-            Expr::TryCast(cast) => (cast.expr.as_ref(), Some(cast.field.data_type())),
+            // Not TRY_CAST: what does not fit becomes NULL instead of an error.
             other => (other, None),
         };
         let Expr::Column(column) = column else { return None };
@@ -191,6 +193,15 @@ impl KeyColumns {
     /// Nothing is known.
     fn anything(&self) -> Region {
         Region::all(self.len(), false)
+    }
+}
+
+fn is_minus_zero(literal: &ScalarValue) -> bool {
+    match literal {
+        ScalarValue::Float16(Some(value)) => value.to_bits() == 0x8000,
+        ScalarValue::Float32(Some(value)) => *value == 0.0 && value.is_sign_negative(),
+        ScalarValue::Float64(Some(value)) => *value == 0.0 && value.is_sign_negative(),
+        _ => false,
     }
 }
 

@@ -51,6 +51,42 @@ pub(super) enum Change {
     Delete { table: TableId, keys: Keys },
 }
 
+/// A statement that is in the log's queue. If its caller goes away before it is durable, it is
+/// carried through in the background: readers must not find it only when the next one comes.
+struct Accepted<'a> {
+    engine: &'a Arc<Engine>,
+    lsn: u64,
+    acknowledged: bool,
+}
+
+impl Accepted<'_> {
+    async fn acknowledge(mut self) -> Result<()> {
+        let outcome = match &self.engine.writer {
+            Some(writer) => writer.log.wait_durable(self.lsn).await,
+            None => Ok(()),
+        };
+        self.acknowledged = true;
+        outcome
+    }
+}
+
+impl Drop for Accepted<'_> {
+    fn drop(&mut self) {
+        if self.acknowledged {
+            return;
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let (engine, lsn) = (Arc::clone(self.engine), self.lsn);
+            runtime.spawn(async move {
+                if let Some(writer) = &engine.writer {
+                    // Nobody is left to tell; the log keeps the error for the next statement.
+                    let _ = writer.log.wait_durable(lsn).await;
+                }
+            });
+        }
+    }
+}
+
 impl Engine {
     /// Creates a table; false if it existed and `if_not_exists`.
     pub async fn create_table(
@@ -161,7 +197,8 @@ impl Engine {
                 (lsn, count)
             }
         };
-        writer.log.wait_durable(lsn).await?;
+        let accepted = Accepted { engine: self, lsn, acknowledged: false };
+        accepted.acknowledge().await?;
         self.schedule_maintenance();
         Ok(count)
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
@@ -227,7 +228,7 @@ async fn compaction_comes_to_an_end() {
         db.checkpoint().await.unwrap();
     }
     let all_due = db.handle().engine().maintain();
-    tokio::time::timeout(std::time::Duration::from_secs(60), all_due).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(60), all_due).await.unwrap().unwrap();
     db.compact().await.unwrap();
     assert_eq!(contents(&db).await.len(), 100_003);
 }
@@ -246,4 +247,29 @@ async fn log_is_flushed_however_few_rows_stay() {
     }
     assert!(longest < 600_000, "the log grew to {longest} bytes");
     assert_eq!(contents(&db).await.len(), 50);
+}
+
+/// A caller that stops waiting does not leave its statement in the queue until the next one comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn abandoned_statement_is_carried_through() {
+    let config = object_store::throttle::ThrottleConfig {
+        wait_put_per_call: Duration::from_millis(20),
+        ..Default::default()
+    };
+    let memory = object_store::memory::InMemory::new();
+    let slow = object_store::throttle::ThrottledStore::new(memory, config);
+    let db = small().open_store(Store::object_store(Arc::new(slow), "db")).await.unwrap();
+    db.create_table(definition(), false).await.unwrap();
+    let table = db.table("t").unwrap();
+    for key in 0..5 {
+        let insert = table.insert(rows([key], "a"));
+        assert!(tokio::time::timeout(Duration::from_millis(2), insert).await.is_err());
+    }
+    for _ in 0..100 {
+        if contents(&db).await.len() == 5 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("only {:?} became visible", contents(&db).await);
 }
