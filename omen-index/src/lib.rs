@@ -52,6 +52,7 @@ mod linear;
 mod root;
 
 mod rmi;
+pub mod runs;
 
 mod batch;
 mod codec;

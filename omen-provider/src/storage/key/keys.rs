@@ -38,6 +38,14 @@ impl Keys {
         }
     }
 
+    /// An empty list of the same kind as `other`.
+    pub fn like(other: &Self) -> Self {
+        match other {
+            Self::Fixed { width, .. } => Self::new(Some(*width)),
+            Self::Bytes { .. } => Self::new(None),
+        }
+    }
+
     /// How many keys.
     pub fn len(&self) -> usize {
         match self {
@@ -90,6 +98,16 @@ impl Keys {
                 values.push(from[index]);
             }
             (to, from) => to.push(&from.get(index)),
+        }
+    }
+
+    /// Appends the keys of `other`, a list of the same kind, at the indices of `range`.
+    pub fn extend_from(&mut self, other: &Self, range: Range<usize>) {
+        match (self, other) {
+            (Self::Fixed { values, .. }, Self::Fixed { values: from, .. }) => {
+                values.extend_from_slice(&from[range]);
+            }
+            (to, from) => range.for_each(|index| to.push(&from.get(index))),
         }
     }
 
