@@ -1,7 +1,7 @@
 //! Few entries in no order: where single keys gather before they are sorted into a run.
 //!
-//! An entry is added in constant time. A small filter of bits answers most questions for absent keys
-//! without a look at the entries; for the others all hashes are compared, newest first.
+//! An entry is added in constant time. A small filter of bits answers most questions for absent
+//! keys without a look at the entries; for the others all hashes are compared, newest first.
 //!
 //! Invariant: the bits of every entry's hash are set in the filter, which clones share: it may know
 //! of entries that a list does not have.

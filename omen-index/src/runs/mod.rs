@@ -1,9 +1,9 @@
 //! The mutable side: what a sorted set of keys in memory is made of while it grows.
 //!
-//! The *logarithmic method*: keys arrive in batches, each batch sorted becomes an immutable run with
-//! an index of its own, and when several runs are of one size they are merged into a larger one. A
-//! key is copied once per size, and there are only a few runs to look into. Two shortcuts serve what
-//! arrives most often:
+//! The *logarithmic method*: keys arrive in batches, each batch sorted becomes an immutable run
+//! with an index of its own, and when several runs are of one size they are merged into a larger
+//! one. A key is copied once per size, and there are only a few runs to look into. Two shortcuts
+//! serve what arrives most often:
 //!
 //! * [`Tail`]: runs above all that came before are put one behind the other, which needs no merging
 //!   at all;

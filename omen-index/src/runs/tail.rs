@@ -1,8 +1,8 @@
 //! Runs put one behind the other: what keys that arrive in order are kept in.
 //!
-//! Each run's keys are above those of the one before, so the whole is sorted, and adding a run costs
-//! the same however many there are. A key is found by halving the runs (of which there are at most
-//! [`Tail::CAPACITY`]) by their keys, then inside one run.
+//! Each run's keys are above those of the one before, so the whole is sorted, and adding a run
+//! costs the same however many there are. A key is found by halving the runs (of which there are at
+//! most [`Tail::CAPACITY`]) by their keys, then inside one run.
 //!
 //! Positions count through all runs. Invariant: `first` of a run is the number of positions before
 //! it.

@@ -1,8 +1,8 @@
 //! Which runs to merge: those of one size.
 //!
 //! A run belongs to the tier of its size, each tier [`TIER_RUNS`] times the one before; when
-//! [`TIER_RUNS`] runs share a tier, they become one run of a higher tier. So a key is copied once per
-//! tier, and each tier leaves fewer than [`TIER_RUNS`] runs to look into.
+//! [`TIER_RUNS`] runs share a tier, they become one run of a higher tier. So a key is copied once
+//! per tier, and each tier leaves fewer than [`TIER_RUNS`] runs to look into.
 
 /// Runs of one tier that are merged; also the ratio of sizes between tiers.
 const TIER_RUNS: usize = 4;

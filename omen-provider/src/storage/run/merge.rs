@@ -1,8 +1,9 @@
 //! Several parts in memory as one run.
 //!
 //! Live rows of different parts never share a key, so any parts may be merged, in any order. The
-//! batches of all parts are put in order of their first keys; those whose keys interleave are copied
-//! row by row, the others are kept as they are: merging rows that arrived in order moves only keys.
+//! batches of all parts are put in order of their first keys; those whose keys interleave are
+//! copied row by row, the others are kept as they are: merging rows that arrived in order moves
+//! only keys.
 
 use std::sync::Arc;
 

@@ -1,11 +1,11 @@
 //! The parts in memory of one table: where new rows go, and which parts to merge.
 //!
 //! The logarithmic method of `omen_index::runs`: statements of a few rows gather in a buffer, rows
-//! above the newest part go behind it, all others become runs of their own, and runs of one size are
-//! merged. Held by `version`; commit and recovery add rows, the background merges.
+//! above the newest part go behind it, all others become runs of their own, and runs of one size
+//! are merged. Held by `version`; commit and recovery add rows, the background merges.
 //!
-//! Parts with an id below `frozen` are being flushed or merged: nothing is added to them and none of
-//! them is removed until that is through. Ids ascend in the order of creation.
+//! Parts with an id below `frozen` are being flushed or merged: nothing is added to them and none
+//! of them is removed until that is through. Ids ascend in the order of creation.
 //!
 //! Invariant: no key has two live rows, in whatever parts they are.
 
@@ -151,7 +151,8 @@ impl Runs {
         self.views.extend(added);
     }
 
-    /// Rows that are worth a part of their own: behind the tail, or behind the newest run, or alone.
+    /// Rows that are worth a part of their own: behind the tail, or behind the newest run, or
+    /// alone.
     fn add_sorted(&mut self, mut run: Arc<Run>, frozen: u64) {
         for may_grow in [RunView::is_tail, RunView::is_run] {
             let newest = self.views.iter_mut().rev().find(|view| may_grow(view));
