@@ -12,6 +12,7 @@ use crate::storage::fingerprints;
 use crate::storage::key::{KeyCodec, KeyRange, Keys};
 
 type Model = BTreeMap<i64, i64>;
+type Rows = BTreeMap<Vec<u8>, i64>;
 
 /// How keys are spelled: as integers (of fixed width) or as text (bytes with a common prefix).
 #[derive(Debug, Clone, Copy)]
@@ -104,10 +105,12 @@ fn step() -> impl Strategy<Value = Step> {
         4 => keys(5).prop_map(Step::Add),
         2 => keys(60).prop_map(Step::Add),
         2 => keys(900).prop_map(Step::Add),
+        1 => keys(6000).prop_map(Step::Add),
         4 => (1u16..700).prop_map(Step::Append),
+        1 => (1u16..6000).prop_map(Step::Append),
         3 => keys(200).prop_map(Step::Delete),
         1 => Just(Step::MergeSmall),
-        1 => Just(Step::Freeze),
+        3 => Just(Step::Freeze),
         2 => Just(Step::Thaw),
         1 => keys(90).prop_map(Step::Abandon),
     ]
@@ -147,7 +150,10 @@ impl Pair {
     }
 
     fn freeze(&mut self) {
-        if let (None, Some(ids)) = (&self.merging, self.runs.merge_due()) {
+        if self.merging.is_none() && !self.runs.is_empty() {
+            // A flush takes all parts, a merge those of a full tier.
+            let all = || self.runs.iter().map(RunView::id).collect();
+            let ids = self.runs.merge_due().unwrap_or_else(all);
             self.frozen = upcoming_id();
             self.merging = Some((self.runs.clone(), ids));
         }
@@ -196,24 +202,30 @@ impl Pair {
     }
 }
 
-fn check(runs: &Runs, model: &Model, spelling: Spelling) {
-    let mut all: Vec<i64> = Vec::new();
+/// The rows of all parts by encoded key; each part must give its own in order.
+fn rows_of(runs: &Runs, ranges: Option<&[KeyRange]>, spelling: Spelling) -> Rows {
+    let mut rows = Rows::new();
     for view in runs.iter() {
-        let batches = view.select(None).unwrap();
+        let batches = view.select(ranges).unwrap();
         let codec = spelling.codec();
         let mut keys = Keys::new(codec.fixed_width());
         for batch in &batches {
             let encoded = codec.encode(&[Arc::clone(batch.column(0))]).unwrap();
-            (0..encoded.len()).for_each(|i| keys.push_from(&encoded, i));
+            keys.extend_from(&encoded, 0..encoded.len());
         }
         assert!(keys.is_strictly_ascending());
-        all.extend(values(&batches));
+        for (index, value) in values(&batches).into_iter().enumerate() {
+            assert!(rows.insert(keys.get(index).into_owned(), value).is_none());
+        }
     }
-    all.sort_unstable();
-    let mut expected: Vec<i64> = model.values().copied().collect();
-    expected.sort_unstable();
-    assert_eq!(all, expected);
+    rows
+}
 
+fn check(runs: &Runs, model: &Model, spelling: Spelling) {
+    let rows = |model: Vec<(&i64, &i64)>| -> Rows {
+        model.into_iter().map(|(key, value)| (spelling.encode(*key), *value)).collect()
+    };
+    assert_eq!(rows_of(runs, None, spelling), rows(model.iter().collect()));
     let value_at = |(id, position)| values(&[runs.get(id).unwrap().row(position).unwrap()])[0];
     let top = model.keys().next_back().copied().unwrap_or(0);
     let probes: Vec<i64> =
@@ -235,15 +247,9 @@ fn check(runs: &Runs, model: &Model, spelling: Spelling) {
     for (low, high) in [(0, 500), (7_000, 7_010), (19_000, 21_000), (top - 3, top + 9)] {
         let (start, end) = (spelling.encode(low.max(0)), Some(spelling.encode(high.max(1))));
         let range = KeyRange { start, end };
-        let mut rows: Vec<i64> = Vec::new();
-        for view in runs.iter() {
-            rows.extend(values(&view.select(Some(std::slice::from_ref(&range))).unwrap()));
-        }
-        rows.sort_unstable();
-        let mut expected: Vec<i64> =
-            model.range(low.max(0)..high.max(1)).map(|(_, value)| *value).collect();
-        expected.sort_unstable();
-        assert_eq!(rows, expected, "keys {low}..{high}");
+        let found = rows_of(runs, Some(&[range]), spelling);
+        let expected = rows(model.range(low.max(0)..high.max(1)).collect());
+        assert_eq!(found, expected, "keys {low}..{high}");
     }
 }
 
@@ -264,6 +270,10 @@ proptest! {
         let mut snapshots = Vec::new();
         for (i, step) in steps.into_iter().enumerate() {
             pair.apply(step);
+            if i % 3 == 0 {
+                // What a reader asked for must not be what a later one gets.
+                rows_of(&pair.runs, None, pair.spelling);
+            }
             if i % 7 == 0 {
                 snapshots.push((pair.runs.clone(), pair.model.clone()));
             }
