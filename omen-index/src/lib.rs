@@ -46,6 +46,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod fingerprints;
 pub mod key;
 
 mod linear;

@@ -11,13 +11,17 @@
 //!
 //! Both grow in place and share what they hold with their clones: a clone is a snapshot, taken in
 //! constant time, and does not see what is added later. [`merge_candidates`] says which runs to
-//! merge.
+//! merge. [`RunMap`] is all of it put together for `u64` keys; an owner of other keys and of rows
+//! beside them puts the same parts together with runs of its own.
 
 mod buffer;
+mod key_run;
+mod map;
 mod slots;
 mod tail;
 mod tiers;
 
 pub use buffer::Buffer;
+pub use map::{MergeTask, Merged, RunMap};
 pub use tail::Tail;
 pub use tiers::merge_candidates;

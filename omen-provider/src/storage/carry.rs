@@ -8,12 +8,12 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 
 use super::deletion_vector::DeletionVector;
-use super::fingerprints;
 use super::row_ranges::RowRanges;
 use super::run::Run;
 use super::segment::{ReadStats, Segment};
 use super::version::{PartId, SegmentView, TableVersion};
 use crate::error::{Error, Result};
+use omen_index::fingerprints;
 
 /// `added`, with marks for the rows of `removed` that are live in `base` and marked in `now`.
 pub async fn carry_to_segments(

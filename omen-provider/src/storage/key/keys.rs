@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::ops::Range;
 
+use omen_index::fingerprints;
 use omen_index::key::encoding::model_key;
 
 /// A list of encoded keys, in any order unless said otherwise.
@@ -74,6 +75,17 @@ impl Keys {
                 Cow::Owned(values[index].to_be_bytes()[..*width].to_vec())
             }
             Self::Bytes { .. } => Cow::Borrowed(self.bytes(index)),
+        }
+    }
+
+    /// The hash of key `index`: that of its encoded form.
+    pub fn hash(&self, index: usize) -> u64 {
+        match self {
+            Self::Fixed { width: 8, values } => fingerprints::hash_u64(values[index]),
+            Self::Fixed { width, values } => {
+                fingerprints::hash(&values[index].to_be_bytes()[..*width])
+            }
+            Self::Bytes { .. } => fingerprints::hash(self.bytes(index)),
         }
     }
 

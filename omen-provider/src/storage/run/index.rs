@@ -7,8 +7,8 @@ use omen_index::Rmi;
 use omen_index::key::{common_prefix_len, model_key};
 
 use crate::error::{Error, Result};
-use crate::storage::fingerprints::{self, Fingerprints};
 use crate::storage::key::Keys;
+use omen_index::fingerprints::Fingerprints;
 
 /// Runs of at most this many rows are searched by halving: a model would cost more than it saves.
 const UNINDEXED_ROWS_MAX: usize = 512;
@@ -42,7 +42,7 @@ impl RunIndex {
             }
         };
         let rmi = trained.map_err(|e| Error::invalid(format!("keys cannot be indexed: {e}")))?;
-        let hashes: Vec<u64> = (0..keys.len()).map(|i| fingerprints::hash(&keys.get(i))).collect();
+        let hashes: Vec<u64> = (0..keys.len()).map(|i| keys.hash(i)).collect();
         let fingerprints = Fingerprints::new(&hashes);
         Ok(Some(Self { rmi, prefix: min_key[..prefix_len].to_vec(), fingerprints }))
     }

@@ -18,8 +18,8 @@ use super::sorted::Run;
 use super::view::RunView;
 use crate::error::Result;
 use crate::storage::deletion_vector::DeletionVector;
-use crate::storage::fingerprints;
 use crate::storage::key::Keys;
+use omen_index::fingerprints;
 
 /// Statements of at most this many rows go through the buffer.
 const SMALL_ROWS: usize = 64;
@@ -99,7 +99,7 @@ impl Runs {
         }
         for index in 0..keys.len() {
             let key = keys.get(index);
-            let hash = fingerprints::hash(&key);
+            let hash = keys.hash(index);
             let mut hits = views.iter().map(|view| (view.id(), view.find(&key, hash)));
             if let Some((id, Some(position))) = hits.find(|(_, position)| position.is_some()) {
                 found(index as u32, id, position);

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::storage::deletion_vector::DeletionVector;
-use crate::storage::fingerprints;
 use crate::storage::key::{KeyCodec, KeyRange, Keys};
+use omen_index::fingerprints;
 
 type Model = BTreeMap<i64, i64>;
 type Rows = BTreeMap<Vec<u8>, i64>;
@@ -254,7 +254,7 @@ fn check(runs: &Runs, model: &Model, spelling: Spelling) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
     fn parts_in_memory_hold_what_a_map_holds(
         steps in prop::collection::vec(step(), 1..60), text: bool,

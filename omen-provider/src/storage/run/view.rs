@@ -17,9 +17,9 @@ use super::select::select_rows;
 use super::sorted::{Run, next_id};
 use crate::error::Result;
 use crate::storage::deletion_vector::DeletionVector;
-use crate::storage::fingerprints;
 use crate::storage::key::{KeyRange, Keys};
 use crate::storage::row_ranges::RowRanges;
+use omen_index::fingerprints;
 
 /// A row that waits in a buffer: one of a small statement's.
 #[derive(Debug, Clone)]
@@ -242,9 +242,8 @@ impl RunView {
         self.sorted = OnceLock::new();
         self.bytes += rows.byte_size();
         for row in 0..rows.len() {
-            let hash = fingerprints::hash(&rows.keys().get(row));
             let waiting = Waiting { rows: Arc::clone(rows), row: row as u32 };
-            let pushed = buffer.push(hash, waiting);
+            let pushed = buffer.push(rows.keys().hash(row), waiting);
             debug_assert!(pushed.is_ok(), "the caller has looked for room");
         }
     }
