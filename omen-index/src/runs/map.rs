@@ -327,8 +327,8 @@ mod tests {
                         let mut new = Vec::new();
                         for key in keys.into_iter().map(u64::from) {
                             count += 1;
-                            if let std::collections::btree_map::Entry::Vacant(e) = model.entry(key) {
-                                e.insert(count);
+                            if !model.contains_key(&key) {
+                                model.insert(key, count);
                                 new.push((key, count));
                             }
                         }

@@ -19,7 +19,6 @@ use crate::error::Result;
 use crate::storage::deletion_vector::DeletionVector;
 use crate::storage::key::{KeyRange, Keys};
 use crate::storage::row_ranges::RowRanges;
-use omen_index::fingerprints;
 
 /// A row that waits in a buffer: one of a small statement's.
 #[derive(Debug, Clone)]
