@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::slots::Slots;
 
-/// Words of the filter: 8 bits for each entry, so one in eight absent keys passes a full buffer.
-const FILTER_WORDS: usize = Buffer::<()>::CAPACITY * 8 / 64;
+/// Words of the filter: 16 bits for each entry, two of them set, so about one in fifty absent keys
+/// passes a full buffer.
+const FILTER_WORDS: usize = Buffer::<()>::CAPACITY * 16 / 64;
 
 /// At most [`Buffer::CAPACITY`] values, found by the hash of their key. A clone is a snapshot.
 #[derive(Clone, Debug)]
@@ -50,14 +51,14 @@ impl<V: Clone> Buffer<V> {
     }
 
     /// Adds a value under the hash of its key, at position [`Buffer::len`]. The hash must be well
-    /// mixed in its upper 12 bits.
+    /// mixed in its upper 32 bits.
     ///
     /// # Errors
     /// Gives the value back if the buffer is full.
     pub fn push(&mut self, hash: u64, value: V) -> Result<(), V> {
-        // The bit comes first: whoever sees the entry sees its bit.
-        let (word, bit) = place(hash);
-        self.filter[word].fetch_or(bit, Relaxed);
+        // The bits come first: whoever sees the entry sees its bits.
+        let (word, bits) = place(hash);
+        self.filter[word].fetch_or(bits, Relaxed);
         self.entries.push((hash, value)).map_err(|(_, value)| value)
     }
 
@@ -74,8 +75,8 @@ impl<V: Clone> Buffer<V> {
     /// Position and value of every entry under this hash, newest first. Different keys may share a
     /// hash: compare the keys.
     pub fn find(&self, hash: u64) -> impl Iterator<Item = (usize, &V)> {
-        let (word, bit) = place(hash);
-        let may_hold = self.filter[word].load(Relaxed) & bit != 0;
+        let (word, bits) = place(hash);
+        let may_hold = self.filter[word].load(Relaxed) & bits == bits;
         let entries = self.entries.iter().enumerate().rev();
         let searched = entries.take(if may_hold { self.len() } else { 0 });
         searched.filter(move |(_, (h, _))| *h == hash).map(|(i, (_, value))| (i, value))
@@ -88,10 +89,11 @@ impl<V: Clone> Default for Buffer<V> {
     }
 }
 
-/// Word of the filter and bit in it.
+/// Word of the filter and the bits in it.
+#[inline]
 fn place(hash: u64) -> (usize, u64) {
-    let bits = hash >> 52;
-    ((bits >> 6) as usize % FILTER_WORDS, 1 << (bits & 63))
+    let word = (hash >> 57) as usize % FILTER_WORDS;
+    (word, 1 << ((hash >> 51) & 63) | 1 << ((hash >> 45) & 63))
 }
 
 #[cfg(test)]

@@ -15,16 +15,18 @@ const UNINDEXED_KEYS_MAX: usize = 2048;
 pub(super) struct KeyRun {
     keys: Vec<u64>,
     values: Vec<u64>,
-    fingerprints: Fingerprints,
+    /// Absent where a run is found without: in a tail.
+    fingerprints: Option<Fingerprints>,
     index: Option<Rmi>,
 }
 
 impl KeyRun {
-    /// A run of strictly ascending keys, at least one.
-    pub(super) fn new(keys: Vec<u64>, values: Vec<u64>) -> Self {
+    /// A run of strictly ascending keys, at least one. Fingerprints are worth their making if the
+    /// run is one of several that a key may be in.
+    fn new(keys: Vec<u64>, values: Vec<u64>, has_rivals: bool) -> Self {
         debug_assert!(!keys.is_empty() && keys.len() == values.len());
         debug_assert!(keys.windows(2).all(|pair| pair[0] < pair[1]));
-        let fingerprints = Fingerprints::of_numbers(&keys);
+        let fingerprints = has_rivals.then(|| Fingerprints::of_numbers(&keys));
         // Training fails only for keys that do not ascend; without an index, halving finds them.
         let index = (keys.len() > UNINDEXED_KEYS_MAX).then(|| Rmi::train(&keys).ok()).flatten();
         Self { keys, values, fingerprints, index }
@@ -34,7 +36,13 @@ impl KeyRun {
     pub(super) fn sort(mut entries: Vec<(u64, u64)>) -> Self {
         entries.sort_unstable_by_key(|entry| entry.0);
         let (keys, values) = entries.into_iter().unzip();
-        Self::new(keys, values)
+        Self::new(keys, values, false)
+    }
+
+    /// The same run with fingerprints.
+    pub(super) fn with_fingerprints(mut self) -> Self {
+        self.fingerprints = Some(Fingerprints::of_numbers(&self.keys));
+        self
     }
 
     /// One run of all `runs`, at least one, none of which shares a key with another.
@@ -48,18 +56,18 @@ impl KeyRun {
             }
         }
         let merged = lists.pop().unwrap_or_default();
-        Self::new(merged.keys.into_owned(), merged.values.into_owned())
+        Self::new(merged.keys.into_owned(), merged.values.into_owned(), true)
     }
 
     /// One run of several, each of which is above the one before.
-    pub(super) fn concat(runs: &[&std::sync::Arc<Self>]) -> Self {
+    pub(super) fn concat(runs: &[&Self]) -> Self {
         let len = runs.iter().map(|run| run.len()).sum();
         let (mut keys, mut values) = (Vec::with_capacity(len), Vec::with_capacity(len));
         for run in runs {
             keys.extend_from_slice(&run.keys);
             values.extend_from_slice(&run.values);
         }
-        Self::new(keys, values)
+        Self::new(keys, values, false)
     }
 
     /// How many keys.
@@ -90,7 +98,7 @@ impl KeyRun {
     /// False if the key of this hash is certainly not there.
     #[inline]
     pub(super) fn may_contain(&self, hash: u64) -> bool {
-        self.fingerprints.may_contain(hash)
+        self.fingerprints.as_ref().is_none_or(|filter| filter.may_contain(hash))
     }
 
     /// The value of `key`, whose hash is `hash`.
@@ -127,7 +135,8 @@ impl KeyRun {
     /// Bytes of memory.
     pub(super) fn byte_size(&self) -> usize {
         let index = self.index.as_ref().map_or(0, |index| index.stats().bytes);
-        self.keys.len() * 16 + self.fingerprints.byte_size() + index
+        let filter = self.fingerprints.as_ref().map_or(0, Fingerprints::byte_size);
+        self.keys.len() * 16 + filter + index
     }
 
     fn entries(&self) -> Entries<'_> {
@@ -147,14 +156,18 @@ impl Entries<'_> {
         let len = a.keys.len() + b.keys.len();
         let (mut keys, mut values) = (Vec::with_capacity(len), Vec::with_capacity(len));
         let (mut i, mut j) = (0, 0);
-        while let (Some(&x), Some(&y)) = (a.keys.get(i), b.keys.get(j)) {
-            // Chosen without a branch: which list is next is a coin toss.
-            let first = x < y;
-            let value = if first { a.values[i] } else { b.values[j] };
-            keys.push(if first { x } else { y });
-            values.push(value);
-            i += usize::from(first);
-            j += usize::from(!first);
+        let (a_keys, a_values) = (&a.keys[..], &a.values[..a.keys.len()]);
+        let (b_keys, b_values) = (&b.keys[..], &b.values[..b.keys.len()]);
+        while i < a_keys.len() && j < b_keys.len() {
+            // Which list is next is a coin toss: chosen by arithmetic, since a branch would be
+            // mispredicted half of the time.
+            let (x, y) = (a_keys[i], b_keys[j]);
+            let first = u64::from(x < y);
+            let choice = first.wrapping_neg();
+            keys.push(x.min(y));
+            values.push((a_values[i] & choice) | (b_values[j] & !choice));
+            i += first as usize;
+            j += 1 - first as usize;
         }
         for (list, from) in [(a, i), (b, j)] {
             keys.extend_from_slice(&list.keys[from..]);

@@ -48,7 +48,10 @@ const GROUP: usize = 128;
 #[derive(Clone, Debug, Default)]
 pub struct RunMap {
     buffer: Buffer<(u64, u64)>,
-    tail: Tail<Arc<KeyRun>>,
+    /// What arrived in order: runs with their largest keys.
+    tail: Tail<(u64, Arc<KeyRun>)>,
+    /// Tails that were full, each one run now, as long as they are in order.
+    ended: Tail<(u64, Arc<KeyRun>)>,
     runs: Vec<Arc<KeyRun>>,
 }
 
@@ -74,7 +77,7 @@ impl RunMap {
     /// How many keys.
     pub fn len(&self) -> usize {
         let runs: usize = self.runs.iter().map(|run| run.len()).sum();
-        self.buffer.len() + self.tail.len() as usize + runs
+        self.buffer.len() + self.tail.len() as usize + self.ended.len() as usize + runs
     }
 
     /// Whether there is no key.
@@ -84,8 +87,7 @@ impl RunMap {
 
     /// Bytes of memory, keys and values included.
     pub fn byte_size(&self) -> usize {
-        let tail = self.tail.iter().map(|(run, _)| run);
-        let runs: usize = tail.chain(&self.runs).map(|run| run.byte_size()).sum();
+        let runs: usize = self.all_runs().map(|run| run.byte_size()).sum();
         runs + Buffer::<(u64, u64)>::CAPACITY * size_of::<(u64, u64, u64, u64)>()
     }
 
@@ -114,11 +116,8 @@ impl RunMap {
         if let Some((_, (_, value))) = self.buffer.find(hash).find(|(_, (k, _))| *k == key) {
             return Some(*value);
         }
-        let behind = self.tail.search(|run| run.max() < key);
-        if let Some(value) = behind.and_then(|(run, _)| run.get(key, hash)) {
-            return Some(value);
-        }
-        self.runs.iter().rev().find_map(|run| run.get(key, hash))
+        let in_runs = || self.runs.iter().rev().find_map(|run| run.get(key, hash));
+        self.get_in_tails(key, hash).or_else(in_runs)
     }
 
     /// Sets `values[i]` to the value of `keys[i]`, for all `i`; the keys may be in any order.
@@ -143,13 +142,25 @@ impl RunMap {
         }
         for ((&key, value), &hash) in keys.iter().zip(values.iter_mut()).zip(&hashes) {
             if value.is_none() {
-                let behind = self.tail.search(|run| run.max() < key);
-                *value = behind.and_then(|(run, _)| run.get(key, hash)).or_else(|| {
+                *value = self.get_in_tails(key, hash).or_else(|| {
                     let mut waiting = self.buffer.find(hash);
                     waiting.find(|(_, (k, _))| *k == key).map(|(_, (_, value))| *value)
                 });
             }
         }
+    }
+
+    fn get_in_tails(&self, key: u64, hash: u64) -> Option<u64> {
+        [&self.tail, &self.ended].into_iter().find_map(|tail| {
+            let ((_, run), _) = tail.search(|(max, _)| *max < key)?;
+            run.get(key, hash)
+        })
+    }
+
+    /// All runs, those of tails included.
+    fn all_runs(&self) -> impl Iterator<Item = &Arc<KeyRun>> {
+        let tails = self.ended.iter().chain(self.tail.iter());
+        tails.map(|((_, run), _)| run).chain(&self.runs)
     }
 
     /// The runs that should be merged, if any.
@@ -173,7 +184,7 @@ impl RunMap {
     /// All entries in the order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
         let mut all: Vec<(u64, u64)> = self.buffer.iter().copied().collect();
-        for run in self.tail.iter().map(|(run, _)| run).chain(&self.runs) {
+        for run in self.all_runs() {
             all.extend(run.keys().iter().copied().zip(run.values().iter().copied()));
         }
         // A few ascending sequences, which the stable sort finds and merges.
@@ -184,32 +195,41 @@ impl RunMap {
     /// Takes in a run: behind the tail, or in the place of a tail of one run that it is not above
     /// (so that one large key does not end all appending), or by itself.
     fn add_run(&mut self, run: KeyRun) {
-        let (len, run) = (run.len() as u32, Arc::new(run));
-        let ascends = self.tail.last().is_none_or(|last| last.max() < run.min());
+        let (len, max) = (run.len() as u32, run.max());
+        let ascends = self.tail.last().is_none_or(|(last, _)| *last < run.min());
         if !ascends && self.tail.iter().len() > 1 {
-            self.runs.push(run);
+            self.runs.push(Arc::new(run.with_fingerprints()));
             return self.merge_at_once();
         }
         if !ascends || self.tail.len().saturating_add(len) > TAIL_KEYS_MAX {
             self.end_tail();
         }
-        if let Err(run) = self.tail.push(run, len) {
+        if let Err(run) = self.tail.push((max, Arc::new(run)), len) {
             self.end_tail();
             // An empty tail takes any run.
             let _ = self.tail.push(run, len);
         }
-        self.merge_at_once();
     }
 
-    /// Makes one run of the tail's.
+    /// Makes one run of the tail's and puts it behind the tails that ended before, or with the
+    /// runs.
     fn end_tail(&mut self) {
         let full = std::mem::take(&mut self.tail);
-        let runs: Vec<&Arc<KeyRun>> = full.iter().map(|(run, _)| run).collect();
-        match &runs[..] {
-            [] => {}
-            [only] => self.runs.push(Arc::clone(only)),
-            several => self.runs.push(Arc::new(KeyRun::concat(several))),
+        let runs: Vec<&KeyRun> = full.iter().map(|((_, run), _)| &**run).collect();
+        if runs.is_empty() {
+            return;
         }
+        let run = KeyRun::concat(&runs);
+        let (len, max) = (run.len() as u32, run.max());
+        let ascends = self.ended.last().is_none_or(|(last, _)| *last < run.min());
+        if ascends && runs.len() > 1 {
+            if let Err((_, run)) = self.ended.push((max, Arc::new(run)), len) {
+                self.runs.push(run);
+            }
+        } else {
+            self.runs.push(Arc::new(run.with_fingerprints()));
+        }
+        self.merge_at_once();
     }
 
     fn merge_at_once(&mut self) {
@@ -327,10 +347,11 @@ mod tests {
                         let mut new = Vec::new();
                         for key in keys.into_iter().map(u64::from) {
                             count += 1;
-                            if !model.contains_key(&key) {
-                                model.insert(key, count);
+                            // Only new keys may be added.
+                            model.entry(key).or_insert_with(|| {
                                 new.push((key, count));
-                            }
+                                count
+                            });
                         }
                         map.extend(&new);
                     }
