@@ -5,12 +5,12 @@
 
 /// A figure that should be at least `goal`.
 pub fn at_least(name: &str, value: f64, goal: f64) {
-    println!("FIGURE {name} {value:.3} >={goal} {}", verdict(value >= goal));
+    println!("FIGURE {name} {value:.3} >={} {}", rounded(goal), verdict(value >= goal));
 }
 
 /// A figure that should be at most `goal`.
 pub fn at_most(name: &str, value: f64, goal: f64) {
-    println!("FIGURE {name} {value:.3} <={goal} {}", verdict(value <= goal));
+    println!("FIGURE {name} {value:.3} <={} {}", rounded(goal), verdict(value <= goal));
 }
 
 /// A figure without a goal.
@@ -22,11 +22,25 @@ fn verdict(met: bool) -> &'static str {
     if met { "met" } else { "short" }
 }
 
+/// To three decimals, as few as will do.
+fn rounded(goal: f64) -> f64 {
+    (goal * 1e3).round() / 1e3
+}
+
 /// The median; of an even number of values, the lower of the middle two. NaN without values.
 pub fn median(values: &[f64]) -> f64 {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
     values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// How far apart values are: the distance of their quartiles in relation to their median.
+pub fn spread(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    let at = |share: f64| values.get((values.len() as f64 * share) as usize).copied();
+    let (low, high) = (at(0.25).unwrap_or(f64::NAN), at(0.75).unwrap_or(f64::NAN));
+    (high - low) / median(&values)
 }
 
 /// A table: a title, one heading per column, rows of a name and numbers. Missing numbers are NaN.

@@ -5,12 +5,14 @@
 //! round is compared with the known one, outside the time that is measured.
 //!
 //! `cargo bench -p omen-benches --features peers --bench index_lookup`; `KEYS`, `WORKLOADS`,
+//! `PEERS`,
 //! `ROUNDS`, `PROBES` and `HUGE_PAGES` in the environment choose what is run, as README.md says.
 
 mod lookup;
 
 use lookup::figures;
-use lookup::rounds::{Setup, measure};
+use lookup::latency;
+use lookup::rounds::{ORDER, Setup, measure};
 use lookup::tables;
 use omen_benches::peers::allocator::CountingAllocator;
 use omen_benches::settings;
@@ -22,8 +24,9 @@ static ALLOCATOR: CountingAllocator = CountingAllocator::new();
 fn main() {
     let sizes = settings::sizes("KEYS", "1M,10M");
     let setup = Setup {
-        rounds: settings::count("ROUNDS", 7),
-        probes: settings::count("PROBES", 100_000),
+        rounds: settings::count("ROUNDS", 15),
+        probes: settings::count("PROBES", 30_000),
+        peers: settings::chosen("PEERS", &ORDER),
         allocator: &ALLOCATOR,
     };
     let has_large_pages = settings::is_on("HUGE_PAGES", true);
@@ -38,6 +41,7 @@ fn main() {
     for workload in &workloads {
         println!("{:12} {}", workload.name, workload.note);
     }
+    print_latencies();
     for size in sizes {
         let measured: Vec<_> = workloads
             .iter()
@@ -48,5 +52,15 @@ fn main() {
             .collect();
         tables::print(size, &measured);
         figures::print(size, &measured);
+    }
+}
+
+/// What the machine is like: the time of one load that has to wait for the one before it.
+fn print_latencies() {
+    const STEPS: usize = 200_000;
+    for megabytes in [1, 8, 80] {
+        let next = latency::cycle(megabytes << 20);
+        let ns = latency::chase_ns(&next, STEPS);
+        println!("a load that waits for the one before it, in {megabytes} MB: {ns:.1} ns");
     }
 }

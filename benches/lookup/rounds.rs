@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use omen_benches::Random;
-use omen_benches::figure::median;
+use omen_benches::figure::{median, spread};
 use omen_benches::peers::allocator::CountingAllocator;
 use omen_benches::peers::{
     BinarySearch, Contender, Eytzinger, Floor, Omen, Pgm, STree, Spline, Tree,
 };
-use omen_benches::workload::{MISS, Pool, Probes, Workload};
+use omen_benches::workload::{Gaps, MISS, Pool, Probes, Workload};
 
 /// Above this many keys `BTreeMap` and `pgm_index` are left out, for time and memory.
 const MAPS_KEYS_MAX: usize = 20_000_000;
@@ -18,6 +18,8 @@ pub struct Setup {
     pub rounds: usize,
     /// Lookups in one turn of a contender.
     pub probes: usize,
+    /// The contenders that take part; all if none are named.
+    pub peers: Option<Vec<String>>,
     pub allocator: &'static CountingAllocator,
 }
 
@@ -57,6 +59,8 @@ pub struct Measured {
     pub bytes: usize,
     /// Median nanoseconds of a lookup in each way; NaN if it has no such way.
     pub ns: [f64; Way::ALL.len()],
+    /// How far apart the rounds are in each way, by their quartiles.
+    pub spread: [f64; Way::ALL.len()],
     /// Share of right answers.
     pub right: f64,
     /// Share of the stored keys asked for that were found.
@@ -102,7 +106,8 @@ struct Lane<'a> {
 pub fn measure(workload: Workload, size: usize, setup: &Setup) -> Outcome {
     let keys = workload.keys(size);
     let mut random = Random::new(size as u64);
-    let mut lanes = lanes(&keys, setup.allocator);
+    let mut lanes = lanes(&keys, setup);
+    let gaps = Gaps::of(&keys);
     let mut answers = vec![0; setup.probes];
     for round in 0..setup.rounds {
         // The first to go changes, lest someone always follows the same neighbour.
@@ -110,13 +115,15 @@ pub fn measure(workload: Workload, size: usize, setup: &Setup) -> Outcome {
         for present in [true, false] {
             let ways: Vec<Way> =
                 Way::ALL.into_iter().filter(|way| way.is_present() == present).collect();
-            let count = lanes.len() * ways.len() * setup.probes;
+            let count = lanes.len() * ways.len() * 2 * setup.probes;
             let mut pool = match present {
                 true => Pool::present(&keys, count, &mut random),
-                false => Pool::absent(&keys, count, &mut random),
+                false => Pool::absent(&keys, &gaps, count, &mut random),
             };
             for way in ways {
                 for lane in &mut lanes {
+                    // What the others left in the caches is not this one's to clear away.
+                    lane.look_up(way, pool.fresh(setup.probes), &mut answers);
                     lane.turn(way, pool.fresh(setup.probes), &mut answers, &keys);
                 }
             }
@@ -149,23 +156,31 @@ pub const ORDER: [&str; 8] = [
     "floor",
 ];
 
-fn lanes<'a>(keys: &'a [u64], allocator: &CountingAllocator) -> Vec<Lane<'a>> {
-    let mut lanes = Vec::new();
-    let mut add = |make: &dyn Fn() -> Box<dyn Contender + 'a>| {
-        let (contender, bytes) = allocator.bytes_of(make);
-        lanes.push(Lane::new(contender, bytes));
+fn lanes<'a>(keys: &'a [u64], setup: &Setup) -> Vec<Lane<'a>> {
+    let make = |name: &str| -> Box<dyn Contender + 'a> {
+        match name {
+            "omen-index" => Box::new(Omen::new(keys)),
+            "S+-tree" => Box::new(STree::new(keys)),
+            "radix_spline" => Box::new(Spline::new(keys)),
+            "Eytzinger" => Box::new(Eytzinger::new(keys)),
+            "partition_point" => Box::new(BinarySearch(keys)),
+            "BTreeMap" => Box::new(Tree::new(keys)),
+            "pgm_index" => Box::new(Pgm::new(keys)),
+            _ => Box::new(Floor(keys)),
+        }
     };
-    add(&|| Box::new(Omen::new(keys)));
-    add(&|| Box::new(STree::new(keys)));
-    add(&|| Box::new(Spline::new(keys)));
-    add(&|| Box::new(Eytzinger::new(keys)));
-    add(&|| Box::new(BinarySearch(keys)));
-    add(&|| Box::new(Floor(keys)));
-    if keys.len() <= MAPS_KEYS_MAX {
-        add(&|| Box::new(Tree::new(keys)));
-        add(&|| Box::new(Pgm::new(keys)));
-    }
-    lanes
+    let is_asked = |name: &&&str| match **name {
+        "BTreeMap" | "pgm_index" if keys.len() > MAPS_KEYS_MAX => false,
+        name => setup.peers.as_ref().is_none_or(|peers| peers.iter().any(|peer| peer == name)),
+    };
+    ORDER
+        .iter()
+        .filter(is_asked)
+        .map(|name| {
+            let (contender, bytes) = setup.allocator.bytes_of(|| make(name));
+            Lane::new(contender, bytes)
+        })
+        .collect()
 }
 
 impl<'a> Lane<'a> {
@@ -178,16 +193,8 @@ impl<'a> Lane<'a> {
     fn turn(&mut self, way: Way, probes: Probes<'_>, answers: &mut [usize], keys: &[u64]) {
         answers.fill(MISS - 1);
         let started = Instant::now();
-        match way {
-            Way::Independent | Way::AbsentIndependent => {
-                self.contender.independent(probes, answers);
-            }
-            Way::Dependent => self.contender.dependent(probes, answers),
-            Way::Batched | Way::AbsentBatched => {
-                if !self.contender.batched(probes, answers) {
-                    return;
-                }
-            }
+        if !self.look_up(way, probes, answers) {
+            return;
         }
         let ns = started.elapsed().as_nanos() as f64 / answers.len() as f64;
         self.samples[way as usize].push(ns);
@@ -200,11 +207,24 @@ impl<'a> Lane<'a> {
         }
     }
 
+    /// Looks up one slice of probes; `false` if the contender has no such way.
+    fn look_up(&self, way: Way, probes: Probes<'_>, answers: &mut [usize]) -> bool {
+        match way {
+            Way::Independent | Way::AbsentIndependent => {
+                self.contender.independent(probes, answers);
+            }
+            Way::Dependent => self.contender.dependent(probes, answers),
+            Way::Batched | Way::AbsentBatched => return self.contender.batched(probes, answers),
+        }
+        true
+    }
+
     fn measured(self) -> Measured {
         Measured {
             name: self.contender.name(),
             bytes: self.bytes,
-            ns: self.samples.map(|samples| median(&samples)),
+            ns: self.samples.each_ref().map(|samples| median(samples)),
+            spread: self.samples.each_ref().map(|samples| spread(samples)),
             right: self.right as f64 / self.asked as f64,
             hits: self.hits as f64 / self.asked_stored as f64,
         }

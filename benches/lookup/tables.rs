@@ -1,6 +1,6 @@
 //! Tables for people.
 
-use omen_benches::figure::Table;
+use omen_benches::figure::{Table, median};
 use omen_benches::settings::size_name;
 
 use super::rounds::{ORDER, Outcome, Way};
@@ -30,6 +30,7 @@ pub fn print(size: usize, outcomes: &[Outcome]) {
     }
     print_bytes(&keys, outcomes);
     print_wrong(outcomes);
+    print_noise(outcomes);
 }
 
 /// Batches stand beside the floor of single loads, which has no batch of its own.
@@ -69,4 +70,17 @@ fn print_wrong(outcomes: &[Outcome]) {
             );
         }
     }
+}
+
+/// How quiet the machine was: figures from rounds that differ a lot mean little.
+fn print_noise(outcomes: &[Outcome]) {
+    let contenders = outcomes.iter().flat_map(|outcome| &outcome.contenders);
+    let spreads: Vec<f64> =
+        contenders.flat_map(|c| c.spread).filter(|spread| !spread.is_nan()).collect();
+    let worst = spreads.iter().copied().fold(0.0, f64::max);
+    println!(
+        "noise: the quartiles of a contender's rounds are {:.0} % apart, at worst {:.0} %",
+        median(&spreads) * 100.0,
+        worst * 100.0,
+    );
 }

@@ -5,18 +5,16 @@
 //! eight neighbours in one line, asked for when the search is at `k`. The position of a node among
 //! the sorted keys follows from its number, so nothing else is stored.
 
+use std::hint::select_unpredictable;
+
 use super::{Contender, prefetch};
 use crate::workload::MISS;
-
-/// A line of eight keys; `lines[0][0]` is unused.
-#[derive(Debug, Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([u64; 8]);
 
 /// Keys in Eytzinger layout.
 #[derive(Debug)]
 pub struct Eytzinger {
-    lines: Vec<Line>,
+    /// Nodes by number, eight to a cache line. Node 0, has no key.
+    lines: Vec<[u64; 8]>,
     key_count: usize,
     /// Levels of the tree; the last may be partly filled.
     levels: u32,
@@ -26,10 +24,10 @@ impl Eytzinger {
     /// Lays out sorted keys.
     pub fn new(keys: &[u64]) -> Self {
         let levels = usize::BITS - keys.len().leading_zeros();
-        let lines = vec![Line([0; 8]); (keys.len() + 1).div_ceil(8)];
+        let lines = vec![[0; 8]; (keys.len() + 1).div_ceil(8)];
         let mut tree = Self { lines, key_count: keys.len(), levels };
         for node in 1..=keys.len() {
-            tree.lines[node / 8].0[node % 8] = keys[tree.position(node)];
+            tree.lines[node / 8][node % 8] = keys[tree.position(node)];
         }
         tree
     }
@@ -46,19 +44,19 @@ impl Eytzinger {
         full - full.div_ceil(2).saturating_sub(on_last)
     }
 
-    #[inline(always)]
-    fn key(&self, node: usize) -> u64 {
-        self.lines[node / 8].0[node % 8]
-    }
-
     /// The node of the smallest key not below `key`; 0 if there is none.
     #[inline(always)]
-    fn lower_bound(&self, key: u64) -> usize {
+    fn lower_bound(&self, nodes: &[u64], key: u64) -> usize {
         let mut node = 1;
-        while node <= self.key_count {
+        for _ in 1..self.levels {
             prefetch::at(self.lines.as_ptr().wrapping_add(node));
-            node = 2 * node + usize::from(self.key(node) < key);
+            node = 2 * node + usize::from(nodes[node] < key);
         }
+        // A node missing on the last level is passed on the right, which the way back undoes; the
+        // number of steps is the same for all keys.
+        let is_missing = node > self.key_count;
+        let stored = select_unpredictable(is_missing, 0, node);
+        node = 2 * node + usize::from(is_missing | (nodes[stored] < key));
         // Back to where the search last went left.
         node >> (node.trailing_ones() + 1)
     }
@@ -71,7 +69,9 @@ impl Contender for Eytzinger {
 
     #[inline(always)]
     fn find(&self, key: u64) -> usize {
-        let node = self.lower_bound(key);
-        if node != 0 && self.key(node) == key { self.position(node) } else { MISS }
+        let nodes = self.lines.as_flattened();
+        let node = self.lower_bound(nodes, key);
+        let is_found = (node != 0) & (nodes[node] == key);
+        select_unpredictable(is_found, self.position(node.max(1)), MISS)
     }
 }

@@ -26,7 +26,7 @@ pub use omen::Omen;
 pub use s_tree::STree;
 pub use sorted::{BinarySearch, Floor, Tree};
 
-use std::hint::black_box;
+use std::hint::{black_box, select_unpredictable};
 
 use crate::workload::{MISS, Probes};
 
@@ -40,18 +40,12 @@ pub trait Contender {
 
     /// Finds each probe by itself.
     fn independent(&self, probes: Probes<'_>, answers: &mut [usize]) {
-        for (answer, &key) in answers.iter_mut().zip(probes.keys) {
-            *answer = self.find(key);
-        }
+        one_by_one(self, probes, answers);
     }
 
     /// Finds each probe when the one before it is found.
     fn dependent(&self, probes: Probes<'_>, answers: &mut [usize]) {
-        let (nothing, mut answer) = (black_box(0), 0);
-        for (place, &key) in answers.iter_mut().zip(probes.keys) {
-            answer = self.find(key ^ (answer & nothing) as u64);
-            *place = answer;
-        }
+        one_after_another(self, probes, answers);
     }
 
     /// Sets the lower bounds of all probes; `false` if there is no way but one by one.
@@ -60,9 +54,34 @@ pub trait Contender {
     }
 }
 
-/// The answer of a `get`, made of a lower bound in `keys`. No branch: half of a mix of present and
-/// absent keys would mispredict.
+#[inline(always)]
+fn one_by_one<C: Contender + ?Sized>(contender: &C, probes: Probes<'_>, answers: &mut [usize]) {
+    for (answer, &key) in answers.iter_mut().zip(probes.keys) {
+        *answer = contender.find(key);
+    }
+}
+
+/// Each key is mixed with nothing of the answer before it, which the compiler cannot know.
+#[inline(always)]
+fn one_after_another<C: Contender + ?Sized>(
+    contender: &C,
+    probes: Probes<'_>,
+    answers: &mut [usize],
+) {
+    let (nothing, mut answer) = (black_box(0), 0);
+    for (place, &key) in answers.iter_mut().zip(probes.keys) {
+        answer = contender.find(key ^ (answer & nothing) as u64);
+        *place = answer;
+    }
+}
+
+/// The answer of a `get`, made of a lower bound in `keys`. Selected without a branch, so that the
+/// next key of a dependent chain truly waits for the comparison.
 #[inline(always)]
 fn checked(keys: &[u64], position: usize, key: u64) -> usize {
-    if keys.get(position) == Some(&key) { position } else { MISS }
+    let found = keys.get(position).copied().unwrap_or(!key);
+    select_unpredictable(found == key, position, MISS)
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,20 +13,24 @@
 
 #![allow(unsafe_code, reason = "the comparisons are intrinsics on pointers")]
 
-use super::{Contender, prefetch};
+use std::hint::select_unpredictable;
+
+use super::{Contender, one_after_another, one_by_one, prefetch};
 use crate::workload::{MISS, Probes};
 
 /// Keys of a node.
 const WIDTH: usize = 16;
 /// Lookups that go down a batch together.
-const GROUP: usize = 64;
+const GROUP: usize = 128;
+/// Nodes at the top that are not asked for ahead: 32 KB.
+const CACHED_NODES: usize = 256;
 
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(128))]
 struct Node([u64; WIDTH]);
 
 /// Keys in a static S+-tree.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct STree {
     /// All layers, the top one first.
     nodes: Vec<Node>,
@@ -63,6 +67,12 @@ impl STree {
         Self { nodes, layers, key_count: keys.len(), has_avx512: has_avx512() }
     }
 
+    /// The same tree, searched as on processors without the comparisons.
+    #[cfg(test)]
+    pub(super) fn without_avx512(self) -> Self {
+        Self { has_avx512: false, ..self }
+    }
+
     /// Bytes of the layers above the keys.
     pub fn overhead_bytes(&self) -> usize {
         self.layers.last().copied().unwrap_or(0) * size_of::<Node>()
@@ -74,7 +84,7 @@ impl STree {
         let bottom = self.layers[self.layers.len() - 1];
         let node = self.nodes.get(bottom + position / WIDTH);
         let holds = node.is_some_and(|node| node.0[position % WIDTH] == key);
-        if holds & (position < self.key_count) { position } else { MISS }
+        select_unpredictable(holds & (position < self.key_count), position, MISS)
     }
 
     /// One lookup on processors without the comparisons; also what they are tested against.
@@ -109,9 +119,16 @@ impl Contender for STree {
             // SAFETY: the processor has what the function needs.
             return unsafe { self.independent_avx512(probes.keys, answers) };
         }
-        for (answer, &key) in answers.iter_mut().zip(probes.keys) {
-            *answer = self.checked(self.lower_bound_plain(key), key);
+        one_by_one(self, probes, answers);
+    }
+
+    fn dependent(&self, probes: Probes<'_>, answers: &mut [usize]) {
+        #[cfg(target_arch = "x86_64")]
+        if self.has_avx512 {
+            // SAFETY: the processor has what the function needs.
+            return unsafe { self.dependent_avx512(probes.keys, answers) };
         }
+        one_after_another(self, probes, answers);
     }
 
     fn batched(&self, probes: Probes<'_>, answers: &mut [usize]) -> bool {
@@ -133,7 +150,9 @@ mod avx512 {
         __m512i, _mm512_cmplt_epu64_mask, _mm512_load_si512, _mm512_set1_epi64,
     };
 
-    use super::{GROUP, Node, STree, WIDTH, prefetch};
+    use std::hint::black_box;
+
+    use super::{CACHED_NODES, GROUP, Node, STree, WIDTH, prefetch};
 
     /// How many keys of a node are below the wanted one.
     #[inline]
@@ -164,7 +183,7 @@ mod avx512 {
             let Some((bottom, inner)) = self.layers.split_last() else { return 0 };
             let mut node = 0;
             for layer in inner {
-                node = node * (WIDTH + 1) + rank(self.node(*layer, node), wanted);
+                node = self.child(*layer, node, key);
             }
             node * WIDTH + rank(self.node(*bottom, node), wanted)
         }
@@ -176,6 +195,16 @@ mod avx512 {
             }
         }
 
+        #[target_feature(enable = "avx512f,popcnt")]
+        pub(super) fn dependent_avx512(&self, keys: &[u64], answers: &mut [usize]) {
+            let (nothing, mut answer) = (black_box(0), 0);
+            for (place, &key) in answers.iter_mut().zip(keys) {
+                let key = key ^ (answer & nothing) as u64;
+                answer = self.checked(self.lower_bound_avx512(key), key);
+                *place = answer;
+            }
+        }
+
         /// Lower bounds of at most a group of keys: one layer at a time, the nodes of the next
         /// layer asked for while the rest of the group is compared.
         #[target_feature(enable = "avx512f,popcnt")]
@@ -183,10 +212,16 @@ mod avx512 {
             let mut nodes = [0; GROUP];
             for pair in self.layers.windows(2) {
                 let &[layer, below] = pair else { return };
-                for (node, &key) in nodes.iter_mut().zip(keys) {
-                    let wanted = _mm512_set1_epi64(key.cast_signed());
-                    *node = *node * (WIDTH + 1) + rank(self.node(layer, *node), wanted);
-                    prefetch_node(&self.nodes, below + *node);
+                // The layers at the top stay in the cache by themselves.
+                if below < CACHED_NODES {
+                    for (node, &key) in nodes.iter_mut().zip(keys) {
+                        *node = self.child(layer, *node, key);
+                    }
+                } else {
+                    for (node, &key) in nodes.iter_mut().zip(keys) {
+                        *node = self.child(layer, *node, key);
+                        prefetch_node(&self.nodes, below + *node);
+                    }
                 }
             }
             let bottom = self.layers[self.layers.len() - 1];
@@ -195,15 +230,22 @@ mod avx512 {
                 *answer = node * WIDTH + rank(self.node(bottom, node), wanted);
             }
         }
+
+        /// The number in the layer below of the child that holds the lower bound.
+        #[inline]
+        #[target_feature(enable = "avx512f,popcnt")]
+        fn child(&self, layer: usize, node: usize, key: u64) -> usize {
+            let wanted = _mm512_set1_epi64(key.cast_signed());
+            node * (WIDTH + 1) + rank(self.node(layer, node), wanted)
+        }
     }
 
     /// Asks for both lines of a node.
     #[inline(always)]
     fn prefetch_node(nodes: &[Node], index: usize) {
-        // A node is two lines; seen as halves, they are neighbours.
-        let halves = nodes.as_ptr().cast::<[u64; WIDTH / 2]>();
-        prefetch::at(halves.wrapping_add(2 * index));
-        prefetch::at(halves.wrapping_add(2 * index + 1));
+        let first = nodes.as_ptr().wrapping_add(index).cast::<[u64; WIDTH / 2]>();
+        prefetch::at(first);
+        prefetch::at(first.wrapping_add(1));
     }
 }
 

@@ -8,7 +8,7 @@ mod probes;
 mod real;
 mod synthetic;
 
-pub use probes::{MISS, Pool, Probes};
+pub use probes::{Gaps, MISS, Pool, Probes};
 
 use crate::settings;
 
@@ -126,3 +126,6 @@ impl Workload {
 pub fn real_sizes() -> [(&'static str, usize); 2] {
     [("flights", real::FLIGHTS), ("weather", real::WEATHER)]
 }
+
+#[cfg(test)]
+mod tests;
