@@ -24,7 +24,7 @@ static ALLOCATOR: CountingAllocator = CountingAllocator::new();
 fn main() {
     let sizes = settings::sizes("KEYS", "1M,10M");
     let setup = Setup {
-        rounds: settings::count("ROUNDS", 15),
+        rounds: settings::count("ROUNDS", 9),
         probes: settings::count("PROBES", 30_000),
         peers: settings::chosen("PEERS", &ORDER),
         allocator: &ALLOCATOR,

@@ -13,6 +13,9 @@ use omen_benches::workload::{Gaps, MISS, Pool, Probes, Workload};
 /// Above this many keys `BTreeMap` and `pgm_index` are left out, for time and memory.
 const MAPS_KEYS_MAX: usize = 20_000_000;
 
+/// Lookups with which a turn begins, not timed.
+const WARM_UP_PROBES: usize = 300_000;
+
 /// How a run measures.
 pub struct Setup {
     pub rounds: usize,
@@ -108,24 +111,21 @@ pub fn measure(workload: Workload, size: usize, setup: &Setup) -> Outcome {
     let mut random = Random::new(size as u64);
     let mut lanes = lanes(&keys, setup);
     let gaps = Gaps::of(&keys);
+    let warm_up = Pool::present(&keys, WARM_UP_PROBES, &mut random);
+    let mut warm_answers = vec![0; WARM_UP_PROBES];
     let mut answers = vec![0; setup.probes];
     for round in 0..setup.rounds {
         // The first to go changes, lest someone always follows the same neighbour.
         lanes.rotate_left(usize::from(round > 0));
-        for present in [true, false] {
-            let ways: Vec<Way> =
-                Way::ALL.into_iter().filter(|way| way.is_present() == present).collect();
-            let count = lanes.len() * ways.len() * 2 * setup.probes;
-            let mut pool = match present {
-                true => Pool::present(&keys, count, &mut random),
-                false => Pool::absent(&keys, &gaps, count, &mut random),
-            };
-            for way in ways {
-                for lane in &mut lanes {
-                    // What the others left in the caches is not this one's to clear away.
-                    lane.look_up(way, pool.fresh(setup.probes), &mut answers);
-                    lane.turn(way, pool.fresh(setup.probes), &mut answers, &keys);
-                }
+        let count = lanes.len() * Way::ALL.len() * setup.probes;
+        let mut stored = Pool::present(&keys, count, &mut random);
+        let mut absent = Pool::absent(&keys, &gaps, count, &mut random);
+        for lane in &mut lanes {
+            // What the others left in the caches is not this one's to clear away.
+            lane.contender.independent(warm_up.all(), &mut warm_answers);
+            for way in Way::ALL {
+                let pool = if way.is_present() { &mut stored } else { &mut absent };
+                lane.turn(way, pool.fresh(setup.probes), &mut answers, &keys);
             }
         }
     }

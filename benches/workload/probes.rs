@@ -61,6 +61,11 @@ impl Pool {
         pool
     }
 
+    /// All probes, used or not.
+    pub fn all(&self) -> Probes<'_> {
+        Probes { keys: &self.keys, positions: &self.positions }
+    }
+
     /// The next probes that nobody has had.
     ///
     /// # Panics

@@ -121,8 +121,7 @@ pub(super) fn cascade(count: usize) -> Vec<u64> {
 
 /// `share` keys in the `2^bits` values from `first`, one in each equal slice.
 fn put_even(keys: &mut Vec<u64>, first: u64, bits: u32, share: u64, random: &mut Random) {
-    if share > 0 {
-        let slice = (1u64 << bits) / share;
+    if let Some(slice) = (1u64 << bits).checked_div(share) {
         keys.extend((0..share).map(|i| first + i * slice + random.below(slice)));
     }
 }
