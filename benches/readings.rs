@@ -1,30 +1,12 @@
-//! Workloads shared by the benches: seeded, so that every run and every engine sees the same rows.
+//! The readings: the table that the benches of the whole engine fill and query.
+//!
+//! Every column is a function of the id, so that any answer can be checked.
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::RecordBatch;
-
-/// A small generator of uniform numbers (splitmix64).
-#[derive(Debug, Clone)]
-pub struct Random(u64);
-
-impl Random {
-    /// A generator that always gives the same numbers for one seed.
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// The next number below `limit`.
-    pub fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % limit
-    }
-}
 
 /// Columns of the readings: id BIGINT (the key), ts, device, value DOUBLE, note TEXT(15).
 pub fn readings_schema() -> SchemaRef {

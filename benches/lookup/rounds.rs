@@ -1,0 +1,243 @@
+//! Rounds: every contender, every way to look up, every answer checked.
+
+use std::time::Instant;
+
+use omen_benches::Random;
+use omen_benches::figure::{median, spread};
+use omen_benches::peers::allocator::CountingAllocator;
+use omen_benches::peers::{
+    BinarySearch, Contender, Eytzinger, Floor, Omen, Pgm, STree, Spline, Tree,
+};
+use omen_benches::workload::{Gaps, MISS, Pool, Probes, Workload};
+
+/// Above this many keys `BTreeMap` and `pgm_index` are left out, for time and memory.
+const MAPS_KEYS_MAX: usize = 20_000_000;
+
+/// Lookups with which a turn begins, not timed.
+const WARM_UP_PROBES: usize = 300_000;
+
+/// How a run measures.
+pub struct Setup {
+    pub rounds: usize,
+    /// Lookups in one turn of a contender.
+    pub probes: usize,
+    /// The contenders that take part; all if none are named.
+    pub peers: Option<Vec<String>>,
+    pub allocator: &'static CountingAllocator,
+}
+
+/// Ways to look up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Stored keys, one by one; the processor may overlap them.
+    Independent,
+    /// Stored keys, each known when the one before is found.
+    Dependent,
+    /// Stored keys, many at once.
+    Batched,
+    /// Absent keys, one by one.
+    AbsentIndependent,
+    /// Absent keys, many at once.
+    AbsentBatched,
+}
+
+impl Way {
+    pub const ALL: [Way; 5] = [
+        Way::Independent,
+        Way::Dependent,
+        Way::Batched,
+        Way::AbsentIndependent,
+        Way::AbsentBatched,
+    ];
+
+    fn is_present(self) -> bool {
+        matches!(self, Way::Independent | Way::Dependent | Way::Batched)
+    }
+}
+
+/// What was found for one contender.
+pub struct Measured {
+    pub name: &'static str,
+    /// Bytes it needs beside the sorted keys, or with them if it replaces them.
+    pub bytes: usize,
+    /// Median nanoseconds of a lookup in each way; NaN if it has no such way.
+    pub ns: [f64; Way::ALL.len()],
+    /// How far apart the rounds are in each way, by their quartiles.
+    pub spread: [f64; Way::ALL.len()],
+    /// Share of right answers.
+    pub right: f64,
+    /// Share of the stored keys asked for that were found.
+    pub hits: f64,
+}
+
+/// What was found for one workload at one size.
+pub struct Outcome {
+    pub workload: Workload,
+    pub size: usize,
+    pub contenders: Vec<Measured>,
+}
+
+impl Outcome {
+    /// The median of a contender; NaN if it did not take part.
+    pub fn ns(&self, name: &str, way: Way) -> f64 {
+        let found = self.contenders.iter().find(|contender| contender.name == name);
+        found.map_or(f64::NAN, |contender| contender.ns[way as usize])
+    }
+
+    /// The bytes that a contender keeps allocated, for each key; NaN if it did not take part.
+    pub fn bytes_per_key(&self, name: &str) -> f64 {
+        let found = self.contenders.iter().find(|contender| contender.name == name);
+        found.map_or(f64::NAN, |contender| contender.bytes as f64 / self.size as f64)
+    }
+}
+
+/// One contender and what is known of it so far.
+struct Lane<'a> {
+    contender: Box<dyn Contender + 'a>,
+    bytes: usize,
+    samples: [Vec<f64>; Way::ALL.len()],
+    asked: usize,
+    right: usize,
+    asked_stored: usize,
+    hits: usize,
+}
+
+/// Measures all contenders on one workload.
+///
+/// # Panics
+/// If a contender that must not be wrong is.
+pub fn measure(workload: Workload, size: usize, setup: &Setup) -> Outcome {
+    let keys = workload.keys(size);
+    let mut random = Random::new(size as u64);
+    let mut lanes = lanes(&keys, setup);
+    let gaps = Gaps::of(&keys);
+    let warm_up = Pool::present(&keys, WARM_UP_PROBES, &mut random);
+    let mut warm_answers = vec![0; WARM_UP_PROBES];
+    let mut answers = vec![0; setup.probes];
+    for round in 0..setup.rounds {
+        // The first to go changes, lest someone always follows the same neighbour.
+        lanes.rotate_left(usize::from(round > 0));
+        let count = lanes.len() * Way::ALL.len() * setup.probes;
+        let mut stored = Pool::present(&keys, count, &mut random);
+        let mut absent = Pool::absent(&keys, &gaps, count, &mut random);
+        for lane in &mut lanes {
+            // What the others left in the caches is not this one's to clear away.
+            lane.contender.independent(warm_up.all(), &mut warm_answers);
+            for way in Way::ALL {
+                let pool = if way.is_present() { &mut stored } else { &mut absent };
+                lane.turn(way, pool.fresh(setup.probes), &mut answers, &keys);
+            }
+        }
+    }
+    lanes.sort_by_key(|lane| ORDER.iter().position(|name| *name == lane.contender.name()));
+    let contenders: Vec<Measured> = lanes.into_iter().map(Lane::measured).collect();
+    for contender in &contenders {
+        let may_be_wrong = contender.name == "pgm_index";
+        assert!(
+            may_be_wrong || contender.right == 1.0,
+            "{}: {} is right in {} of all answers",
+            workload.name,
+            contender.name,
+            contender.right,
+        );
+    }
+    Outcome { workload, size, contenders }
+}
+
+/// Contenders in the order of tables.
+pub const ORDER: [&str; 8] = [
+    "omen-index",
+    "S+-tree",
+    "radix_spline",
+    "Eytzinger",
+    "partition_point",
+    "BTreeMap",
+    "pgm_index",
+    "floor",
+];
+
+fn lanes<'a>(keys: &'a [u64], setup: &Setup) -> Vec<Lane<'a>> {
+    let make = |name: &str| -> Box<dyn Contender + 'a> {
+        match name {
+            "omen-index" => Box::new(Omen::new(keys)),
+            "S+-tree" => Box::new(STree::new(keys)),
+            "radix_spline" => Box::new(Spline::new(keys)),
+            "Eytzinger" => Box::new(Eytzinger::new(keys)),
+            "partition_point" => Box::new(BinarySearch(keys)),
+            "BTreeMap" => Box::new(Tree::new(keys)),
+            "pgm_index" => Box::new(Pgm::new(keys)),
+            _ => Box::new(Floor(keys)),
+        }
+    };
+    let is_asked = |name: &&&str| match **name {
+        "BTreeMap" | "pgm_index" if keys.len() > MAPS_KEYS_MAX => false,
+        name => setup.peers.as_ref().is_none_or(|peers| peers.iter().any(|peer| peer == name)),
+    };
+    ORDER
+        .iter()
+        .filter(is_asked)
+        .map(|name| {
+            let (contender, bytes) = setup.allocator.bytes_of(|| make(name));
+            Lane::new(contender, bytes)
+        })
+        .collect()
+}
+
+impl<'a> Lane<'a> {
+    fn new(contender: Box<dyn Contender + 'a>, bytes: usize) -> Self {
+        let samples = Default::default();
+        Self { contender, bytes, samples, asked: 0, right: 0, asked_stored: 0, hits: 0 }
+    }
+
+    /// Looks up one slice of probes, timed, and checks the answers, not timed.
+    fn turn(&mut self, way: Way, probes: Probes<'_>, answers: &mut [usize], keys: &[u64]) {
+        answers.fill(MISS - 1);
+        let started = Instant::now();
+        if !self.look_up(way, probes, answers) {
+            return;
+        }
+        let ns = started.elapsed().as_nanos() as f64 / answers.len() as f64;
+        self.samples[way as usize].push(ns);
+        let right = right_answers(way, probes, answers, keys);
+        self.asked += answers.len();
+        self.right += right;
+        if way.is_present() {
+            self.asked_stored += answers.len();
+            self.hits += right;
+        }
+    }
+
+    /// Looks up one slice of probes; `false` if the contender has no such way.
+    fn look_up(&self, way: Way, probes: Probes<'_>, answers: &mut [usize]) -> bool {
+        match way {
+            Way::Independent | Way::AbsentIndependent => {
+                self.contender.independent(probes, answers);
+            }
+            Way::Dependent => self.contender.dependent(probes, answers),
+            Way::Batched | Way::AbsentBatched => return self.contender.batched(probes, answers),
+        }
+        true
+    }
+
+    fn measured(self) -> Measured {
+        Measured {
+            name: self.contender.name(),
+            bytes: self.bytes,
+            ns: self.samples.each_ref().map(|samples| median(samples)),
+            spread: self.samples.each_ref().map(|samples| spread(samples)),
+            right: self.right as f64 / self.asked as f64,
+            hits: self.hits as f64 / self.asked_stored as f64,
+        }
+    }
+}
+
+/// How many answers are right: a stored key's position with that key in it, or its absence.
+fn right_answers(way: Way, probes: Probes<'_>, answers: &[usize], keys: &[u64]) -> usize {
+    let asked = probes.keys.iter().zip(probes.positions).zip(answers);
+    let right = asked.filter(|&((&key, &position), &answer)| match way {
+        Way::AbsentIndependent => answer == MISS,
+        Way::AbsentBatched => answer == position,
+        _ => answer == position && keys.get(answer) == Some(&key),
+    });
+    right.count()
+}
