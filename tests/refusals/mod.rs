@@ -1,5 +1,6 @@
 //! Bad input is refused with an error that says what is wrong, as a whole, on every medium.
 
+mod bulk;
 mod opening;
 
 use std::sync::Arc;
@@ -103,8 +104,15 @@ fn wrong_columns_are_refused_by_name() {
         let missing = named(&[("id", id)]);
         let wrong_type = named(&[("id", name), ("name", name), ("v", v)]);
         let unknown = named(&[("id", id), ("name", name), ("v", v), ("w", id)]);
-        let cases =
-            [(null_key.unwrap(), "id"), (missing, "name"), (wrong_type, "id"), (unknown, "w")];
+        let nothing = Arc::new(StringArray::from(vec![None::<&str>])) as ArrayRef;
+        let null_name = named(&[("id", id), ("name", &nothing), ("v", v)]);
+        let cases = [
+            (null_key.unwrap(), "id"),
+            (null_name, "name"),
+            (missing, "name"),
+            (wrong_type, "id"),
+            (unknown, "w"),
+        ];
         for (batch, column) in cases {
             for upsert in [false, true] {
                 let outcome = match upsert {
@@ -122,12 +130,38 @@ fn wrong_columns_are_refused_by_name() {
         }
         // An Int32 key is another type than the column's; a narrower one is not silently taken
         // for text.
-        let wrong_key = t.get(Key::from("three")).await;
-        assert!(matches!(wrong_key, Err(Error::InvalidInput(_))), "{wrong_key:?}");
+        for wrong in [Key::from("three"), Key::from(3.5), Key::from(u64::MAX)] {
+            let refused = t.get(wrong).await;
+            assert!(matches!(refused, Err(Error::InvalidInput(_))), "{refused:?}");
+        }
         let long_key = t.get(Key::from((3, 4))).await;
         assert!(matches!(long_key, Err(Error::InvalidInput(_))), "{long_key:?}");
         let narrow = t.get(Key::from(Arc::new(Int32Array::from(vec![3])) as ArrayRef)).await;
         assert_eq!(narrow.unwrap().unwrap().columns(), rows(vec![3]).columns());
+    });
+}
+
+#[test]
+fn columns_are_matched_by_name() {
+    block_on(async {
+        let medium = Medium::disk();
+        let database = medium.open(Options::default()).await.unwrap();
+        let field = |name: &str| Field::new(name, DataType::Int64, true);
+        let fields = vec![field("id"), field("a"), field("b")];
+        database.create_table(table("t", fields, &["id"]), false).await.unwrap();
+        let t = database.table("t").unwrap();
+        let column = |value: i64| Arc::new(Int64Array::from(vec![value])) as ArrayRef;
+        let rows = [("b", column(3)), ("id", column(1)), ("a", column(2))];
+        t.insert(RecordBatch::try_from_iter(rows).unwrap()).await.unwrap();
+        let found = t.get(1).await.unwrap().unwrap();
+        assert_eq!(found.columns(), [column(1), column(2), column(3)]);
+        // A column that may be NULL must be given all the same.
+        let missing = RecordBatch::try_from_iter([("id", column(2)), ("a", column(2))]).unwrap();
+        match t.insert(missing).await {
+            Err(Error::InvalidInput(message)) => assert!(message.contains("\"b\""), "{message}"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(t.row_count().unwrap(), 1);
     });
 }
 
@@ -143,8 +177,14 @@ fn nan_is_no_key_and_zero_is_one() {
             let column = Arc::new(Float64Array::from(values)) as ArrayRef;
             RecordBatch::try_new(Arc::new(Schema::new(fields.clone())), vec![column]).unwrap()
         };
-        let refused = f.insert(batch(vec![1.0, f64::NAN])).await;
-        assert!(matches!(refused, Err(Error::InvalidInput(_))), "{refused:?}");
+        let refused = [
+            f.insert(batch(vec![1.0, f64::NAN])).await.err(),
+            f.upsert(batch(vec![-f64::NAN])).await.err(),
+            f.get(f64::NAN).await.err(),
+        ];
+        for refusal in refused {
+            assert!(matches!(refusal, Some(Error::InvalidInput(_))), "{refusal:?}");
+        }
         assert_eq!(f.row_count().unwrap(), 0);
         f.insert(batch(vec![0.0, f64::INFINITY, f64::NEG_INFINITY])).await.unwrap();
         let refused = f.insert(batch(vec![-0.0])).await;
