@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use futures::TryStreamExt;
-use omen_provider::Database;
+use omen_provider::{Database, Options};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 
 use super::{COLUMNS, large, options, pages_of};
 use crate::harness::block_on;
 use crate::harness::media::Medium;
+use crate::harness::rows::{Part, Shape, to_batch};
 use crate::harness::watched::{Read, Watched};
 
 /// A data page.
@@ -126,7 +127,10 @@ fn a_key_requests_its_page_of_each_column_and_no_other() {
             let got = made.requests(|database| async move {
                 assert_eq!(pages_of(&database, &sql).await, COLUMNS, "pages that the plan counts");
             });
-            assert_eq!(got.await.keys().copied().collect::<Vec<_>>(), own, "query {id}");
+            let got = got.await;
+            assert_eq!(got.keys().copied().collect::<Vec<_>>(), own, "query {id}");
+            let most = |page: &usize| if made.pages[*page].column == 0 { 2 } else { 1 };
+            assert!(got.iter().all(|(page, times)| *times <= most(page)), "{got:?}");
         }
         // Between two keys, and past all of them.
         let got = made.requests(|database| async move {
@@ -168,5 +172,42 @@ fn a_range_requests_the_pages_that_hold_its_rows_and_no_other() {
             assert_eq!(pages_of(&database, &sql).await, count, "pages that the plan counts");
         });
         assert_eq!(others(&mut got.await.keys()), own, "of the column asked for");
+        let own = made.holding(&[2], 0..i64::MAX);
+        let count = own.len() as u64;
+        let got = made.requests(|database| async move {
+            assert_eq!(pages_of(&database, "SELECT sum(value) FROM m").await, count);
+        });
+        assert_eq!(got.await, once(own), "the whole column");
+    });
+}
+
+#[test]
+fn a_key_that_is_not_there_seldom_costs_a_page() {
+    block_on(async {
+        let medium = Medium::disk();
+        // Nothing is cached, so every page that is looked at is requested.
+        let options = || Options { cache_bytes_max: 0, ..Options::default() };
+        let database = medium.open(options()).await.unwrap();
+        database.create_table(Shape::Int.definition("t"), false).await.unwrap();
+        let table = database.table("t").unwrap();
+        let row = |id: i64| (vec![Part::Int(id)], (None, None));
+        for third in 0..3 {
+            let rows: Vec<_> = (0..2000).map(|i| row(i * 8 + third)).collect();
+            table.insert(to_batch(Shape::Int, &rows)).await.unwrap();
+            database.checkpoint().await.unwrap();
+        }
+        database.close().await.unwrap();
+        let watched = Watched::new(medium.store());
+        let database = options().open_store(watched.store()).await.unwrap();
+        let table = database.table("t").unwrap();
+        watched.take_reads();
+        for id in 0..500 {
+            assert!(table.get(id * 8 + 5).await.unwrap().is_none());
+        }
+        // Three segments may hold each of 500 keys; three of a hundred pass a filter.
+        let reads = watched.take_reads().len();
+        assert!(reads <= 150, "{reads} reads");
+        assert!(table.get(8).await.unwrap().is_some());
+        assert!(!watched.take_reads().is_empty(), "reads are seen");
     });
 }

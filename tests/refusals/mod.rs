@@ -5,7 +5,9 @@ mod opening;
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{
+    ArrayRef, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+};
 use arrow::datatypes::{DataType, Field, Schema};
 use futures::stream;
 use omen_provider::{Database, Error, Key, Options, TableDefinition};
@@ -190,6 +192,44 @@ fn nan_is_no_key_and_zero_is_one() {
         let refused = f.insert(batch(vec![-0.0])).await;
         assert!(matches!(refused, Err(Error::DuplicateKey { .. })), "{refused:?}");
         assert!(f.get(-0.0).await.unwrap().is_some());
+    });
+}
+
+#[test]
+fn every_column_of_a_key_is_checked() {
+    block_on(async {
+        let medium = Medium::disk();
+        let database = medium.open(Options::default()).await.unwrap();
+        let fields = vec![
+            Field::new("name", DataType::Utf8, false),
+            Field::new("x", DataType::Float32, false),
+        ];
+        database.create_table(table("c", fields, &["name", "x"]), false).await.unwrap();
+        let c = database.table("c").unwrap();
+        let insert = async |values: Vec<Option<f32>>| {
+            let x = Arc::new(Float32Array::from(values)) as ArrayRef;
+            let name = Arc::new(StringArray::from(vec!["a"; x.len()])) as ArrayRef;
+            c.insert(RecordBatch::try_from_iter([("name", name), ("x", x)]).unwrap()).await
+        };
+        insert(vec![Some(1.0), Some(2.0)]).await.unwrap();
+        for values in [vec![Some(3.0), Some(f32::NAN)], vec![Some(3.0), None]] {
+            match insert(values).await {
+                Err(Error::InvalidInput(message)) => {
+                    assert!(message.contains("\"x\""), "{message}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        let refused = insert(vec![Some(3.0), Some(2.0)]).await;
+        assert!(matches!(refused, Err(Error::DuplicateKey { .. })), "{refused:?}");
+        let refused = insert(vec![Some(3.0), Some(3.0)]).await;
+        assert!(matches!(refused, Err(Error::DuplicateKey { .. })), "{refused:?}");
+        // A part of a key is no key.
+        let refused = [c.get("a").await.err(), c.delete(["a"]).await.err()];
+        for refusal in refused {
+            assert!(matches!(refusal, Some(Error::InvalidInput(_))), "{refusal:?}");
+        }
+        assert_eq!(c.row_count().unwrap(), 2);
     });
 }
 
