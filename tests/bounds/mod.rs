@@ -1,6 +1,8 @@
-//! What grows with use stays within the options: rows in memory, the log, the number of segments.
+//! What grows with use stays within bounds: rows in memory, the log, the number of segments, files
+//! that nobody reads any more.
 
 use arrow::array::RecordBatch;
+use futures::TryStreamExt;
 use omen_provider::{Database, Options};
 use tokio::time::{Duration, sleep};
 
@@ -86,4 +88,38 @@ fn rows_are_flushed_and_segments_merged_without_being_asked_for() {
         assert_sound(&database).await;
         assert_eq!(table.row_count().unwrap(), u64::from(BATCHES) * u64::from(BATCH));
     });
+}
+
+/// Segment files on the medium.
+async fn segment_files(medium: &Medium) -> usize {
+    medium.store().blobs.list("segments").await.unwrap().len()
+}
+
+#[test]
+fn replaced_files_stay_as_long_as_they_are_read_and_no_longer() {
+    for medium in Medium::all() {
+        block_on(async {
+            let options = Options { cache_bytes_max: 0, ..Options::default() };
+            let database = medium.open(options).await.unwrap();
+            database.create_table(Shape::Int.definition("t"), false).await.unwrap();
+            let table = database.table("t").unwrap();
+            for number in 0..2 {
+                table.insert(batch(number)).await.unwrap();
+                database.checkpoint().await.unwrap();
+            }
+            let snapshot = database.snapshot();
+            for number in 0..2 {
+                let keys = (0..i64::from(BATCH)).map(|i| i * i64::from(BATCHES) + number);
+                assert_eq!(table.delete(keys).await.unwrap(), u64::from(BATCH));
+                database.compact().await.unwrap();
+            }
+            let rows = snapshot.table("t").unwrap().range::<i64>(..);
+            let batches: Vec<_> = rows.try_collect().await.unwrap();
+            let rows = batches.iter().map(RecordBatch::num_rows).sum::<usize>();
+            assert_eq!(rows, 2 * usize::from(BATCH));
+            drop(snapshot);
+            database.compact().await.unwrap();
+            assert_eq!(segment_files(&medium).await, 0, "of a table without rows");
+        });
+    }
 }
