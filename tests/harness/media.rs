@@ -46,11 +46,16 @@ impl Medium {
     pub async fn open(&self, options: Options) -> Result<Database> {
         match self {
             Self::Disk(folder) => options.open(folder.path()).await,
-            Self::Objects(objects) => {
-                let store = Store::object_store(Arc::clone(objects) as _, "db");
-                options.open_store(store).await
-            }
-            Self::Faulty(disk) => options.open_store(disk.store()).await,
+            Self::Objects(_) | Self::Faulty(_) => options.open_store(self.store()).await,
+        }
+    }
+
+    /// What lies below the database.
+    pub fn store(&self) -> Store {
+        match self {
+            Self::Disk(folder) => Store::local(folder.path()),
+            Self::Objects(objects) => Store::object_store(Arc::clone(objects) as _, "db"),
+            Self::Faulty(disk) => disk.store(),
         }
     }
 

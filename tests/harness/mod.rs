@@ -2,6 +2,7 @@
 
 pub mod media;
 pub mod rows;
+pub mod watched;
 
 use std::future::Future;
 

@@ -1,10 +1,13 @@
 //! Bad input is refused with an error that says what is wrong, as a whole, on every medium.
 
+mod bulk;
 mod opening;
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{
+    ArrayRef, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+};
 use arrow::datatypes::{DataType, Field, Schema};
 use futures::stream;
 use omen_provider::{Database, Error, Key, Options, TableDefinition};
@@ -103,8 +106,15 @@ fn wrong_columns_are_refused_by_name() {
         let missing = named(&[("id", id)]);
         let wrong_type = named(&[("id", name), ("name", name), ("v", v)]);
         let unknown = named(&[("id", id), ("name", name), ("v", v), ("w", id)]);
-        let cases =
-            [(null_key.unwrap(), "id"), (missing, "name"), (wrong_type, "id"), (unknown, "w")];
+        let nothing = Arc::new(StringArray::from(vec![None::<&str>])) as ArrayRef;
+        let null_name = named(&[("id", id), ("name", &nothing), ("v", v)]);
+        let cases = [
+            (null_key.unwrap(), "id"),
+            (null_name, "name"),
+            (missing, "name"),
+            (wrong_type, "id"),
+            (unknown, "w"),
+        ];
         for (batch, column) in cases {
             for upsert in [false, true] {
                 let outcome = match upsert {
@@ -122,12 +132,38 @@ fn wrong_columns_are_refused_by_name() {
         }
         // An Int32 key is another type than the column's; a narrower one is not silently taken
         // for text.
-        let wrong_key = t.get(Key::from("three")).await;
-        assert!(matches!(wrong_key, Err(Error::InvalidInput(_))), "{wrong_key:?}");
+        for wrong in [Key::from("three"), Key::from(3.5), Key::from(u64::MAX)] {
+            let refused = t.get(wrong).await;
+            assert!(matches!(refused, Err(Error::InvalidInput(_))), "{refused:?}");
+        }
         let long_key = t.get(Key::from((3, 4))).await;
         assert!(matches!(long_key, Err(Error::InvalidInput(_))), "{long_key:?}");
         let narrow = t.get(Key::from(Arc::new(Int32Array::from(vec![3])) as ArrayRef)).await;
         assert_eq!(narrow.unwrap().unwrap().columns(), rows(vec![3]).columns());
+    });
+}
+
+#[test]
+fn columns_are_matched_by_name() {
+    block_on(async {
+        let medium = Medium::disk();
+        let database = medium.open(Options::default()).await.unwrap();
+        let field = |name: &str| Field::new(name, DataType::Int64, true);
+        let fields = vec![field("id"), field("a"), field("b")];
+        database.create_table(table("t", fields, &["id"]), false).await.unwrap();
+        let t = database.table("t").unwrap();
+        let column = |value: i64| Arc::new(Int64Array::from(vec![value])) as ArrayRef;
+        let rows = [("b", column(3)), ("id", column(1)), ("a", column(2))];
+        t.insert(RecordBatch::try_from_iter(rows).unwrap()).await.unwrap();
+        let found = t.get(1).await.unwrap().unwrap();
+        assert_eq!(found.columns(), [column(1), column(2), column(3)]);
+        // A column that may be NULL must be given all the same.
+        let missing = RecordBatch::try_from_iter([("id", column(2)), ("a", column(2))]).unwrap();
+        match t.insert(missing).await {
+            Err(Error::InvalidInput(message)) => assert!(message.contains("\"b\""), "{message}"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(t.row_count().unwrap(), 1);
     });
 }
 
@@ -143,13 +179,57 @@ fn nan_is_no_key_and_zero_is_one() {
             let column = Arc::new(Float64Array::from(values)) as ArrayRef;
             RecordBatch::try_new(Arc::new(Schema::new(fields.clone())), vec![column]).unwrap()
         };
-        let refused = f.insert(batch(vec![1.0, f64::NAN])).await;
-        assert!(matches!(refused, Err(Error::InvalidInput(_))), "{refused:?}");
+        let refused = [
+            f.insert(batch(vec![1.0, f64::NAN])).await.err(),
+            f.upsert(batch(vec![-f64::NAN])).await.err(),
+            f.get(f64::NAN).await.err(),
+        ];
+        for refusal in refused {
+            assert!(matches!(refusal, Some(Error::InvalidInput(_))), "{refusal:?}");
+        }
         assert_eq!(f.row_count().unwrap(), 0);
         f.insert(batch(vec![0.0, f64::INFINITY, f64::NEG_INFINITY])).await.unwrap();
         let refused = f.insert(batch(vec![-0.0])).await;
         assert!(matches!(refused, Err(Error::DuplicateKey { .. })), "{refused:?}");
         assert!(f.get(-0.0).await.unwrap().is_some());
+    });
+}
+
+#[test]
+fn every_column_of_a_key_is_checked() {
+    block_on(async {
+        let medium = Medium::disk();
+        let database = medium.open(Options::default()).await.unwrap();
+        let fields = vec![
+            Field::new("name", DataType::Utf8, false),
+            Field::new("x", DataType::Float32, false),
+        ];
+        database.create_table(table("c", fields, &["name", "x"]), false).await.unwrap();
+        let c = database.table("c").unwrap();
+        let insert = async |values: Vec<Option<f32>>| {
+            let x = Arc::new(Float32Array::from(values)) as ArrayRef;
+            let name = Arc::new(StringArray::from(vec!["a"; x.len()])) as ArrayRef;
+            c.insert(RecordBatch::try_from_iter([("name", name), ("x", x)]).unwrap()).await
+        };
+        insert(vec![Some(1.0), Some(2.0)]).await.unwrap();
+        for values in [vec![Some(3.0), Some(f32::NAN)], vec![Some(3.0), None]] {
+            match insert(values).await {
+                Err(Error::InvalidInput(message)) => {
+                    assert!(message.contains("\"x\""), "{message}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        let refused = insert(vec![Some(3.0), Some(2.0)]).await;
+        assert!(matches!(refused, Err(Error::DuplicateKey { .. })), "{refused:?}");
+        let refused = insert(vec![Some(3.0), Some(3.0)]).await;
+        assert!(matches!(refused, Err(Error::DuplicateKey { .. })), "{refused:?}");
+        // A part of a key is no key.
+        let refused = [c.get("a").await.err(), c.delete(["a"]).await.err()];
+        for refusal in refused {
+            assert!(matches!(refusal, Some(Error::InvalidInput(_))), "{refusal:?}");
+        }
+        assert_eq!(c.row_count().unwrap(), 2);
     });
 }
 

@@ -5,6 +5,7 @@ use omen_provider::{Database, Error, Options};
 use super::{assert_untouched, rows, with_three_rows};
 use crate::harness::block_on;
 use crate::harness::media::Medium;
+use crate::harness::watched::Watched;
 
 fn read_only() -> Options {
     Options { read_only: true, ..Options::default() }
@@ -57,6 +58,45 @@ fn read_only_sees_acknowledged_rows_and_refuses_writes() {
             assert_untouched(&reader).await;
         });
     }
+}
+
+#[test]
+fn read_only_writes_nothing() {
+    for medium in Medium::all() {
+        block_on(async {
+            // Not closed: there is a log to be read.
+            drop(with_three_rows(&medium).await);
+            let watched = Watched::new(medium.store());
+            let reader = read_only().open_store(watched.store()).await.unwrap();
+            assert_untouched(&reader).await;
+            assert!(reader.verify().await.unwrap().problems.is_empty());
+            drop(reader);
+            assert_eq!(watched.writes(), Vec::<String>::new());
+        });
+    }
+}
+
+#[test]
+fn read_only_leaves_a_directory_as_it_is() {
+    block_on(async {
+        let medium = Medium::disk();
+        drop(with_three_rows(&medium).await);
+        let folder = medium.folder();
+        std::fs::remove_file(folder.join("LOCK")).unwrap();
+        std::fs::write(folder.join("tmp/00000000000000ff.tmp"), "half a segment").unwrap();
+        let files = || {
+            let mut all: Vec<_> = ["", "log", "manifest", "segments", "tmp"]
+                .iter()
+                .flat_map(|name| std::fs::read_dir(folder.join(name)).unwrap())
+                .map(|entry| entry.unwrap().path())
+                .collect();
+            all.sort();
+            all
+        };
+        let before = files();
+        assert_untouched(&medium.open(read_only()).await.unwrap()).await;
+        assert_eq!(files(), before);
+    });
 }
 
 #[test]

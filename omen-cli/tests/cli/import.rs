@@ -75,6 +75,11 @@ fn bad_row_is_named_and_leaves_the_database_as_it_was() {
     place.file("bad.csv", "id,name\n30000,a\nx,b\n");
     let message = "bad.csv: line 3: column \"id\": expected BIGINT, found \"x\"";
     place.run(&["import", "db", "t", "bad.csv"]).failure(1, message);
+    for fields in ["30001", "30001,b,c"] {
+        place.file("bad.csv", format!("id,name\n30000,a\n{fields}\n30002,d\n"));
+        let message = "bad.csv: line 3: expected 2 fields";
+        place.run(&["import", "db", "t", "bad.csv"]).failure(1, message);
+    }
     place.file("bad.csv", "id,name\n30000,a\n5,b\n");
     place.run(&["import", "db", "t", "bad.csv"]).failure(1, "5");
     assert_eq!(place.sql("SELECT count(*) AS n, max(id) AS m FROM t"), "n,m\n20000,20000\n");

@@ -47,6 +47,42 @@ fn verify_finds_a_flipped_bit_in_any_large_file() {
     place.run(&["verify", "db"]).failure(1, &name);
 }
 
+#[test]
+fn a_damaged_database_is_refused_and_left_as_it_is() {
+    let place = place_with_rows();
+    let mut files = Vec::new();
+    collect(&place.path().join("db"), &mut files);
+    place.file("more.csv", "id,name\n9000,x\n");
+    let requests: [&[&str]; 5] = [
+        &["db", "-c", "SELECT count(*) FROM t"],
+        &["db", "--readonly", "-c", "SELECT count(*) FROM t"],
+        &["import", "db", "t", "more.csv"],
+        &["inspect", "db"],
+        &["verify", "db"],
+    ];
+    for folder in ["manifest", "segments", "log"] {
+        let inside = |path: &&PathBuf| path.parent().is_some_and(|p| p.ends_with(folder));
+        let path = files.iter().find(inside).unwrap();
+        let bytes = std::fs::read(path).unwrap();
+        let mut flipped = bytes.clone();
+        // Not far from the end: in a segment, what is read when it is opened.
+        let at = bytes.len() - 10;
+        flipped[at] ^= 4;
+        for damaged in [flipped, bytes[..bytes.len() / 2].to_vec(), b"a foreign file".to_vec()] {
+            std::fs::write(path, &damaged).unwrap();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            for request in requests {
+                let outcome = place.run(request).failure(1, name);
+                assert!(outcome.stderr.contains("at offset "));
+                assert_eq!(outcome.stdout, "", "{outcome:?}");
+            }
+            assert_eq!(std::fs::read(path).unwrap(), damaged);
+        }
+        std::fs::write(path, bytes).unwrap();
+    }
+    assert_eq!(place.sql("SELECT count(*) AS n FROM t"), "n\n5000\n");
+}
+
 fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();

@@ -102,3 +102,31 @@ impl PageCache {
         self.entries.insert(key, (Cached::Keys(keys), weight));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::Int64Array;
+
+    #[test]
+    fn all_kinds_of_pages_share_one_budget() {
+        const BYTES: usize = 10_000;
+        let cache = PageCache::new(100 * BYTES);
+        let mut keys = Keys::new(Some(8));
+        (0..BYTES as u64 / 8).for_each(|key| keys.push(&key.to_be_bytes()));
+        let (keys, column) = (Arc::new(keys), Arc::new(Int64Array::from(vec![0; BYTES / 8])));
+        let file = 1;
+        for page in 0..100 {
+            cache.insert_bytes(PageKey::Page { file, page }, Bytes::from(vec![0; BYTES]));
+            cache.insert_column(PageKey::Column { file, root: 0, page }, column.clone());
+            cache.insert_keys(PageKey::Keys { file, page }, Arc::clone(&keys));
+        }
+        let kept = |page: u32| {
+            usize::from(cache.bytes_of(PageKey::Page { file, page }).is_some())
+                + usize::from(cache.column(PageKey::Column { file, root: 0, page }).is_some())
+                + usize::from(cache.keys(PageKey::Keys { file, page }).is_some())
+        };
+        let kept: usize = (0..100).map(kept).sum();
+        assert!((50..=100).contains(&kept), "{kept} of 300 pages in the room of 100");
+    }
+}

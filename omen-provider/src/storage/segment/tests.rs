@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use proptest::prelude::*;
 
+use super::index::{Place, search_page};
 use super::*;
 use crate::error::{Error, Result};
 use crate::storage::key::{KeyRange, Keys};
@@ -203,6 +204,7 @@ async fn check_search(segment: &Segment, keys: &Keys) {
         let expected = lower(probe);
         let present = (expected as usize) < keys.len()
             && keys.compare_bytes(expected as usize, probe).is_eq();
+        check_place(segment, probe, expected, present);
         assert_eq!(segment.lower_bound(probe, &stats).await.unwrap(), expected, "{probe:?}");
         let found = segment.find(probe, &stats).await.unwrap();
         assert_eq!(found, present.then_some(expected), "{probe:?}");
@@ -229,6 +231,21 @@ async fn check_search(segment: &Segment, keys: &Keys) {
         })
         .collect();
     assert_eq!(segment.find_many(&many, &order, &stats).await.unwrap(), expected);
+}
+
+/// What the resident index says of a probe: its lower bound, or the page that ends at or behind it
+/// and a window that holds it.
+fn check_place(segment: &Segment, probe: &[u8], expected: u32, present: bool) {
+    match segment.index.locate(probe) {
+        Place::At { position, found } => {
+            assert_eq!((position, found), (expected, present), "{probe:?}");
+        }
+        Place::In { page, window } => {
+            let positions = segment.layout.positions(page);
+            assert!(positions.start < expected && expected <= positions.end, "{page} {probe:?}");
+            assert!(window.start <= expected && expected <= window.end, "{window:?} {probe:?}");
+        }
+    }
 }
 
 /// Compares rows read in both ways with the rows written.
@@ -440,6 +457,55 @@ fn a_lookup_reads_one_page_per_column() {
         let found = cold.find_many(&some, &some.sorted_order(), &stats).await.unwrap();
         assert_eq!((found.len(), stats.pages_from_storage.load(Relaxed)), (128, 1));
     });
+}
+
+#[test]
+fn the_learned_index_leaves_few_positions_to_search() {
+    run(async {
+        let fields = vec![Field::new("id", DataType::Int64, false)];
+        let schema = table(fields, &[0]);
+        let ids = Int64Array::from_iter_values((0..40_000).map(|i| i * 7));
+        let (rows, keys) = sorted(&schema, vec![Arc::new(ids)]);
+        let (_, store) = memory();
+        let record = write(&store, &schema, &rows, &SMALL).await;
+        assert_eq!(record.page_rows, 8192);
+        let segment = Segment::open(&store, &cache(), record, &schema).await.unwrap();
+        let (mut widest, mut pages) = (0, 0);
+        for index in 0..keys.len() {
+            match segment.index.locate(&keys.get(index)) {
+                Place::At { .. } => pages += 1,
+                Place::In { window, .. } => widest = widest.max(window.len()),
+            }
+        }
+        // The first key of each page is known without reading it.
+        assert_eq!(pages, 40_000usize.div_ceil(8192));
+        assert!(widest <= 128, "{widest} of 8192 positions");
+    });
+}
+
+#[test]
+fn a_page_is_searched_within_the_window() {
+    let mut keys = Keys::new(Some(8));
+    let inside = 20..40u64;
+    // Keys out of order outside of the window: looking there would lead astray.
+    for i in 0..64u64 {
+        let key = if inside.contains(&i) { i } else { u64::MAX };
+        keys.push(&key.to_be_bytes());
+    }
+    let window = 1020..1040;
+    for key in 21..40u64 {
+        let found = search_page(&keys, 1000, &window, &key.to_be_bytes());
+        assert_eq!(found, (1000 + key as u32, true));
+    }
+    // A window that is wrong costs time, not the answer.
+    let mut keys = Keys::new(Some(8));
+    (0..64u64).for_each(|i| keys.push(&i.to_be_bytes()));
+    for key in 0..64u64 {
+        for window in [1000..1000, 1064..1064, 1030..1031] {
+            let found = search_page(&keys, 1000, &window, &key.to_be_bytes());
+            assert_eq!(found, (1000 + key as u32, true));
+        }
+    }
 }
 
 #[test]

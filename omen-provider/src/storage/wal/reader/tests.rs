@@ -175,6 +175,23 @@ fn frames_of_another_generation_are_end_of_log() {
 }
 
 #[test]
+fn earlier_frames_behind_the_end_do_not_count() {
+    let mut log = Log::new();
+    log.statement(10, 0);
+    let copy = log.bytes[LogHeader::BYTES..].to_vec();
+    log.generation ^= 1;
+    log.frame(1, &copy);
+    assert_eq!(lsns(&log.read().unwrap()), [2]);
+    // Later frames do: something between them and the last one is gone.
+    let at = log.bytes.len();
+    log.generation ^= 1;
+    log.lsn = 3;
+    log.statement(10, 2);
+    let foreign = at - frame::HEADER_BYTES - frame::TRAILER_BYTES - copy.len();
+    corrupt_at(log.read(), foreign);
+}
+
+#[test]
 fn frames_out_of_sequence_are_damage() {
     let mut log = Log::new();
     log.statement(10, 0);
