@@ -17,7 +17,7 @@ use arrow::util::display::array_value_to_string;
 use omen_provider::{Database, Session};
 
 use crate::failure::{Failure, Result};
-use crate::interrupt::interruptible;
+use crate::interrupt::interruptible_apart;
 use crate::notes;
 use crate::output::{self, Format, Limits};
 use queries::{QUERIES, Query};
@@ -25,7 +25,7 @@ use queries::{QUERIES, Query};
 /// Runs the subcommand.
 pub(crate) async fn run(directory: Option<PathBuf>) -> Result<()> {
     let path = directory::create(directory)?;
-    interruptible(show(&path)).await
+    interruptible_apart(async move { show(&path).await }).await
 }
 
 async fn show(path: &Path) -> Result<()> {
@@ -71,11 +71,10 @@ async fn answer(session: &Session, query: &Query) -> Result<()> {
     let schema = std::sync::Arc::new(frame.schema().as_arrow().clone());
     let batches = frame.collect().await?;
     let elapsed = started.elapsed();
-    let mut out = std::io::stdout().lock();
+    let mut out = std::io::stdout();
     output::print_all(Format::Table, Limits::default(), &schema, &batches, &mut out)?;
     let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
-    writeln!(out, "{} in {}", notes::rows(rows), notes::time(elapsed))?;
-    drop(out);
+    say(&format!("{} in {}", notes::rows(rows), notes::time(elapsed)))?;
     for line in scan_lines(session, query.sql).await? {
         say(&format!("read: {line}"))?;
     }

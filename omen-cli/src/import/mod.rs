@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 
 use crate::args::ImportArguments;
 use crate::failure::{Failure, Result};
-use crate::interrupt::interruptible;
+use crate::interrupt::interruptible_apart;
 use crate::open;
 use crate::progress::Progress;
 use crate::{notes, notes::note};
@@ -36,10 +36,11 @@ const BATCHES_WAITING_MAX: usize = 4;
 pub(crate) async fn run(arguments: &ImportArguments) -> Result<()> {
     let source = Source::open(arguments)?;
     let database = open::open(Some(&arguments.path), Options::default()).await?;
-    let outcome = interruptible(import(&database, source, arguments)).await;
-    match outcome {
+    let (target, arguments) = (database.clone(), arguments.clone());
+    let work = async move { import(&target, source, &arguments).await };
+    match interruptible_apart(work).await {
         Err(Failure::Interrupted) => Err(Failure::Interrupted),
-        outcome => outcome.and(Ok(database.close().await?)),
+        outcome => outcome.and(open::close(database).await),
     }
 }
 

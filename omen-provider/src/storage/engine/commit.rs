@@ -75,7 +75,7 @@ impl Drop for Accepted<'_> {
         if self.acknowledged {
             return;
         }
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        if let Some(runtime) = self.engine.runtime() {
             let (engine, lsn) = (Arc::clone(self.engine), self.lsn);
             runtime.spawn(async move {
                 if let Some(writer) = &engine.writer {
@@ -163,8 +163,23 @@ impl Engine {
         self.table(name).map(TableSnapshot::into_version)
     }
 
-    /// Applies, logs and acknowledges a statement; returns the number of rows deleted.
+    /// Applies, logs and acknowledges a statement; returns the number of rows deleted. Once begun
+    /// it does not depend on the caller's runtime, if the options name another.
     pub(super) async fn commit(self: &Arc<Self>, changes: Vec<Change>) -> Result<u64> {
+        let Some(runtime) = &self.medium.options.runtime else {
+            return self.commit_here(changes).await;
+        };
+        // Whoever was told to stop while preparing the statement stops here: it never begins.
+        tokio::task::yield_now().await;
+        let engine = Arc::clone(self);
+        let task = runtime.spawn(async move { engine.commit_here(changes).await });
+        task.await.unwrap_or_else(|error| match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Error::OutcomeUnknown("the runtime of the database ended".to_string())),
+        })
+    }
+
+    async fn commit_here(self: &Arc<Self>, changes: Vec<Change>) -> Result<u64> {
         let writer = self.writer()?;
         self.wait_for_memory().await?;
         let (lsn, count) = {

@@ -1,0 +1,199 @@
+//! The threads that statements run on, apart from those of the database and the prompt.
+//!
+//! An operator may compute for hours without once letting go of its thread, and a thread cannot be
+//! killed. So a statement that Ctrl-C ends is left behind together with its threads, and the next
+//! one gets new threads. What is left behind computes on until its operator looks up, or until the
+//! process ends; nothing waits for it.
+//!
+//! Called by `execute`. Invariant: a statement that was left behind stores nothing that it had not
+//! begun to commit. It stops where it waits the next time, and the database, which commits on
+//! threads of its own (`Options::runtime`), waits once before it begins.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+
+use crate::failure::{Failure, Result};
+
+/// Stack of a worker: deep SQL recurses, deepest in builds without optimisation.
+const STACK_BYTES: usize = 16 << 20;
+
+/// A runtime whose workers have room for deep SQL.
+pub(crate) fn runtime() -> Builder {
+    let mut builder = Builder::new_multi_thread();
+    builder.enable_all().thread_stack_size(STACK_BYTES);
+    builder
+}
+
+/// Runs one statement after the other.
+#[derive(Default)]
+pub(crate) struct Workers {
+    crew: Option<Crew>,
+}
+
+/// The threads of one runtime. Never simply dropped: that waits for them.
+struct Crew {
+    runtime: Runtime,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    left: AtomicBool,
+    threads: AtomicUsize,
+}
+
+/// Threads that were left behind.
+pub(crate) struct LeftBehind(Arc<Shared>);
+
+impl Workers {
+    /// Starts a statement. Dropping what is returned does not end it.
+    pub(crate) fn start<T: Send + 'static>(
+        &mut self,
+        statement: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<JoinHandle<Result<T>>> {
+        let crew = match self.crew.take() {
+            Some(crew) if crew.is_free() => crew,
+            busy => {
+                busy.map(Crew::leave);
+                Crew::new()?
+            }
+        };
+        let shared = Arc::clone(&crew.shared);
+        let task = crew.runtime.spawn(async move {
+            let mut statement = pin!(statement);
+            poll_fn(|context| match shared.left.load(SeqCst) {
+                true => Poll::Ready(Err(Failure::Interrupted)),
+                false => statement.as_mut().poll(context),
+            })
+            .await
+        });
+        self.crew = Some(crew);
+        Ok(task)
+    }
+
+    /// Leaves the statement that runs behind, if there is one.
+    pub(crate) fn leave_behind(&mut self) -> Option<LeftBehind> {
+        self.crew.take().map(Crew::leave)
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        // Dropping a runtime would wait for its threads.
+        self.leave_behind();
+    }
+}
+
+impl Crew {
+    fn new() -> Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let (started, stopped) = (Arc::clone(&shared), Arc::clone(&shared));
+        let runtime = runtime()
+            .thread_name("statement")
+            .on_thread_start(move || _ = started.threads.fetch_add(1, SeqCst))
+            .on_thread_stop(move || _ = stopped.threads.fetch_sub(1, SeqCst))
+            .build()?;
+        Ok(Self { runtime, shared })
+    }
+
+    /// Whether nothing of an earlier statement runs any more. (A statement can end before its
+    /// operators do: one that LIMIT has cut off may be far from looking up.)
+    fn is_free(&self) -> bool {
+        const LOOKS: usize = 20;
+        (0..LOOKS).any(|_| {
+            let free = self.runtime.metrics().num_alive_tasks() == 0;
+            if !free {
+                // A task that has just ended is counted for some moments more.
+                std::thread::yield_now();
+            }
+            free
+        })
+    }
+
+    fn leave(self) -> LeftBehind {
+        self.shared.left.store(true, SeqCst);
+        self.runtime.shutdown_background();
+        LeftBehind(self.shared)
+    }
+}
+
+impl LeftBehind {
+    /// Whether all of it comes to an end within a moment.
+    pub(crate) async fn ends_soon(&self) -> bool {
+        const LOOKS: usize = 20;
+        const PAUSE: Duration = Duration::from_millis(5);
+        for _ in 0..LOOKS {
+            if self.0.threads.load(SeqCst) == 0 {
+                return true;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// A statement that never yields until it is told to, and then would go on.
+    async fn stuck(go_on: mpsc::Receiver<()>, reached: Arc<AtomicBool>) -> Result<()> {
+        let _ = go_on.recv();
+        tokio::task::yield_now().await;
+        reached.store(true, SeqCst);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn stuck_statement_delays_nobody_and_never_goes_on() {
+        let mut workers = Workers::default();
+        let reached = Arc::new(AtomicBool::new(false));
+        let mut told = Vec::new();
+        for _ in 0..3 {
+            let (tell, go_on) = mpsc::channel();
+            // Dropped at the end: a panic of this test lets the threads go.
+            told.push(tell);
+            let task = workers.start(stuck(go_on, Arc::clone(&reached))).unwrap();
+            while workers.crew.as_ref().unwrap().runtime.metrics().global_queue_depth() > 0 {
+                tokio::task::yield_now().await;
+            }
+            let left = workers.leave_behind().unwrap();
+            assert!(!left.ends_soon().await);
+            let next = workers.start(async { Ok(7) }).unwrap();
+            assert_eq!(next.await.unwrap().unwrap(), 7);
+            told.pop().unwrap().send(()).unwrap();
+            let ended = task.await;
+            assert!(!matches!(ended, Ok(Ok(()))), "{ended:?}");
+            while !left.ends_soon().await {}
+        }
+        assert!(!reached.load(SeqCst));
+    }
+
+    #[tokio::test]
+    async fn threads_are_used_again_unless_something_runs_on() {
+        let mut workers = Workers::default();
+        workers.start(async { Ok(()) }).unwrap().await.unwrap().unwrap();
+        let first = Arc::clone(&workers.crew.as_ref().unwrap().shared);
+        workers.start(async { Ok(()) }).unwrap().await.unwrap().unwrap();
+        assert!(Arc::ptr_eq(&first, &workers.crew.as_ref().unwrap().shared));
+
+        let (tell, go_on) = mpsc::channel::<()>();
+        let leaves_a_task = async move {
+            tokio::spawn(async move { go_on.recv() });
+            Ok(())
+        };
+        workers.start(leaves_a_task).unwrap().await.unwrap().unwrap();
+        workers.start(async { Ok(()) }).unwrap().await.unwrap().unwrap();
+        assert!(!Arc::ptr_eq(&first, &workers.crew.as_ref().unwrap().shared));
+        drop(tell);
+    }
+}
