@@ -76,7 +76,7 @@ impl Executor {
         if matches!(outcome, Err(Failure::Interrupted)) {
             self.leave_behind().await;
         }
-        let mut said = outcome?;
+        let mut said = outcome.map_err(|failure| self.with_hint(failure))?;
         if self.settings.timing {
             let time = notes::time(started.elapsed());
             said = Some(said.map_or_else(|| time.clone(), |said| format!("{said} in {time}")));
@@ -85,6 +85,22 @@ impl Executor {
             notes::note(said);
         }
         Ok(())
+    }
+
+    /// Names the table that was probably meant.
+    fn with_hint(&self, failure: Failure) -> Failure {
+        let Failure::Error(message) = failure else { return failure };
+        let own = message.strip_prefix("table 'omen.public.");
+        let Some(name) = own.and_then(|rest| rest.strip_suffix("' not found")) else {
+            return Failure::Error(message);
+        };
+        let tables = self.database.table_names();
+        let hint = match notes::nearest(name, tables.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None if tables.is_empty() => "the database has no tables yet".to_string(),
+            None => "\\dt lists the tables".to_string(),
+        };
+        Failure::Error(format!("there is no table \"{name}\"; {hint}"))
     }
 
     async fn leave_behind(&mut self) {

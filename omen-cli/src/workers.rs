@@ -143,48 +143,61 @@ impl LeftBehind {
 mod tests {
     use std::sync::mpsc;
 
+    use tokio::sync::oneshot;
+
     use super::*;
 
-    /// A statement that never yields until it is told to, and then would go on.
-    async fn stuck(go_on: mpsc::Receiver<()>, reached: Arc<AtomicBool>) -> Result<()> {
+    /// A statement that does not yield until it is told to, and then would go on.
+    async fn stuck(
+        began: oneshot::Sender<()>,
+        go_on: mpsc::Receiver<()>,
+        went_on: Arc<AtomicBool>,
+    ) -> Result<()> {
+        let _ = began.send(());
         let _ = go_on.recv();
         tokio::task::yield_now().await;
-        reached.store(true, SeqCst);
+        went_on.store(true, SeqCst);
         Ok(())
     }
 
     #[tokio::test]
     async fn stuck_statement_delays_nobody_and_never_goes_on() {
         let mut workers = Workers::default();
-        let reached = Arc::new(AtomicBool::new(false));
-        let mut told = Vec::new();
+        let went_on = Arc::new(AtomicBool::new(false));
         for _ in 0..3 {
+            let (began, has_begun) = oneshot::channel();
+            // Dropped by a panic of this test, which lets the thread go.
             let (tell, go_on) = mpsc::channel();
-            // Dropped at the end: a panic of this test lets the threads go.
-            told.push(tell);
-            let task = workers.start(stuck(go_on, Arc::clone(&reached))).unwrap();
-            while workers.crew.as_ref().unwrap().runtime.metrics().global_queue_depth() > 0 {
-                tokio::task::yield_now().await;
-            }
+            let task = workers.start(stuck(began, go_on, Arc::clone(&went_on))).unwrap();
+            has_begun.await.unwrap();
             let left = workers.leave_behind().unwrap();
             assert!(!left.ends_soon().await);
             let next = workers.start(async { Ok(7) }).unwrap();
             assert_eq!(next.await.unwrap().unwrap(), 7);
-            told.pop().unwrap().send(()).unwrap();
+            tell.send(()).unwrap();
             let ended = task.await;
             assert!(!matches!(ended, Ok(Ok(()))), "{ended:?}");
             while !left.ends_soon().await {}
         }
-        assert!(!reached.load(SeqCst));
+        assert!(!went_on.load(SeqCst));
+    }
+
+    /// The threads of the crew, once what has ended is counted no more.
+    async fn threads_of(workers: &Workers, tasks: usize) -> Arc<Shared> {
+        let crew = workers.crew.as_ref().unwrap();
+        while crew.runtime.metrics().num_alive_tasks() > tasks {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Arc::clone(&crew.shared)
     }
 
     #[tokio::test]
     async fn threads_are_used_again_unless_something_runs_on() {
         let mut workers = Workers::default();
         workers.start(async { Ok(()) }).unwrap().await.unwrap().unwrap();
-        let first = Arc::clone(&workers.crew.as_ref().unwrap().shared);
+        let first = threads_of(&workers, 0).await;
         workers.start(async { Ok(()) }).unwrap().await.unwrap().unwrap();
-        assert!(Arc::ptr_eq(&first, &workers.crew.as_ref().unwrap().shared));
+        assert!(Arc::ptr_eq(&first, &threads_of(&workers, 0).await));
 
         let (tell, go_on) = mpsc::channel::<()>();
         let leaves_a_task = async move {
@@ -192,8 +205,9 @@ mod tests {
             Ok(())
         };
         workers.start(leaves_a_task).unwrap().await.unwrap().unwrap();
+        assert!(Arc::ptr_eq(&first, &threads_of(&workers, 1).await));
         workers.start(async { Ok(()) }).unwrap().await.unwrap().unwrap();
-        assert!(!Arc::ptr_eq(&first, &workers.crew.as_ref().unwrap().shared));
+        assert!(!Arc::ptr_eq(&first, &threads_of(&workers, 0).await));
         drop(tell);
     }
 }
