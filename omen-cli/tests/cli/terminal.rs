@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use rexpect::process::{Signal, WaitStatus};
+use rexpect::process::WaitStatus;
 use rexpect::session::{PtySession, spawn_command};
 
 use crate::omen::Place;
@@ -27,6 +27,8 @@ pub(crate) const ENTER: &str = "\r";
 /// A shell that a person types into.
 pub(crate) struct Terminal {
     session: PtySession,
+    /// What was printed and not yet looked at.
+    screen: String,
     /// What was said before the first prompt.
     pub(crate) greeting: String,
 }
@@ -42,9 +44,8 @@ impl Terminal {
         let mut command = place.program(program, arguments);
         // As many as on the smallest machine, so that few statements can keep all of them busy.
         command.env("TERM", "xterm").env("TOKIO_WORKER_THREADS", "2");
-        let patience = u64::try_from(PATIENCE.as_millis()).unwrap();
-        let session = spawn_command(command, Some(patience)).unwrap();
-        let mut terminal = Self { session, greeting: String::new() };
+        let session = spawn_command(command, None).unwrap();
+        let mut terminal = Self { session, screen: String::new(), greeting: String::new() };
         terminal.greeting = terminal.until_prompt();
         terminal
     }
@@ -58,7 +59,26 @@ impl Terminal {
     /// Waits for `text` on the screen; returns what came before.
     #[track_caller]
     pub(crate) fn until(&mut self, text: &str) -> String {
-        self.session.exp_string(text).unwrap_or_else(|error| panic!("no {text:?}: {error}"))
+        self.until_within(text, PATIENCE)
+            .unwrap_or_else(|| panic!("no {text:?}: {:?}", self.screen))
+    }
+
+    fn until_within(&mut self, text: &str, patience: Duration) -> Option<String> {
+        let started = Instant::now();
+        loop {
+            while let Some(printed) = self.session.try_read() {
+                self.screen.push(printed);
+            }
+            if let Some((before, after)) = self.screen.split_once(text) {
+                let (before, after) = (before.to_string(), after.to_string());
+                self.screen = after;
+                return Some(before);
+            }
+            if started.elapsed() > patience {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Waits until the shell takes keys again; returns what was printed before.
@@ -82,10 +102,19 @@ impl Terminal {
         self.until_prompt()
     }
 
-    /// Sends what Ctrl-C sends while a statement runs. (The key itself, pressed too late for the
-    /// statement, would be read by the editor, with what is typed after it.)
-    pub(crate) fn interrupt(&mut self) {
-        self.session.process_mut().signal(Signal::SIGINT).unwrap();
+    /// Waits until the shell takes keys and has nothing left to do. After a Ctrl-C that came too
+    /// late for a statement this is not plain: it ends an empty line, and what is typed meanwhile
+    /// may go with it.
+    #[track_caller]
+    pub(crate) fn settle(&mut self) {
+        for attempt in 0..40 {
+            self.press(&format!("SELECT 'set' || 'tled {attempt}';\r"));
+            if self.until_within(&format!("settled {attempt}"), PATIENCE / 40).is_some() {
+                self.until_prompt();
+                return;
+            }
+        }
+        panic!("it does not settle: {:?}", self.screen);
     }
 
     /// Waits for the end of the command; returns its exit code.

@@ -249,16 +249,21 @@ async fn log_is_flushed_however_few_rows_stay() {
     assert_eq!(contents(&db).await.len(), 50);
 }
 
-/// A caller that stops waiting does not leave its statement in the queue until the next one comes.
-#[tokio::test(flavor = "multi_thread")]
-async fn abandoned_statement_is_carried_through() {
+/// A store whose every write takes its time.
+fn slow() -> Store {
     let config = object_store::throttle::ThrottleConfig {
         wait_put_per_call: Duration::from_millis(20),
         ..Default::default()
     };
     let memory = object_store::memory::InMemory::new();
     let slow = object_store::throttle::ThrottledStore::new(memory, config);
-    let db = small().open_store(Store::object_store(Arc::new(slow), "db")).await.unwrap();
+    Store::object_store(Arc::new(slow), "db")
+}
+
+/// A caller that stops waiting does not leave its statement in the queue until the next one comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn abandoned_statement_is_carried_through() {
+    let db = small().open_store(slow()).await.unwrap();
     db.create_table(definition(), false).await.unwrap();
     let table = db.table("t").unwrap();
     for key in 0..5 {
@@ -272,4 +277,43 @@ async fn abandoned_statement_is_carried_through() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("only {:?} became visible", contents(&db).await);
+}
+
+async fn wait_for(what: &str, mut there: impl AsyncFnMut() -> bool) {
+    for _ in 0..1000 {
+        if there().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("never came: {what}");
+}
+
+/// Statements on a runtime that ends under them: what has begun is carried through, what it makes
+/// due is done, what has not begun never begins.
+#[tokio::test(flavor = "multi_thread")]
+async fn statement_may_lose_its_runtime() {
+    let runtime = Some(tokio::runtime::Handle::current());
+    let db = Options { runtime, ..small() }.open_store(slow()).await.unwrap();
+    db.create_table(definition(), false).await.unwrap();
+    for (key, polls) in [(1, 1), (2, 2), (3, 3)] {
+        let statements = tokio::runtime::Builder::new_multi_thread().build().unwrap();
+        let table = db.table("t").unwrap();
+        let part = statements.spawn(async move {
+            // More than may stay in memory.
+            let note = "x".repeat(70_000);
+            let mut insert = Box::pin(table.insert(rows([key], &note)));
+            for _ in 0..polls {
+                assert!(futures::future::poll_immediate(&mut insert).await.is_none());
+            }
+        });
+        part.await.unwrap();
+        statements.shutdown_background();
+    }
+    let keys = async || contents(&db).await.into_keys().collect::<Vec<_>>();
+    wait_for("statements that had begun", async || keys().await.contains(&3)).await;
+    assert_eq!(keys().await, [2, 3]);
+    let flushed = async || db.inspect().await.tables[0].parts.iter().all(|p| p.kind == "segment");
+    wait_for("the flush in the background", flushed).await;
+    db.close().await.unwrap();
 }
