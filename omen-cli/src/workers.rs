@@ -141,18 +141,33 @@ impl LeftBehind {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::sync::{Mutex, mpsc};
 
+    use tokio::runtime::Handle;
     use tokio::sync::oneshot;
 
     use super::*;
 
-    /// A statement that does not yield until it is told to, and then would go on.
+    /// Keeps all workers busy: all but one until `end`, the last one until `go_on`. Then the
+    /// statement would go on.
     async fn stuck(
         began: oneshot::Sender<()>,
         go_on: mpsc::Receiver<()>,
+        end: mpsc::Receiver<()>,
         went_on: Arc<AtomicBool>,
     ) -> Result<()> {
+        let others = Handle::current().metrics().num_workers() - 1;
+        let (end, busy) = (Arc::new(Mutex::new(end)), Arc::new(AtomicUsize::new(0)));
+        for _ in 0..others {
+            let (end, busy) = (Arc::clone(&end), Arc::clone(&busy));
+            tokio::spawn(async move {
+                busy.fetch_add(1, SeqCst);
+                let _ = end.lock().map(|end| end.recv());
+            });
+        }
+        while busy.load(SeqCst) < others {
+            tokio::task::yield_now().await;
+        }
         let _ = began.send(());
         let _ = go_on.recv();
         tokio::task::yield_now().await;
@@ -166,9 +181,9 @@ mod tests {
         let went_on = Arc::new(AtomicBool::new(false));
         for _ in 0..3 {
             let (began, has_begun) = oneshot::channel();
-            // Dropped by a panic of this test, which lets the thread go.
-            let (tell, go_on) = mpsc::channel();
-            let task = workers.start(stuck(began, go_on, Arc::clone(&went_on))).unwrap();
+            // Dropped by a panic of this test, which lets the threads go.
+            let ((tell, go_on), (tell_others, end)) = (mpsc::channel(), mpsc::channel());
+            let task = workers.start(stuck(began, go_on, end, Arc::clone(&went_on))).unwrap();
             has_begun.await.unwrap();
             let left = workers.leave_behind().unwrap();
             assert!(!left.ends_soon().await);
@@ -177,6 +192,7 @@ mod tests {
             tell.send(()).unwrap();
             let ended = task.await;
             assert!(!matches!(ended, Ok(Ok(()))), "{ended:?}");
+            drop(tell_others);
             while !left.ends_soon().await {}
         }
         assert!(!went_on.load(SeqCst));

@@ -75,7 +75,7 @@ impl Drop for Accepted<'_> {
         if self.acknowledged {
             return;
         }
-        if let Some(runtime) = self.engine.runtime() {
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let (engine, lsn) = (Arc::clone(self.engine), self.lsn);
             runtime.spawn(async move {
                 if let Some(writer) = &engine.writer {
@@ -163,8 +163,9 @@ impl Engine {
         self.table(name).map(TableSnapshot::into_version)
     }
 
-    /// Applies, logs and acknowledges a statement; returns the number of rows deleted. Once begun
-    /// it does not depend on the caller's runtime, if the options name another.
+    /// Applies, logs and acknowledges a statement; returns the number of rows deleted. Where the
+    /// options name a runtime, it runs there, with what it sets going in the background: once begun
+    /// it does not depend on the caller's.
     pub(super) async fn commit(self: &Arc<Self>, changes: Vec<Change>) -> Result<u64> {
         let Some(runtime) = &self.medium.options.runtime else {
             return self.commit_here(changes).await;

@@ -37,7 +37,7 @@ impl Engine {
             return;
         }
         // Without a runtime nothing runs in the background; `wait_for_memory` still bounds memory.
-        let Some(runtime) = self.runtime() else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         if writer.scheduled.swap(true, SeqCst) {
             return;
         }

@@ -119,12 +119,6 @@ impl Engine {
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
-    /// Where work runs that nobody waits for; without a runtime there is none.
-    fn runtime(&self) -> Option<tokio::runtime::Handle> {
-        let chosen = self.medium.options.runtime.clone();
-        chosen.or_else(|| tokio::runtime::Handle::try_current().ok())
-    }
-
     fn check_open(&self) -> Result<()> {
         if self.fenced.load(SeqCst) {
             return Err(Error::Conflict(format!(
