@@ -14,7 +14,7 @@ use crate::omen::Place;
 
 /// Longer than anything takes on a machine with much else to do; shorter than any of the queries
 /// that never end.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 const TAKES_KEYS: &str = "\x1b[?2004h";
 pub(crate) const HANDED_OVER: &str = "\x1b[?2004l";
