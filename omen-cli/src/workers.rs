@@ -166,7 +166,8 @@ mod tests {
             });
         }
         while busy.load(SeqCst) < others {
-            tokio::task::yield_now().await;
+            // Not a mere yield: what yields stays with its worker, which may become busy for good.
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
         let _ = began.send(());
         let _ = go_on.recv();
