@@ -189,7 +189,8 @@ mod tests {
             let left = workers.leave_behind().unwrap();
             assert!(!left.ends_soon().await);
             let next = workers.start(async { Ok(7) }).unwrap();
-            assert_eq!(next.await.unwrap().unwrap(), 7);
+            let next = tokio::time::timeout(Duration::from_secs(60), next).await;
+            assert_eq!(next.unwrap().unwrap().unwrap(), 7);
             tell.send(()).unwrap();
             let ended = task.await;
             assert!(!matches!(ended, Ok(Ok(()))), "{ended:?}");

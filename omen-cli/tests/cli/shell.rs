@@ -10,13 +10,13 @@ use crate::terminal::{ARROW_UP, CTRL_C, CTRL_D, ENTER, HANDED_OVER, PATIENCE, Te
 /// filter, so the join has no reason to yield. The pieces keep the sign itself off the screen until
 /// it is meant.
 const STUCK: &str = "SELECT 'be' || 'gun' AS what UNION ALL SELECT CAST(count(*) AS VARCHAR) \
-                     FROM generate_series(1, 4000000) a(x), generate_series(1, 10000000) b(y) \
+                     FROM generate_series(1, 1000000) a(x), generate_series(1, 10000000) b(y) \
                      WHERE x + y < 0;";
 
 /// Runs what never yields and stops it by Ctrl-C, once it is so far that it takes no notice.
 #[track_caller]
 fn interrupt_stuck(shell: &mut Terminal) {
-    let mut pause = Duration::from_millis(500);
+    let mut pause = Duration::from_secs(1);
     loop {
         shell.enter(STUCK);
         shell.until("begun");

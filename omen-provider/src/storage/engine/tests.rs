@@ -297,6 +297,7 @@ async fn statement_may_lose_its_runtime() {
     let db = Options { runtime, ..small() }.open_store(slow()).await.unwrap();
     db.create_table(definition(), false).await.unwrap();
     for (key, polls) in [(1, 1), (2, 2), (3, 3)] {
+        // Without timers, which the slow store needs: nothing of a commit can run there.
         let statements = tokio::runtime::Builder::new_multi_thread().build().unwrap();
         let table = db.table("t").unwrap();
         let part = statements.spawn(async move {
