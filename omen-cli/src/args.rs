@@ -120,7 +120,7 @@ Examples:
   omen import my.db planes planes.parquet --key tailnum";
 
 /// `omen import`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = IMPORT_NOTES)]
 pub(crate) struct ImportArguments {
     /// Directory of the database; created if missing

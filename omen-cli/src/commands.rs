@@ -60,6 +60,15 @@ const NAMES: [(&str, Command); 20] = [
     ("\\i", Command::Read),
 ];
 
+/// What newcomers type at a prompt to leave it or to learn of it: the command they mean.
+pub(crate) fn plain_word(line: &str) -> Option<&'static str> {
+    match line.trim().trim_end_matches(';').to_ascii_lowercase().as_str() {
+        "quit" | "exit" => Some(".quit"),
+        "help" | "?" => Some(".help"),
+        _ => None,
+    }
+}
+
 /// Files that may read one another, one within the other.
 const FILES_OPEN_MAX: usize = 16;
 
@@ -146,7 +155,9 @@ fn set_format(executor: &mut Executor, argument: Option<&str>) -> Result<()> {
         .map(|value| value.get_name().to_string())
         .collect();
     let Some(argument) = argument else {
-        notes::note(format!("formats: {}", names.join(", ")));
+        let current = executor.settings.format.to_possible_value();
+        let current = current.as_ref().map_or("", |value| value.get_name());
+        notes::note(format!("format is {current}; formats: {}", names.join(", ")));
         return Ok(());
     };
     executor.settings.format = Format::from_str(argument, true).map_err(|_| {
@@ -237,6 +248,13 @@ mod tests {
         assert_eq!(message, "unknown command .tabels; did you mean .tables?");
         let Err(Failure::Error(message)) = find(".wibblewobble") else { panic!("found") };
         assert!(message.ends_with(".help lists the commands"), "{message}");
+    }
+
+    #[test]
+    fn plain_words_are_whole_lines() {
+        assert_eq!(plain_word(" EXIT; "), Some(".quit"));
+        assert_eq!(plain_word("help"), Some(".help"));
+        assert_eq!(plain_word("help me"), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Instant;
 use omen_provider::Options;
 
 use crate::failure::Result;
-use crate::interrupt::interruptible;
+use crate::interrupt::interruptible_apart;
 use crate::{notes, open};
 
 /// Runs the subcommand; says where the files of each table are.
@@ -14,7 +14,8 @@ pub(crate) async fn run(path: &Path) -> Result<()> {
     let options = Options { create: false, ..Options::default() };
     let database = open::open(Some(path), options).await?;
     let started = Instant::now();
-    interruptible(async { Ok(database.compact().await?) }).await?;
+    let compacted = database.clone();
+    interruptible_apart(async move { Ok(compacted.compact().await?) }).await?;
     let elapsed = notes::time(started.elapsed());
     for table in &database.inspect().await.tables {
         let bytes = table.parts.iter().map(|part| part.bytes).sum();
@@ -30,5 +31,5 @@ pub(crate) async fn run(path: &Path) -> Result<()> {
         }
     }
     notes::note(format!("compacted in {elapsed}"));
-    Ok(database.close().await?)
+    open::close(database).await
 }

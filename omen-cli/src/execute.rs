@@ -1,26 +1,30 @@
 //! Runs single statements: rows to standard output as they come, counts and times to standard
 //! error.
 //!
-//! Every statement can be interrupted by Ctrl-C: its plan is dropped, which stops its work.
-//! Invariant: standard output is flushed when a statement ends, before anything is said about it.
+//! A statement is planned and carried out on threads of its own (`workers`) and sends what it has
+//! to say to the prompt's thread, which prints. Ctrl-C leaves the statement behind with its
+//! threads, whatever they do. Invariant: standard output is flushed when a statement ends, before
+//! anything is said about it.
 
 use std::io::{BufWriter, Stdout, Write, stdout};
 use std::time::Instant;
 
 use arrow::array::{Array, RecordBatch, UInt64Array};
 use arrow::datatypes::SchemaRef;
-use datafusion::common::runtime::SpawnedTask;
 use datafusion::dataframe::DataFrame;
-use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{LogicalPlan, WriteOp, dml::InsertOp};
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use futures::StreamExt;
 use omen_provider::{Database, Session};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::failure::{Failure, Result};
 use crate::interrupt::interruptible;
 use crate::notes;
 use crate::output::{self, Format, Limits};
+use crate::workers::Workers;
 
 /// How results are presented.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +48,7 @@ pub(crate) struct Executor {
     /// Whether the statement that runs writes.
     writing: bool,
     session: Session,
+    workers: Workers,
     out: BufWriter<Stdout>,
 }
 
@@ -57,6 +62,7 @@ impl Executor {
             files_open: 0,
             writing: false,
             session,
+            workers: Workers::default(),
             out: BufWriter::new(stdout()),
         }
     }
@@ -67,10 +73,10 @@ impl Executor {
         self.writing = false;
         let outcome = interruptible(self.run_to_end(sql)).await;
         self.out.flush()?;
-        if self.writing && matches!(outcome, Err(Failure::Interrupted)) {
-            notes::note("the statement may have been carried out; look before you repeat it");
+        if matches!(outcome, Err(Failure::Interrupted)) {
+            self.leave_behind().await;
         }
-        let mut said = outcome?;
+        let mut said = outcome.map_err(|failure| self.with_hint(failure))?;
         if self.settings.timing {
             let time = notes::time(started.elapsed());
             said = Some(said.map_or_else(|| time.clone(), |said| format!("{said} in {time}")));
@@ -79,6 +85,37 @@ impl Executor {
             notes::note(said);
         }
         Ok(())
+    }
+
+    /// Names the table that was probably meant.
+    fn with_hint(&self, failure: Failure) -> Failure {
+        let Failure::Error(message) = failure else { return failure };
+        let own = message.strip_prefix("table 'omen.public.");
+        let Some(name) = own.and_then(|rest| rest.strip_suffix("' not found")) else {
+            return Failure::Error(message);
+        };
+        let tables = self.database.table_names();
+        let hint = match notes::nearest(name, tables.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None if tables.is_empty() => "the database has no tables yet".to_string(),
+            None => "\\dt lists the tables".to_string(),
+        };
+        Failure::Error(format!("there is no table \"{name}\"; {hint}"))
+    }
+
+    async fn leave_behind(&mut self) {
+        let left = self.workers.leave_behind();
+        if self.writing {
+            notes::note("the statement may have been carried out; look before you repeat it");
+        }
+        if self.settings.interactive
+            && let Some(left) = left
+            && !left.ends_soon().await
+        {
+            notes::note(
+                "its last step computes on in the background, at the latest until you leave",
+            );
+        }
     }
 
     /// Prints rows that need no statement.
@@ -94,73 +131,107 @@ impl Executor {
 
     /// Returns what is to be said of the statement.
     async fn run_to_end(&mut self, sql: &str) -> Result<Option<String>> {
-        let frame = self.session.sql(sql).await?;
-        if let Some(verb) = write_verb(frame.logical_plan()) {
-            self.writing = true;
-            let count = total(&collect(frame).await?);
-            return Ok(Some(format!("{} {verb}", notes::rows(count))));
+        const WAITING_MAX: usize = 2;
+        let (sender, mut arriving) = mpsc::channel(WAITING_MAX);
+        let statement = carry_out(self.session.clone(), sql.to_string(), sender);
+        let task = self.workers.start(statement)?;
+        while let Some(arrived) = arriving.recv().await {
+            match arrived {
+                Arrived::Writes => self.writing = true,
+                Arrived::Columns(schema) => {
+                    return self.print_rows(&schema, &mut arriving, task).await;
+                }
+                Arrived::Rows(_) => {}
+            }
         }
-        if frame.schema().fields().is_empty() {
-            collect(frame).await?;
-            return Ok(self.settings.interactive.then(|| "done".to_string()));
+        Ok(match task.await?? {
+            Some((verb, count)) => Some(format!("{} {verb}", notes::rows(count))),
+            None => self.settings.interactive.then(|| "done".to_string()),
+        })
+    }
+
+    /// Prints the rows of a result as they arrive.
+    async fn print_rows(
+        &mut self,
+        schema: &SchemaRef,
+        arriving: &mut mpsc::Receiver<Arrived>,
+        task: JoinHandle<Result<Option<Count>>>,
+    ) -> Result<Option<String>> {
+        let mut printer = output::printer(self.settings.format, schema, Limits::for_stdout());
+        let mut rows = 0;
+        while let Some(arrived) = arriving.recv().await {
+            let Arrived::Rows(batch) = arrived else { continue };
+            rows += batch.num_rows() as u64;
+            printer.batch(&batch, &mut self.out)?;
+            self.out.flush()?;
         }
-        let (rows, left_out) = self.print_rows(frame).await?;
+        // The channel closes at the end of the rows, and when an operator fails or panics.
+        task.await??;
+        let left_out = printer.finish(&mut self.out)?;
+        self.out.flush()?;
         if left_out > 0 {
             let shown = notes::grouped(rows - left_out);
             notes::note(format!("only the first {shown} rows are shown; .mode csv shows all"));
         }
         Ok(self.settings.interactive.then(|| notes::rows(rows)))
     }
+}
 
-    /// Returns the rows of the result, and how many of them the limits left out.
-    async fn print_rows(&mut self, frame: DataFrame) -> Result<(u64, u64)> {
-        let mut results = Results::start(frame).await?;
-        let limits = Limits::for_stdout();
-        let mut printer = output::printer(self.settings.format, &results.schema, limits);
-        let mut rows = 0;
-        while let Some(batch) = results.batches.recv().await {
-            let batch = batch?;
-            rows += batch.num_rows() as u64;
-            printer.batch(&batch, &mut self.out)?;
-            self.out.flush()?;
+/// What a statement says before its end.
+enum Arrived {
+    /// It will write.
+    Writes,
+    /// It answers with rows of these columns.
+    Columns(SchemaRef),
+    /// Some of the rows.
+    Rows(RecordBatch),
+}
+
+/// What was done to how many rows.
+type Count = (&'static str, u64);
+
+/// Plans a statement and carries it out; a count if it wrote rows. Ends early when nobody listens.
+async fn carry_out(
+    session: Session,
+    sql: String,
+    sender: mpsc::Sender<Arrived>,
+) -> Result<Option<Count>> {
+    let state = session.context().state();
+    let statement = state.sql_to_statement(&sql, &state.config_options().sql_parser.dialect)?;
+    if defines_table(&statement) && sender.send(Arrived::Writes).await.is_err() {
+        return Err(Failure::Interrupted);
+    }
+    let frame = session.execute(statement).await?;
+    if let Some(verb) = write_verb(frame.logical_plan()) {
+        if sender.send(Arrived::Writes).await.is_err() {
+            return Err(Failure::Interrupted);
         }
-        // The channel closes at the end of the rows, and when an operator panics: that is no end.
-        results.task.await?;
-        let left_out = printer.finish(&mut self.out)?;
-        self.out.flush()?;
-        Ok((rows, left_out))
+        return Ok(Some((verb, total(&frame.collect().await?))));
     }
-}
-
-/// The batches of a statement that runs in a task of its own, so that Ctrl-C is heard while an
-/// operator computes. Dropping this ends the task.
-struct Results {
-    schema: SchemaRef,
-    batches: mpsc::Receiver<Result<RecordBatch, DataFusionError>>,
-    task: SpawnedTask<()>,
-}
-
-impl Results {
-    async fn start(frame: DataFrame) -> Result<Self> {
-        const BATCHES_WAITING_MAX: usize = 2;
-        let mut stream = frame.execute_stream().await?;
-        let schema = stream.schema();
-        let (sender, batches) = mpsc::channel(BATCHES_WAITING_MAX);
-        let task = SpawnedTask::spawn(async move {
-            while let Some(batch) = stream.next().await {
-                if sender.send(batch).await.is_err() {
-                    break;
-                }
-            }
-        });
-        Ok(Self { schema, batches, task })
+    if frame.schema().fields().is_empty() {
+        frame.collect().await?;
+        return Ok(None);
     }
+    send_rows(frame, sender).await?;
+    Ok(None)
 }
 
-/// All batches of a statement, which runs in a task of its own for the same reason.
-async fn collect(frame: DataFrame) -> Result<Vec<RecordBatch>> {
-    let task = SpawnedTask::spawn(async move { frame.collect().await });
-    Ok(task.await??)
+/// Whether planning alone changes the database.
+fn defines_table(statement: &Statement) -> bool {
+    let Statement::Statement(statement) = statement else { return false };
+    matches!(**statement, SqlStatement::CreateTable(_) | SqlStatement::Drop { .. })
+}
+
+async fn send_rows(frame: DataFrame, sender: mpsc::Sender<Arrived>) -> Result<()> {
+    let mut stream = frame.execute_stream().await?;
+    let mut arrived = Arrived::Columns(stream.schema());
+    while sender.send(arrived).await.is_ok() {
+        match stream.next().await {
+            Some(batch) => arrived = Arrived::Rows(batch?),
+            None => break,
+        }
+    }
+    Ok(())
 }
 
 /// What a statement did to the rows that it counts; `None` if it answers with rows.

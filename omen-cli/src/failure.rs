@@ -53,9 +53,9 @@ impl<E: Error + 'static> From<E> for Failure {
     }
 }
 
-/// A message without the names of the layers that it came through.
+/// A message without the names of the layers that it came through, nor what they were doing.
 fn plain(message: &str) -> String {
-    let mut rest = message;
+    let mut rest = message.rsplit("\ncaused by\n").next().unwrap_or(message);
     while let Some(inner) = LAYERS.iter().find_map(|layer| rest.strip_prefix(layer)) {
         rest = inner;
     }
@@ -69,8 +69,13 @@ fn plain(message: &str) -> String {
     rest.to_string()
 }
 
-const LAYERS: [&str; 4] =
-    ["External error: ", "Arrow error: ", "Execution error: ", "Error during planning: "];
+const LAYERS: [&str; 5] = [
+    "External error: ",
+    "Arrow error: ",
+    "Cast error: ",
+    "Execution error: ",
+    "Error during planning: ",
+];
 
 #[cfg(test)]
 mod tests {
@@ -79,6 +84,10 @@ mod tests {
     #[test]
     fn message_loses_the_names_of_layers() {
         assert_eq!(plain("Arrow error: External error: no space"), "no space");
+        assert_eq!(
+            plain("Optimizer rule 'x' failed\ncaused by\nArrow error: Cast error: no number"),
+            "no number"
+        );
         assert_eq!(
             plain("SQL error: ParserError(\"Expected: \\\"x\\\" at Line: 1, Column: 3\")"),
             "SQL syntax: Expected: \"x\" at Line: 1, Column: 3"

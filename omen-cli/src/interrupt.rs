@@ -8,6 +8,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use datafusion::common::runtime::SpawnedTask;
 use futures::future::poll_immediate;
 use tokio::sync::Notify;
 
@@ -59,6 +60,14 @@ pub(crate) async fn interruptible<T>(work: impl Future<Output = Result<T>>) -> R
         }
         outcome = work => outcome,
     }
+}
+
+/// The same for work that ends with the process, on another thread: it need not let go of it for
+/// Ctrl-C to be heard.
+pub(crate) async fn interruptible_apart<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    interruptible(async { SpawnedTask::spawn(work).await? }).await
 }
 
 /// Forgets a Ctrl-C that came too late for what it was meant for.

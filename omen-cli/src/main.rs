@@ -20,6 +20,7 @@ mod shell;
 mod sql_type;
 mod statements;
 mod verify;
+mod workers;
 
 use std::io::IsTerminal;
 
@@ -29,18 +30,11 @@ use failure::Result;
 use omen_provider::Options;
 use output::Format;
 
-/// Stack of a worker: deep SQL recurses, deepest in builds without optimisation.
-const STACK_BYTES: usize = 16 << 20;
-
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .thread_stack_size(STACK_BYTES)
-        .build();
-    let outcome = match runtime {
+    let outcome = match workers::runtime().build() {
         Ok(runtime) => {
             let outcome = runtime.block_on(run());
-            // A thread that waits for standard input must not hold the process.
+            // A thread that computes or waits for standard input must not hold the process.
             runtime.shutdown_background();
             outcome
         }
@@ -74,6 +68,8 @@ async fn run_sql(arguments: ShellArguments) -> Result<()> {
     let options = Options {
         read_only: arguments.readonly,
         create: !arguments.no_create && !arguments.readonly,
+        // Statements are left behind with their threads; what they have begun to commit is not.
+        runtime: Some(tokio::runtime::Handle::current()),
         ..Options::default()
     };
     let database = open::open(arguments.path.as_deref(), options).await?;
@@ -95,7 +91,7 @@ async fn run_sql(arguments: ShellArguments) -> Result<()> {
     match outcome {
         // Nothing acknowledged is lost without it, and the person wants out.
         Err(failure::Failure::Interrupted) => Err(failure::Failure::Interrupted),
-        outcome => outcome.and(Ok(database.close().await?)),
+        outcome => outcome.and(open::close(database).await),
     }
 }
 

@@ -1,4 +1,7 @@
-//! Opens the database that a command line names.
+//! Opens the database that a command line names, and closes it.
+//!
+//! Both may take their time (a long log, many rows to flush), and Ctrl-C ends both: nothing that
+//! was acknowledged depends on them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,12 +11,14 @@ use omen_provider::store::Store;
 use omen_provider::{Database, Options};
 
 use crate::failure::{Failure, Result};
+use crate::interrupt::interruptible_apart;
 
 /// Opens `path` with `options`; without a path a database in memory.
 pub(crate) async fn open(path: Option<&Path>, options: Options) -> Result<Database> {
     if let Some(path) = path {
         refuse_file(path)?;
-        return Ok(options.open(path).await?);
+        let path = path.to_path_buf();
+        return interruptible_apart(async move { Ok(options.open(path).await?) }).await;
     }
     if options.read_only || !options.create {
         let message = "--readonly and --no-create need the PATH of a database";
@@ -26,6 +31,11 @@ pub(crate) async fn open(path: Option<&Path>, options: Options) -> Result<Databa
 pub(crate) async fn open_read_only(path: &Path) -> Result<Database> {
     let options = Options { read_only: true, create: false, ..Options::default() };
     open(Some(path), options).await
+}
+
+/// Closes a database, so that the next open is quick.
+pub(crate) async fn close(database: Database) -> Result<()> {
+    interruptible_apart(async move { Ok(database.close().await?) }).await
 }
 
 fn refuse_file(path: &Path) -> Result<()> {

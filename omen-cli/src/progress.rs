@@ -52,6 +52,14 @@ impl Progress {
         self.bar.set_message(format!("{}  {rate} rows/s", notes::rows(rows)));
     }
 
+    /// Begins again at nothing, with another task.
+    pub(crate) fn begin(&self, task: &str) {
+        self.rows.store(0, Ordering::Relaxed);
+        self.bar.reset();
+        self.bar.set_message("");
+        self.bar.set_prefix(task.to_string());
+    }
+
     /// Shows that all is read and the rest takes its time.
     pub(crate) fn set_task(&self, task: &str) {
         self.bar.set_prefix(task.to_string());

@@ -4,13 +4,13 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::failure::{Failure, Result};
-use crate::interrupt::interruptible;
+use crate::interrupt::interruptible_apart;
 use crate::{notes, open};
 
 /// Runs the subcommand: problems go to standard error, one a line, and make it fail.
 pub(crate) async fn run(path: &Path) -> Result<()> {
     let database = open::open_read_only(path).await?;
-    let report = interruptible(async { Ok(database.verify().await?) }).await?;
+    let report = interruptible_apart(async move { Ok(database.verify().await?) }).await?;
     for problem in &report.problems {
         notes::note(format!("error: {problem}"));
     }

@@ -1,5 +1,7 @@
 //! How a database is opened: few options, each with its default, its cost and when to touch it.
 
+use tokio::runtime::Handle;
+
 use crate::error::{Error, Result};
 
 /// Options of [`crate::Database`]; validated once, at open.
@@ -20,6 +22,11 @@ pub struct Options {
     pub row_group_rows: usize,
     /// Rows of a segment at most; compaction cuts its output there. Default: 4,194,304.
     pub segment_rows_max: usize,
+    /// The runtime that commits statements and works in the background. Set it where statements
+    /// run on runtimes that may end, or be left, before the database is closed: what they have
+    /// begun to commit is then carried through. Costs one hop between threads for each commit.
+    /// Default: none, the runtime of each statement.
+    pub runtime: Option<Handle>,
 }
 
 impl Default for Options {
@@ -31,6 +38,7 @@ impl Default for Options {
             cache_bytes_max: 256 << 20,
             row_group_rows: 128 << 10,
             segment_rows_max: 4 << 20,
+            runtime: None,
         }
     }
 }

@@ -17,7 +17,7 @@ use arrow::util::display::array_value_to_string;
 use omen_provider::{Database, Session};
 
 use crate::failure::{Failure, Result};
-use crate::interrupt::interruptible;
+use crate::interrupt::interruptible_apart;
 use crate::notes;
 use crate::output::{self, Format, Limits};
 use queries::{QUERIES, Query};
@@ -25,7 +25,7 @@ use queries::{QUERIES, Query};
 /// Runs the subcommand.
 pub(crate) async fn run(directory: Option<PathBuf>) -> Result<()> {
     let path = directory::create(directory)?;
-    interruptible(show(&path)).await
+    interruptible_apart(async move { show(&path).await }).await
 }
 
 async fn show(path: &Path) -> Result<()> {
@@ -71,18 +71,17 @@ async fn answer(session: &Session, query: &Query) -> Result<()> {
     let schema = std::sync::Arc::new(frame.schema().as_arrow().clone());
     let batches = frame.collect().await?;
     let elapsed = started.elapsed();
-    let mut out = std::io::stdout().lock();
+    let mut out = std::io::stdout();
     output::print_all(Format::Table, Limits::default(), &schema, &batches, &mut out)?;
     let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
-    writeln!(out, "{} in {}", notes::rows(rows), notes::time(elapsed))?;
-    drop(out);
+    say(&format!("{} in {}", notes::rows(rows), notes::time(elapsed)))?;
     for line in scan_lines(session, query.sql).await? {
         say(&format!("read: {line}"))?;
     }
     Ok(())
 }
 
-/// The lines of the plan that say which rows are read of how many.
+/// What the lines of the plan say of the rows that are read of how many.
 async fn scan_lines(session: &Session, sql: &str) -> Result<Vec<String>> {
     let batches = session.sql(&format!("EXPLAIN {sql}")).await?.collect().await?;
     let mut lines = Vec::new();
@@ -90,11 +89,17 @@ async fn scan_lines(session: &Session, sql: &str) -> Result<Vec<String>> {
         let Some(plans) = batch.columns().last() else { continue };
         for row in 0..batch.num_rows() {
             let plan = array_value_to_string(plans, row)?;
-            let scans = plan.lines().filter(|l| l.contains("parts=") && l.contains("rows="));
-            lines.extend(scans.map(|line| line.trim().to_string()));
+            lines.extend(plan.lines().filter_map(rows_read).map(ToString::to_string));
         }
     }
     Ok(lines)
+}
+
+/// From a scan's line, `key=… parts=1/1 rows=6/26115`.
+fn rows_read(line: &str) -> Option<&str> {
+    let (start, rows) = (line.find("key=")?, line.find(" rows=")? + 1);
+    let end = line[rows..].find([',', ' ']).map_or(line.len(), |length| rows + length);
+    line.get(start..end)
 }
 
 /// Opens the directory again and counts.
@@ -143,4 +148,18 @@ fn say(line: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}")?;
     Ok(out.flush()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_read_are_found_in_a_line_of_a_plan() {
+        let line =
+            "  DataSourceExec: a=b, key=[(JFK, 1), (JFK, 2)) parts=1/2 rows=24/99, predicate=x";
+        assert_eq!(rows_read(line), Some("key=[(JFK, 1), (JFK, 2)) parts=1/2 rows=24/99"));
+        assert_eq!(rows_read("x key=all parts=0/0 rows=0/0"), Some("key=all parts=0/0 rows=0/0"));
+        assert_eq!(rows_read("FilterExec: id = 1"), None);
+    }
 }

@@ -15,6 +15,7 @@ mod target;
 
 use std::time::Instant;
 
+use arrow::datatypes::SchemaRef;
 use futures::StreamExt;
 use futures::stream;
 use omen_provider::{Database, Error, Options, Table, TableDefinition};
@@ -22,7 +23,7 @@ use tokio::sync::mpsc;
 
 use crate::args::ImportArguments;
 use crate::failure::{Failure, Result};
-use crate::interrupt::interruptible;
+use crate::interrupt::interruptible_apart;
 use crate::open;
 use crate::progress::Progress;
 use crate::{notes, notes::note};
@@ -36,14 +37,24 @@ const BATCHES_WAITING_MAX: usize = 4;
 pub(crate) async fn run(arguments: &ImportArguments) -> Result<()> {
     let source = Source::open(arguments)?;
     let database = open::open(Some(&arguments.path), Options::default()).await?;
-    let outcome = interruptible(import(&database, source, arguments)).await;
+    let (target, arguments) = (database.clone(), arguments.clone());
+    let progress = Progress::new("reading types", source.bytes);
+    let bar = progress.clone();
+    let work = async move { import(&target, source, &bar, &arguments).await };
+    let outcome = interruptible_apart(work).await;
+    progress.clear();
     match outcome {
         Err(Failure::Interrupted) => Err(Failure::Interrupted),
-        outcome => outcome.and(Ok(database.close().await?)),
+        outcome => outcome.and(open::close(database).await),
     }
 }
 
-async fn import(database: &Database, source: Source, arguments: &ImportArguments) -> Result<()> {
+async fn import(
+    database: &Database,
+    source: Source,
+    progress: &Progress,
+    arguments: &ImportArguments,
+) -> Result<()> {
     let started = Instant::now();
     let existing = existing_table(database, &arguments.table)?;
     let target = match &existing {
@@ -52,12 +63,12 @@ async fn import(database: &Database, source: Source, arguments: &ImportArguments
             Target::of_table(table.schema()?, &table.key_names()?)
         }
         None => {
-            let schema = infer(&source).await?;
+            let schema = infer(&source, progress).await?;
             Target::new_table(schema, &arguments.key)?
         }
     };
-    let progress = Progress::new("loading", source.bytes);
-    let rows = load(database, existing.as_ref(), source, &target, &progress, arguments).await;
+    progress.begin("loading");
+    let rows = load(database, existing.as_ref(), source, &target, progress, arguments).await;
     progress.clear();
     say_what_happened(arguments, existing.is_some(), &target, rows?, started);
     Ok(())
@@ -76,23 +87,19 @@ fn check_key(table: &Table, arguments: &ImportArguments) -> Result<()> {
     if arguments.key.is_empty() || arguments.key == key {
         return Ok(());
     }
+    let (table, found) = (&arguments.table, arguments.key.join(","));
+    let (has, expected) = match key.is_empty() {
+        true => ("without a primary key".to_string(), "no --key"),
+        false => (format!("with the primary key ({})", key.join(", ")), "the same --key or none"),
+    };
     Err(Failure::Error(format!(
-        "table \"{}\" exists with the primary key ({}); expected the same --key or none, found {}",
-        arguments.table,
-        key.join(", "),
-        arguments.key.join(",")
+        "table \"{table}\" exists {has}; expected {expected}, found {found}"
     )))
 }
 
-async fn infer(source: &Source) -> Result<arrow::datatypes::SchemaRef> {
-    let source = source.clone();
-    let task = tokio::task::spawn_blocking(move || {
-        let progress = Progress::new("reading types", source.bytes);
-        let schema = source.infer(&progress);
-        progress.clear();
-        schema
-    });
-    task.await?
+async fn infer(source: &Source, progress: &Progress) -> Result<SchemaRef> {
+    let (source, progress) = (source.clone(), progress.clone());
+    tokio::task::spawn_blocking(move || source.infer(&progress)).await?
 }
 
 async fn load(

@@ -1,5 +1,6 @@
 //! Line editing: history, completion of words, and lines that go on until a statement is whole.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use rustyline::completion::Completer;
@@ -8,9 +9,10 @@ use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
 use rustyline::history::FileHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
-use rustyline::{CompletionType, Config, Context, Editor, Helper};
+use rustyline::{Behavior, CompletionType, Config, Context, Editor, Helper};
 
 use super::history;
+use crate::commands::plain_word;
 use crate::failure::Result;
 use crate::statements::Splitter;
 
@@ -30,7 +32,13 @@ pub(super) struct SqlEditor {
 
 impl SqlEditor {
     pub(super) fn new() -> Result<Self> {
+        // Rows alone go to standard output: redirected, it must not get the prompt.
+        let behavior = match std::io::stdout().is_terminal() {
+            true => Behavior::Stdio,
+            false => Behavior::PreferTerm,
+        };
         let config = Config::builder()
+            .behavior(behavior)
             .history_ignore_space(true)
             .history_ignore_dups(true)?
             .max_history_size(10_000)?
@@ -100,6 +108,9 @@ impl Completer for SqlHelper {
 
 /// Whether Enter runs the input.
 fn is_whole(input: &str) -> bool {
+    if plain_word(input).is_some() {
+        return true;
+    }
     let mut splitter = Splitter::new();
     splitter.push(input.as_bytes());
     splitter.push(b"\n");
@@ -140,7 +151,7 @@ mod tests {
 
     #[test]
     fn enter_runs_whole_statements_only() {
-        for whole in ["", "  ", "SELECT 1;", "\\d", ".tables", "SELECT 1; -- x", "-- x"] {
+        for whole in ["", "  ", "SELECT 1;", "\\d", ".tables", "SELECT 1; -- x", "-- x", "exit"] {
             assert!(is_whole(whole), "{whole:?}");
         }
         for part in ["SELECT 1", "SELECT ';", "SELECT 1; SELECT", "/* x", "SELECT $$;"] {

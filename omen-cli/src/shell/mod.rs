@@ -35,7 +35,8 @@ pub(crate) async fn run(executor: &mut Executor) -> Result<()> {
             Err(error) => return Err(error.into()),
         };
         interrupt::forget().await;
-        splitter.push(line.as_bytes());
+        let word = commands::plain_word(&line).filter(|_| !splitter.is_inside());
+        splitter.push(word.unwrap_or(&line).as_bytes());
         splitter.push(b"\n");
         match run_complete(executor, &mut splitter).await {
             Ok(Flow::GoOn) => {}

@@ -12,4 +12,8 @@ mod omen;
 mod output;
 mod same_rows;
 mod script;
+#[cfg(unix)]
+mod shell;
+#[cfg(unix)]
+mod terminal;
 mod tools;

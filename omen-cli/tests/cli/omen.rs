@@ -36,10 +36,16 @@ impl Place {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_omen"));
-        command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
+        let mut command = self.program(env!("CARGO_BIN_EXE_omen"), arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Any program, in this directory, with the streams of the tests.
+    pub(crate) fn program(&self, name: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(name);
+        command.args(arguments).current_dir(self.path());
         command.env("XDG_STATE_HOME", self.path().join("state")).env_remove("CARGO_PKG_NAME");
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 

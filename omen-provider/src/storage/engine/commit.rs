@@ -161,8 +161,24 @@ impl Engine {
         self.table(name).map(TableSnapshot::into_version)
     }
 
-    /// Applies, logs and acknowledges a statement; returns the number of rows deleted.
+    /// Applies, logs and acknowledges a statement; returns the number of rows deleted. Where the
+    /// options name a runtime, it runs there, with what it sets going in the background: once begun
+    /// it does not depend on the caller's.
     pub(super) async fn commit(self: &Arc<Self>, changes: Vec<Change>) -> Result<u64> {
+        let Some(runtime) = &self.medium.options.runtime else {
+            return self.commit_here(changes).await;
+        };
+        // Whoever was told to stop while preparing the statement stops here: it never begins.
+        tokio::task::yield_now().await;
+        let engine = Arc::clone(self);
+        let task = runtime.spawn(async move { engine.commit_here(changes).await });
+        task.await.unwrap_or_else(|error| match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Error::OutcomeUnknown("the runtime of the database ended".to_string())),
+        })
+    }
+
+    async fn commit_here(self: &Arc<Self>, changes: Vec<Change>) -> Result<u64> {
         let writer = self.writer()?;
         self.wait_for_memory().await?;
         let (lsn, count) = {

@@ -3,7 +3,8 @@
 //! Rows are collected up to a limit. A stream that ends before it is an ordinary statement. A
 //! longer one is written as segments that nothing names yet, one for each sorted portion; the
 //! statement's log record then names them. Either way the statement is atomic, and memory is
-//! bounded by the limit. Segments of a statement that fails are removed.
+//! bounded by the limit. Segments of a statement that fails, or whose caller goes away before it is
+//! committed, are removed.
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
 use futures::TryStreamExt;
 use futures::stream::BoxStream;
+use tokio::runtime::Handle;
 
 use super::Engine;
 use super::commit::{Change, prepare_put};
@@ -33,8 +35,29 @@ struct Portion {
 /// What a stream came to.
 struct Loaded {
     changes: Vec<Change>,
-    segments: Vec<Arc<Segment>>,
+    unnamed: Unnamed,
     rows: u64,
+}
+
+/// Segments that nothing names yet; removed if this is dropped with them.
+struct Unnamed {
+    engine: Arc<Engine>,
+    segments: Vec<Arc<Segment>>,
+}
+
+impl Drop for Unnamed {
+    fn drop(&mut self) {
+        let segments = std::mem::take(&mut self.segments);
+        if segments.is_empty() {
+            return;
+        }
+        let chosen = self.engine.medium.options.runtime.clone();
+        // Without a runtime they stay until the next open.
+        if let Some(runtime) = chosen.or_else(|| Handle::try_current().ok()) {
+            let engine = Arc::clone(&self.engine);
+            runtime.spawn(async move { engine.medium.discard_segments(&segments).await });
+        }
+    }
 }
 
 impl Engine {
@@ -77,32 +100,34 @@ impl Engine {
     async fn commit_loaded(
         self: &Arc<Self>,
         mut changes: Vec<Change>,
-        loaded: Loaded,
+        mut loaded: Loaded,
     ) -> Result<u64> {
-        changes.extend(loaded.changes);
+        changes.append(&mut loaded.changes);
         if changes.is_empty() {
             return Ok(loaded.rows);
         }
+        let segments = std::mem::take(&mut loaded.unnamed.segments);
         let result = self.commit(changes).await;
         // After an unknown outcome the log may name the segments: they stay.
         if result.is_err() && !matches!(result, Err(Error::OutcomeUnknown(_))) {
-            self.medium.discard_segments(&loaded.segments).await;
+            self.medium.discard_segments(&segments).await;
         }
         result.map(|_| loaded.rows)
     }
 
     /// Reads the stream to its end.
     async fn load(
-        &self,
+        self: &Arc<Self>,
         table: &TableVersion,
         mode: WriteMode,
         rows: BoxStream<'static, Result<RecordBatch>>,
     ) -> Result<Loaded> {
         self.writer()?;
-        let mut segments = Vec::new();
-        match self.collect(table, mode, rows, &mut segments).await {
-            Ok((changes, rows)) => Ok(Loaded { changes, segments, rows }),
+        let mut unnamed = Unnamed { engine: Arc::clone(self), segments: Vec::new() };
+        match self.collect(table, mode, rows, &mut unnamed.segments).await {
+            Ok((changes, rows)) => Ok(Loaded { changes, unnamed, rows }),
             Err(error) => {
+                let segments = std::mem::take(&mut unnamed.segments);
                 self.medium.discard_segments(&segments).await;
                 Err(error)
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use arrow::record_batch::RecordBatch;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 
 use crate::storage::definition::TableDefinition;
 use crate::storage::store::Store;
@@ -249,16 +249,21 @@ async fn log_is_flushed_however_few_rows_stay() {
     assert_eq!(contents(&db).await.len(), 50);
 }
 
-/// A caller that stops waiting does not leave its statement in the queue until the next one comes.
-#[tokio::test(flavor = "multi_thread")]
-async fn abandoned_statement_is_carried_through() {
+/// A store whose every write takes its time.
+fn slow() -> Store {
     let config = object_store::throttle::ThrottleConfig {
         wait_put_per_call: Duration::from_millis(20),
         ..Default::default()
     };
     let memory = object_store::memory::InMemory::new();
     let slow = object_store::throttle::ThrottledStore::new(memory, config);
-    let db = small().open_store(Store::object_store(Arc::new(slow), "db")).await.unwrap();
+    Store::object_store(Arc::new(slow), "db")
+}
+
+/// A caller that stops waiting does not leave its statement in the queue until the next one comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn abandoned_statement_is_carried_through() {
+    let db = small().open_store(slow()).await.unwrap();
     db.create_table(definition(), false).await.unwrap();
     let table = db.table("t").unwrap();
     for key in 0..5 {
@@ -272,4 +277,62 @@ async fn abandoned_statement_is_carried_through() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("only {:?} became visible", contents(&db).await);
+}
+
+async fn wait_for(what: &str, mut there: impl AsyncFnMut() -> bool) {
+    for _ in 0..1000 {
+        if there().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("never came: {what}");
+}
+
+/// Statements on a runtime that ends under them: what has begun is carried through, what it makes
+/// due is done, what has not begun never begins.
+#[tokio::test(flavor = "multi_thread")]
+async fn statement_may_lose_its_runtime() {
+    let runtime = Some(tokio::runtime::Handle::current());
+    let db = Options { runtime, ..small() }.open_store(slow()).await.unwrap();
+    db.create_table(definition(), false).await.unwrap();
+    for (key, polls) in [(1, 1), (2, 2), (3, 3)] {
+        // Without timers, which the slow store needs: nothing of a commit can run there.
+        let statements = tokio::runtime::Builder::new_multi_thread().build().unwrap();
+        let table = db.table("t").unwrap();
+        let part = statements.spawn(async move {
+            // More than may stay in memory.
+            let note = "x".repeat(70_000);
+            let mut insert = Box::pin(table.insert(rows([key], &note)));
+            for _ in 0..polls {
+                assert!(futures::future::poll_immediate(&mut insert).await.is_none());
+            }
+        });
+        part.await.unwrap();
+        statements.shutdown_background();
+    }
+    let keys = async || contents(&db).await.into_keys().collect::<Vec<_>>();
+    wait_for("statements that had begun", async || keys().await.len() > 1).await;
+    assert_eq!(keys().await, [2, 3]);
+    let flushed = async || db.inspect().await.tables[0].parts.iter().all(|p| p.kind == "segment");
+    wait_for("the flush in the background", flushed).await;
+    db.close().await.unwrap();
+}
+
+/// Segments that a bulk statement has written are removed when its caller goes away.
+#[tokio::test(flavor = "multi_thread")]
+async fn abandoned_load_leaves_no_files() {
+    let store = memory();
+    let db = small().open_store(store.clone()).await.unwrap();
+    db.create_table(definition(), false).await.unwrap();
+    let table = db.table("t").unwrap();
+    let batches: Vec<_> = (0..20_000).step_by(500).map(|k| Ok(rows(k..k + 500, "b"))).collect();
+    let endless = futures::stream::iter(batches).chain(futures::stream::pending());
+    let load = tokio::spawn(async move { table.insert_stream(endless).await });
+    let files = async || store.blobs.list("segments").await.unwrap().len();
+    wait_for("segments", async || files().await > 1).await;
+    load.abort();
+    assert!(load.await.unwrap_err().is_cancelled());
+    wait_for("their removal", async || files().await == 0).await;
+    assert_eq!(contents(&db).await.len(), 0);
 }
