@@ -1,5 +1,7 @@
 //! Scans, inserts and sessions over a real engine in memory.
 
+mod masks;
+mod measure;
 mod plans;
 mod scans;
 mod statements;
