@@ -19,8 +19,8 @@ use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties,
-    ReplaceChildrenOptions,
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr,
+    PlanProperties, ReplaceChildrenOptions,
 };
 
 use super::explain::ScanSummary;
@@ -65,7 +65,9 @@ impl PhysicalOptimizerRule for SummarizedStatistics {
                     return Ok(answered);
                 }
                 let inner = Arc::clone(projection.input());
-                return answered.with_new_children(vec![Arc::new(CountedExec { inner, summaries })]);
+                let counted = vec![Arc::new(CountedExec { inner, summaries }) as Arc<_>];
+                let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+                return answered.replace_children(counted, options);
             }
         }
         plan.map_children(|child| self.optimize(child, config).map(Transformed::yes)).data()

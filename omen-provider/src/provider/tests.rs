@@ -1,7 +1,6 @@
 //! Scans, inserts and sessions over a real engine in memory.
 
 mod masks;
-mod measure;
 mod plans;
 mod scans;
 mod statements;

@@ -19,13 +19,25 @@ use arrow::buffer::BooleanBuffer;
 use super::deletion_vector::DeletionVector;
 use super::row_ranges::RowRanges;
 
-/// Gaps of at least this many rows are left out even where others are masked.
-const LONG_GAP_ROWS: u32 = 64;
-pub static LONG: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(64);
-pub static PER: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(64);
+/// Short gaps are masked if there is more than one for this many rows to decode.
+///
+/// Measured with a development build on 1,000,000 rows of four columns, milliseconds with gaps and
+/// with a mask: `sum` of one column; an aggregate of all four; `Segment::scan`.
+///
+/// | deleted      | one column | all four  | engine's stream |
+/// |--------------|------------|-----------|-----------------|
+/// | every 2nd    | 223, 61    | 338, 151  | 464, 154        |
+/// | every 8th    | 72, 53     | 198, 163  | 195, 147        |
+/// | every 16th   | 43, 45     | 152, 153  | 175, 136        |
+/// | every 32nd   | 30, 39     | 141, 149  | 148, 120        |
+/// | every 256th  | 23, 39     | 120, 140  | 108, 116        |
+/// | 16 of 32     | 50, 59     | 140, 138  | 109, 116        |
+/// | 256 of 512   | 46, 102    | 131, 196  | 160, 177        |
+const ROWS_PER_GAP: u64 = 16;
 
-/// Short gaps are masked if there is more than one for this many rows.
-const ROWS_PER_GAP: u64 = 64;
+/// Gaps of at least this many rows are left out even where others are masked: decoding them costs
+/// more than skipping them.
+const LONG_GAP_ROWS: u32 = 32;
 
 /// Up to this many short gaps are never masked.
 const GAPS_MIN: u64 = 16;
@@ -70,7 +82,7 @@ impl LiveRows {
         let gaps = Gaps::of(&rows, dead);
         let count = rows.row_count() - gaps.rows;
         let long_rows: u64 = gaps.long.iter().map(|gap| gap.len() as u64).sum();
-        if gaps.short <= GAPS_MIN || gaps.short * PER.load(std::sync::atomic::Ordering::Relaxed) <= rows.row_count() - long_rows {
+        if gaps.short <= GAPS_MIN || gaps.short * ROWS_PER_GAP <= rows.row_count() - long_rows {
             let decoded = rows.without(dead_among(&rows, dead));
             return Self { decoded, mask: None, count };
         }
@@ -117,7 +129,7 @@ impl Gaps {
         self.rows += u64::from(length);
         match length {
             0 => {}
-            l if l < LONG.load(std::sync::atomic::Ordering::Relaxed) => self.short += 1,
+            1..LONG_GAP_ROWS => self.short += 1,
             _ => self.long.push(gap),
         }
     }
