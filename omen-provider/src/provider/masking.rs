@@ -5,8 +5,8 @@
 //! applied by these positions, whatever pages, row groups and rows the reader left out, and the
 //! column is dropped. Row counts, limits and filters above see live rows only.
 //!
-//! The Parquet reader below must not stop at the limit, which counts live rows; so that a small limit
-//! still reads little, the rows to decode are cut where the mask has enough of them.
+//! The Parquet reader below must not stop at the limit, which counts live rows; so that a small
+//! limit still reads little, the rows to decode are cut where the mask has enough of them.
 //!
 //! Called by `source`, once per partition and per file.
 

@@ -3,8 +3,8 @@
 //! 1. `filter` turns the filters into key ranges.
 //! 2. The snapshot turns these into live row positions of segments (asking their indexes) and live
 //!    rows of runs.
-//! 3. Positions become Parquet access plans, cut into partitions by rows, where much is deleted with
-//!    a mask beside; runs become a memory source; both stand under a union.
+//! 3. Positions become Parquet access plans, cut into partitions by rows, where much is deleted
+//!    with a mask beside; runs become a memory source; both stand under a union.
 //!
 //! Live rows are disjoint by key, so a union is all it takes: every filter, limit and projection
 //! may be pushed below it, and row counts are exact. Where each partition ascends by key, the

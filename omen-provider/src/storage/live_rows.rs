@@ -3,8 +3,8 @@
 //!
 //! Deleted rows are kept out of a scan in two ways. A gap in the positions to decode saves decoding
 //! but costs the decoder a skip in every column, and memory for the list of gaps. A mask costs a
-//! bit for each row, decodes deleted rows for nothing, and filters what was decoded. So few gaps are
-//! left out; of many, the long ones are left out and the short ones masked.
+//! bit for each row, decodes deleted rows for nothing, and filters what was decoded. So few gaps
+//! are left out; of many, the long ones are left out and the short ones masked.
 //!
 //! Made by the snapshot and by compaction; read by the segment's own stream and by the provider.
 //! Whoever decodes applies the mask at once: nothing above counts, limits or filters deleted rows.
@@ -22,17 +22,17 @@ use super::row_ranges::RowRanges;
 /// Short gaps are masked if there is more than one for this many rows to decode.
 ///
 /// Measured with a development build on 1,000,000 rows of four columns, milliseconds with gaps and
-/// with a mask: `sum` of one column; an aggregate of all four; `Segment::scan`.
+/// with a mask: SQL `sum` of one column; SQL aggregates of all four; `range` over all rows.
 ///
-/// | deleted      | one column | all four  | engine's stream |
-/// |--------------|------------|-----------|-----------------|
-/// | every 2nd    | 223, 61    | 338, 151  | 464, 154        |
-/// | every 8th    | 72, 53     | 198, 163  | 195, 147        |
-/// | every 16th   | 43, 45     | 152, 153  | 175, 136        |
-/// | every 32nd   | 30, 39     | 141, 149  | 148, 120        |
-/// | every 256th  | 23, 39     | 120, 140  | 108, 116        |
-/// | 16 of 32     | 50, 59     | 140, 138  | 109, 116        |
-/// | 256 of 512   | 46, 102    | 131, 196  | 160, 177        |
+/// | deleted      | one column | all four  | `range`  |
+/// |--------------|------------|-----------|----------|
+/// | every 2nd    | 223, 61    | 338, 151  | 464, 154 |
+/// | every 8th    | 72, 53     | 198, 163  | 195, 147 |
+/// | every 16th   | 43, 45     | 152, 153  | 175, 136 |
+/// | every 32nd   | 30, 39     | 141, 149  | 148, 120 |
+/// | every 256th  | 23, 39     | 120, 140  | 108, 116 |
+/// | 16 of 32     | 50, 59     | 140, 138  | 109, 116 |
+/// | 256 of 512   | 46, 102    | 131, 196  | 160, 177 |
 const ROWS_PER_GAP: u64 = 16;
 
 /// Gaps of at least this many rows are left out even where others are masked: decoding them costs

@@ -223,14 +223,16 @@ proptest! {
             let counted = shown.replace(',', " ").contains(&counts);
             prop_assert!(counted, "{} rows\n{shown}", rows.len());
             // The engine's own streams.
-            let read = db.table("t").unwrap().range::<i64>(..).try_collect::<Vec<_>>().await.unwrap();
+            let read: Vec<_> =
+                db.table("t").unwrap().range::<i64>(..).try_collect().await.unwrap();
             let ids: Vec<i64> = read
                 .iter()
                 .flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec())
                 .collect();
             prop_assert!(ids.iter().eq(rows.iter().map(|row| &row.id)));
             db.compact().await.unwrap();
-            prop_assert_eq!(number(&session, "SELECT sum(id) FROM t").await, ids.iter().sum::<i64>());
+            let sum: i64 = ids.iter().sum();
+            prop_assert_eq!(number(&session, "SELECT sum(id) FROM t").await, sum);
             Ok(())
         })?;
     }
@@ -253,6 +255,25 @@ async fn dense_deletions_are_masked_and_sparse_ones_are_not() {
         assert_eq!(number(&session, "SELECT count(v) FROM t").await, rows.len() as i64);
         let shown = plan(&session, "SELECT v FROM t ORDER BY id LIMIT 5").await;
         assert!(!shown.contains("SortExec") && shown.contains("limit=5"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn limits_count_live_rows() {
+    let (db, rows) = table(&Pattern::Every { period: 2, gap: 1 }).await;
+    for pushdown in [false, true] {
+        let mut config = Session::default_config().with_target_partitions(2);
+        config.options_mut().execution.parquet.pushdown_filters = pushdown;
+        let session = db.session_with_config(config);
+        for filter in 0..6 {
+            for limit in [1, 250, 1_500, 2_900] {
+                for (columns, order) in [(0, 0), (4, 1), (5, 0)] {
+                    let limit = Some(limit);
+                    let query = Query { columns, filter, order, limit, low: 999, high: 5_000 };
+                    query.check(&session, &rows).await;
+                }
+            }
+        }
     }
 }
 
