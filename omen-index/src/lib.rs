@@ -46,12 +46,14 @@
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod fingerprints;
 pub mod key;
 
 mod linear;
 mod root;
 
 mod rmi;
+pub mod runs;
 
 mod batch;
 mod codec;

@@ -61,14 +61,14 @@ pub(super) async fn plan_scan(
     let set = table.select(selection.ranges.as_deref()).await?;
     let summary = Arc::new(ScanSummary::new(&selection, &set));
     let scan = Scan { schema: table.schema(), state, args, summary };
-    let ScanSet { segments, batches, .. } = set;
+    let ScanSet { segments, runs, .. } = set;
     let has_segments = !segments.is_empty();
     let mut leaves = Vec::new();
     if has_segments {
         leaves.push(scan.segments(&segments)?);
     }
-    if !batches.is_empty() || !has_segments {
-        leaves.push(scan.runs(batches, has_segments)?);
+    if !runs.is_empty() || !has_segments {
+        leaves.push(scan.runs(runs, has_segments)?);
     }
     match leaves.pop() {
         Some(only) if leaves.is_empty() => Ok(only),
@@ -141,11 +141,11 @@ impl Scan<'_> {
 
     fn runs(
         &self,
-        batches: Vec<RecordBatch>,
+        runs: Vec<Vec<RecordBatch>>,
         beside_segments: bool,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let visible = self.schema.visible();
-        let (packs, is_ordered) = self.pack(batches)?;
+        let (packs, is_ordered) = self.pack(runs)?;
         let mut partitions = Vec::with_capacity(packs.len());
         for pack in packs {
             let batches = pack.iter().map(|batch| as_visible(batch, self.schema));
@@ -164,26 +164,27 @@ impl Scan<'_> {
         Ok(DataSourceExec::from_data_source(RunSource::new(source, summary)))
     }
 
-    /// Batches, each sorted by key, put one behind the other where that keeps the order; whether
-    /// every pack ascends by key.
-    fn pack(&self, batches: Vec<RecordBatch>) -> Result<(Vec<Vec<RecordBatch>>, bool)> {
-        if self.schema.hidden_key || batches.len() > ORDERED_PARTS_MAX {
-            return Ok((vec![batches], false));
+    /// Parts in memory, each a list of batches that ascend by key, put one behind the other where
+    /// that keeps the order; whether every pack ascends by key.
+    fn pack(&self, runs: Vec<Vec<RecordBatch>>) -> Result<(Vec<Vec<RecordBatch>>, bool)> {
+        if self.schema.hidden_key || runs.len() > ORDERED_PARTS_MAX {
+            return Ok((vec![runs.concat()], false));
         }
-        let mut ends = Vec::with_capacity(batches.len());
-        for batch in batches {
-            let last = batch.num_rows().saturating_sub(1);
-            ends.push((self.key_at(&batch, 0)?, self.key_at(&batch, last)?, batch));
+        let mut ends = Vec::with_capacity(runs.len());
+        for batches in runs {
+            let (Some(first), Some(last)) = (batches.first(), batches.last()) else { continue };
+            let end = self.key_at(last, last.num_rows().saturating_sub(1))?;
+            ends.push((self.key_at(first, 0)?, end, batches));
         }
         ends.sort_by(|a, b| a.0.compare(0, &b.0, 0));
         let mut packs: Vec<(Keys, Vec<RecordBatch>)> = Vec::new();
-        for (first, last, batch) in ends {
+        for (first, last, batches) in ends {
             match packs.iter_mut().find(|(end, _)| end.compare(0, &first, 0).is_lt()) {
                 Some((end, pack)) => {
                     *end = last;
-                    pack.push(batch);
+                    pack.extend(batches);
                 }
-                None => packs.push((last, vec![batch])),
+                None => packs.push((last, batches)),
             }
         }
         Ok((packs.into_iter().map(|(_, pack)| pack).collect(), true))

@@ -8,12 +8,11 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use futures::{StreamExt, TryStreamExt};
 
-use super::deletion_vector::DeletionVector;
 use super::key::Keys;
 use super::row_ranges::RowRanges;
-use super::run::{Run, merge, merge_candidates};
+use super::run::Run;
 use super::segment::{ReadStats, Segment};
-use super::version::{Place, RunView, TableVersion};
+use super::version::{Place, TableVersion};
 use crate::error::{Error, Result};
 
 /// Rows of a segment's keys that are looked up together.
@@ -28,16 +27,22 @@ pub enum WriteMode {
     Upsert,
 }
 
-/// Adds the rows of a run to `table`; returns whether all keys were new.
+/// Adds the rows of a run to `table`, to none of its parts with ids below `frozen`; returns whether
+/// all keys were new.
 ///
 /// # Errors
 /// [`Error::DuplicateKey`] in [`WriteMode::Insert`]; `table` is unchanged then.
-pub async fn put_run(table: &mut TableVersion, run: Arc<Run>, mode: WriteMode) -> Result<bool> {
+pub async fn put_run(
+    table: &mut TableVersion,
+    run: Arc<Run>,
+    mode: WriteMode,
+    frozen: u64,
+) -> Result<bool> {
     let found = table.find_many(run.keys(), &ReadStats::default()).await?;
     refuse_duplicates(table, run.keys(), &found, mode)?;
     let fresh = found.is_empty();
     table.mark(found.into_iter().map(|(_, place)| place));
-    table.add_run(run);
+    table.add_run(run, frozen)?;
     Ok(fresh)
 }
 
@@ -74,25 +79,6 @@ pub async fn delete_keys(table: &mut TableVersion, keys: &Keys) -> Result<Vec<u3
     found.sort_unstable_by_key(|(index, _)| *index);
     table.mark(found.iter().map(|(_, place)| *place));
     Ok(found.into_iter().map(|(index, _)| index).collect())
-}
-
-/// Merges the fullest lowest tier of the runs that `eligible` lets through, again and again;
-/// returns whether anything was merged.
-pub fn merge_runs(table: &mut TableVersion, eligible: impl Fn(&Run) -> bool) -> Result<bool> {
-    let mut merged_any = false;
-    loop {
-        let views: Vec<&RunView> = table.runs.iter().filter(|v| eligible(&v.run)).collect();
-        let rows: Vec<usize> = views.iter().map(|v| v.run.keys().len()).collect();
-        let Some(chosen) = merge_candidates(&rows) else { return Ok(merged_any) };
-        let parts: Vec<_> =
-            chosen.iter().map(|&i| (views[i].run.as_ref(), &views[i].dead)).collect();
-        let merged = merge(&parts)?;
-        let ids: Vec<u64> = chosen.iter().map(|&i| views[i].run.id()).collect();
-        let added =
-            merged.map(|run| RunView { run: Arc::new(run), dead: DeletionVector::default() });
-        table.replace_runs(&ids, added);
-        merged_any = true;
-    }
 }
 
 /// Raises the counter of hidden row ids above all those in the table.
@@ -135,7 +121,7 @@ pub fn duplicate_key(table: &TableVersion, key: &[u8]) -> Error {
 fn overlaps(table: &TableVersion, segment: &Segment) -> bool {
     let (min, max) = (&segment.record().min_key, &segment.record().max_key);
     let apart = |low: &[u8], high: &[u8]| low > max.as_slice() || high < min.as_slice();
-    table.runs.iter().any(|v| !apart(v.run.min_key(), v.run.max_key()))
+    table.runs.iter().any(|view| view.overlaps(min, max))
         || table
             .segments
             .iter()

@@ -13,6 +13,7 @@ use super::run::Run;
 use super::segment::{ReadStats, Segment};
 use super::version::{PartId, SegmentView, TableVersion};
 use crate::error::{Error, Result};
+use omen_index::fingerprints;
 
 /// `added`, with marks for the rows of `removed` that are live in `base` and marked in `now`.
 pub async fn carry_to_segments(
@@ -50,7 +51,7 @@ pub async fn carry_to_run(
 ) -> Result<DeletionVector> {
     let mut dead = DeletionVector::default();
     for key in marked_keys(base, now, removed).await? {
-        dead.insert(run.find(&key).ok_or_else(|| lost_mark(base, &key))?);
+        dead.insert(run.find(&key, fingerprints::hash(&key)).ok_or_else(|| lost_mark(base, &key))?);
     }
     Ok(dead)
 }
@@ -72,13 +73,10 @@ async fn marked_keys(
     removed: &[PartId],
 ) -> Result<Vec<Vec<u8>>> {
     let mut keys = Vec::new();
-    for old in &base.runs {
-        let id = old.run.id();
-        let Some(new) = now.runs.iter().find(|v| v.run.id() == id) else { continue };
-        if removed.contains(&PartId::Run(id)) {
-            let marked = new.dead.since(&old.dead);
-            keys.extend(marked.map(|p| old.run.keys().get(p as usize).into_owned()));
-        }
+    for old in base.runs.iter().filter(|view| removed.contains(&PartId::Run(view.id()))) {
+        let Some(new) = now.runs.get(old.id()) else { continue };
+        let marked = new.dead().since(old.dead());
+        keys.extend(marked.filter_map(|p| Some(old.key(p)?.into_owned())));
     }
     let (schema, stats) = (&base.schema, ReadStats::default());
     for old in &base.segments {

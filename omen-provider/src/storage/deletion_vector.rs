@@ -24,6 +24,11 @@ pub struct DeletionVector {
 }
 
 impl DeletionVector {
+    /// A vector that marks nothing.
+    pub const fn new() -> Self {
+        Self { chunks: Vec::new(), count: 0 }
+    }
+
     /// How many positions are deleted.
     pub fn count(&self) -> u64 {
         self.count

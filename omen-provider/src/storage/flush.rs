@@ -3,12 +3,13 @@
 //! Called by the engine, which then publishes a manifest that names the segments and puts them in
 //! the place of the runs. Touches nothing that readers and writers see.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::medium::Medium;
 use super::merge_scan::Source;
 use super::rewrite::write_segments;
-use super::row_ranges::RowRanges;
+use super::run::RunView;
 use super::schema::TableId;
 use super::segment::Segment;
 use super::version::{TableVersion, Version};
@@ -34,25 +35,17 @@ pub async fn write_runs(medium: &Medium, base: &Version) -> Result<Vec<FlushedTa
     Ok(flushed)
 }
 
-/// The live rows of a table's runs.
+/// The live rows of a table's parts in memory.
 fn run_sources(table: &TableVersion) -> Result<Vec<Source>> {
-    let mut sources = Vec::new();
-    for view in &table.runs {
-        let rows = RowRanges::all(view.run.keys().len() as u32).without(view.dead.iter());
-        if view.dead.is_empty() {
-            sources.push(Source::Rows(view.run.rows().clone()));
-        } else if !rows.is_empty() {
-            let indices = arrow::array::UInt32Array::from_iter_values(rows.iter().flatten());
-            sources
-                .push(Source::Rows(arrow::compute::take_record_batch(view.run.rows(), &indices)?));
-        }
-    }
-    Ok(sources)
+    let sources = table.runs.iter().map(|view| Ok(Source::Rows(view.select(None)?)));
+    sources.collect()
 }
 
-/// The smallest and the largest key of a table's runs.
+/// The smallest and the largest key of a table's parts in memory.
 fn bounds(table: &TableVersion) -> (Vec<u8>, Vec<u8>) {
-    let min = table.runs.iter().map(|v| v.run.min_key()).min().unwrap_or_default();
-    let max = table.runs.iter().map(|v| v.run.max_key()).max().unwrap_or_default();
-    (min.to_vec(), max.to_vec())
+    let bounds: Vec<_> = table.runs.iter().filter_map(RunView::bounds).collect();
+    let min = bounds.iter().map(|(min, _)| min).min();
+    let max = bounds.iter().map(|(_, max)| max).max();
+    let own = |key: Option<&Cow<'_, [u8]>>| key.map(|key| key.to_vec()).unwrap_or_default();
+    (own(min), own(max))
 }

@@ -19,8 +19,8 @@ use crate::error::{Error, Result};
 
 /// Rows in key order, in the stored schema.
 pub enum Source {
-    /// Rows in memory.
-    Rows(RecordBatch),
+    /// Rows in memory, in batches.
+    Rows(Vec<RecordBatch>),
     /// Rows of a segment.
     Segment(Arc<Segment>, LiveRows),
 }
@@ -68,7 +68,7 @@ impl Merge {
     async fn open(&mut self) -> Result<()> {
         for source in std::mem::take(&mut self.unopened) {
             let mut rest = match source {
-                Source::Rows(rows) => stream::once(async move { Ok(rows) }).boxed(),
+                Source::Rows(batches) => stream::iter(batches.into_iter().map(Ok)).boxed(),
                 Source::Segment(segment, rows) => segment.scan(rows, None, self.batch_rows),
             };
             if let Some(current) = next_keyed(&self.schema, &mut rest).await? {

@@ -5,7 +5,6 @@
 
 pub mod store;
 
-pub(crate) mod fingerprints;
 pub(crate) mod frame;
 pub(crate) mod key;
 pub mod record;

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 
-use super::apply::{WriteMode, delete_keys, merge_runs, put_run, put_segments, raise_row_id};
+use super::apply::{WriteMode, delete_keys, put_run, put_segments, raise_row_id};
 use super::deletion_vector::DeletionVector;
 use super::key::Keys;
 use super::manifest::{DeletionsRecord, Manifest, SegmentEntry, TableEntry};
@@ -224,12 +224,12 @@ async fn replay(medium: &Medium, version: &mut Version, statement: &Statement) -
                 let keys = table.schema.codec().encode(&key)?;
                 let run = Arc::new(Run::new(batch, keys)?);
                 if *fresh {
-                    table.add_run(run);
+                    table.add_run(run, 0)?;
                 } else {
-                    put_run(&mut table, run, WriteMode::Upsert).await?;
+                    put_run(&mut table, run, WriteMode::Upsert, 0).await?;
                 }
                 if table.runs.len() > RUNS_MAX {
-                    merge_runs(&mut table, |_| true)?;
+                    table.runs.merge_small(0, usize::MAX)?;
                 }
                 raise_row_id(&table)?;
                 version.put_table(table);

@@ -6,8 +6,6 @@
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
-use arrow::array::UInt32Array;
-use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use futures::stream::{self, BoxStream, StreamExt};
@@ -42,8 +40,9 @@ pub struct TableSnapshot {
 pub struct ScanSet {
     /// Parts on disk that hold selected rows.
     pub segments: Vec<SegmentScan>,
-    /// The selected rows of runs, in the stored schema; each batch is sorted by key.
-    pub batches: Vec<RecordBatch>,
+    /// The selected rows of parts in memory, in the stored schema: for each part its batches, which
+    /// ascend by key, within and across.
+    pub runs: Vec<Vec<RecordBatch>>,
     /// All parts of the table.
     pub parts: usize,
     /// Parts that hold selected rows.
@@ -130,22 +129,17 @@ impl TableSnapshot {
     pub(crate) async fn select(&self, ranges: Option<&[KeyRange]>) -> Result<ScanSet> {
         let mut set = ScanSet {
             segments: Vec::new(),
-            batches: Vec::new(),
+            runs: Vec::new(),
             parts: self.part_count(),
             parts_kept: 0,
             rows: 0,
             rows_total: self.live_rows(),
         };
-        for view in &self.table.runs {
-            let count = view.run.keys().len() as u32;
-            let rows = match ranges {
-                None => RowRanges::all(count),
-                Some(ranges) => ranges.iter().map(|r| view.run.row_range(r)).collect(),
-            };
-            let rows = live(&rows, &view.dead);
-            if !rows.is_empty() {
-                set.rows += rows.row_count();
-                set.batches.push(take_rows(view.run.rows(), &rows)?);
+        for view in self.table.runs.iter() {
+            let batches = view.select(ranges)?;
+            if !batches.is_empty() {
+                set.rows += batches.iter().map(|batch| batch.num_rows() as u64).sum::<u64>();
+                set.runs.push(batches);
             }
         }
         let stats = ReadStats::default();
@@ -157,7 +151,7 @@ impl TableSnapshot {
                 set.segments.push(SegmentScan { segment: Arc::clone(&view.segment), rows });
             }
         }
-        set.parts_kept = set.segments.len() + set.batches.len();
+        set.parts_kept = set.segments.len() + set.runs.len();
         Ok(set)
     }
 
@@ -231,9 +225,9 @@ impl TableSnapshot {
         let visible = self.visible_columns();
         match place.part {
             PartId::Run(id) => {
-                let view = self.table.runs.iter().find(|v| v.run.id() == id);
-                let view = view.ok_or_else(|| Error::invalid("a run left its version"))?;
-                Ok(view.run.rows().slice(position as usize, 1).project(&visible)?)
+                let row = self.table.runs.get(id).and_then(|view| view.row(position));
+                let row = row.ok_or_else(|| Error::invalid("a run left its version"))?;
+                Ok(row.project(&visible)?)
             }
             PartId::Segment(file) => {
                 let mut segments = self.table.segments.iter();
@@ -249,7 +243,7 @@ impl TableSnapshot {
 impl ScanSet {
     /// The selected rows as sources that each ascend by key.
     pub(crate) fn into_sources(self) -> Vec<Source> {
-        let runs = self.batches.into_iter().map(Source::Rows);
+        let runs = self.runs.into_iter().map(Source::Rows);
         let segments = self.segments.into_iter().map(|s| Source::Segment(s.segment, s.rows));
         runs.chain(segments).collect()
     }
@@ -274,21 +268,4 @@ async fn segment_rows(
 
 fn live(rows: &RowRanges, dead: &DeletionVector) -> RowRanges {
     if dead.is_empty() { rows.clone() } else { rows.without(dead.iter()) }
-}
-
-/// The rows of `batch` at `rows`: a slice where they lie together.
-fn take_rows(batch: &RecordBatch, rows: &RowRanges) -> Result<RecordBatch> {
-    let ranges: Vec<_> = rows.iter().collect();
-    if let [range] = &ranges[..] {
-        return Ok(batch.slice(range.start as usize, (range.end - range.start) as usize));
-    }
-    if ranges.len() <= 64 {
-        let slices: Vec<RecordBatch> = ranges
-            .iter()
-            .map(|r| batch.slice(r.start as usize, (r.end - r.start) as usize))
-            .collect();
-        return Ok(concat_batches(&batch.schema(), &slices)?);
-    }
-    let indices = UInt32Array::from_iter_values(rows.iter().flatten());
-    Ok(take_record_batch(batch, &indices)?)
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicI64;
 
 use super::deletion_vector::DeletionVector;
 use super::key::Keys;
-use super::run::Run;
+use super::run::{Run, Runs};
 use super::schema::{TableId, TableSchema};
 use super::segment::{ReadStats, Segment};
 use crate::error::{Error, Result};
@@ -34,7 +34,7 @@ pub struct TableVersion {
     /// Columns and key.
     pub schema: Arc<TableSchema>,
     /// Parts in memory.
-    pub runs: Vec<RunView>,
+    pub runs: Runs,
     /// Parts on disk.
     pub segments: Vec<SegmentView>,
     /// Rows that are not deleted.
@@ -43,15 +43,6 @@ pub struct TableVersion {
     pub row_ids: Arc<AtomicI64>,
     /// No key of any part is above this one.
     pub max_key: Option<Arc<[u8]>>,
-}
-
-/// A run and its deleted positions.
-#[derive(Debug, Clone)]
-pub struct RunView {
-    /// The rows.
-    pub run: Arc<Run>,
-    /// The deleted ones.
-    pub dead: DeletionVector,
 }
 
 /// A segment and its deleted positions.
@@ -75,7 +66,7 @@ pub struct Place {
 /// Names a part within its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PartId {
-    /// A run, by its id.
+    /// A part in memory, by its id.
     Run(u64),
     /// A segment, by its file number.
     Segment(u64),
@@ -127,7 +118,7 @@ impl Version {
 
     /// Bytes of all runs.
     pub fn run_bytes(&self) -> usize {
-        self.tables.iter().flat_map(|t| &t.runs).map(|r| r.run.byte_size()).sum()
+        self.tables.iter().map(|t| t.runs.byte_size()).sum()
     }
 }
 
@@ -136,7 +127,7 @@ impl TableVersion {
     pub fn new(schema: Arc<TableSchema>) -> Self {
         Self {
             schema,
-            runs: Vec::new(),
+            runs: Runs::default(),
             segments: Vec::new(),
             live_rows: 0,
             row_ids: Arc::new(AtomicI64::new(1)),
@@ -159,12 +150,8 @@ impl TableVersion {
         if self.is_above_all(key) {
             return Ok(None);
         }
-        for view in self.runs.iter().rev() {
-            if let Some(position) = view.run.find(key)
-                && !view.dead.contains(position)
-            {
-                return Ok(Some(Place { part: PartId::Run(view.run.id()), position }));
-            }
+        if let Some((id, position)) = self.runs.find(key) {
+            return Ok(Some(Place { part: PartId::Run(id), position }));
         }
         for view in &self.segments {
             if !view.segment.may_contain(key) {
@@ -187,20 +174,9 @@ impl TableVersion {
         if keys.is_empty() || self.is_above_all(&keys.get(0)) {
             return Ok(found);
         }
-        let last = keys.get(keys.len() - 1);
-        for view in &self.runs {
-            let (run, part) = (&view.run, PartId::Run(view.run.id()));
-            if run.min_key() > &*last || run.max_key() < &*keys.get(0) {
-                continue;
-            }
-            for index in 0..keys.len() {
-                if let Some(position) = run.find(&keys.get(index))
-                    && !view.dead.contains(position)
-                {
-                    found.push((index as u32, Place { part, position }));
-                }
-            }
-        }
+        self.runs.find_many(keys, |index, id, position| {
+            found.push((index, Place { part: PartId::Run(id), position }));
+        });
         let mut candidates = Vec::new();
         for view in &self.segments {
             candidates.clear();
@@ -223,27 +199,24 @@ impl TableVersion {
     /// Marks live rows as deleted.
     pub fn mark(&mut self, places: impl IntoIterator<Item = Place>) {
         for place in places {
-            let dead = match place.part {
-                PartId::Run(id) => {
-                    self.runs.iter_mut().find(|v| v.run.id() == id).map(|v| &mut v.dead)
+            let marked = match place.part {
+                PartId::Run(id) => self.runs.mark(id, place.position),
+                PartId::Segment(file) => {
+                    let mut segments = self.segments.iter_mut();
+                    let view = segments.find(|v| v.segment.record().file == file);
+                    view.is_some_and(|view| view.dead.insert(place.position))
                 }
-                PartId::Segment(file) => self
-                    .segments
-                    .iter_mut()
-                    .find(|v| v.segment.record().file == file)
-                    .map(|v| &mut v.dead),
             };
-            if let Some(dead) = dead {
-                self.live_rows -= u64::from(dead.insert(place.position));
-            }
+            self.live_rows -= u64::from(marked);
         }
     }
 
-    /// Adds a run of live rows.
-    pub fn add_run(&mut self, run: Arc<Run>) {
-        self.live_rows += run.keys().len() as u64;
+    /// Adds a run of live rows, none of whose keys has a live row here; nothing changes in parts
+    /// with ids below `frozen`.
+    pub fn add_run(&mut self, run: Arc<Run>, frozen: u64) -> Result<()> {
+        self.live_rows += run.len() as u64;
         self.raise_max(run.max_key());
-        self.runs.push(RunView { run, dead: DeletionVector::default() });
+        self.runs.add(run, frozen)
     }
 
     /// Adds a segment, all of whose rows but the `dead` ones are live.
@@ -256,20 +229,18 @@ impl TableVersion {
     /// Whether `part` is one of the table's.
     pub fn holds(&self, part: PartId) -> bool {
         match part {
-            PartId::Run(id) => self.runs.iter().any(|v| v.run.id() == id),
+            PartId::Run(id) => self.runs.get(id).is_some(),
             PartId::Segment(file) => self.segments.iter().any(|v| v.segment.record().file == file),
         }
     }
 
-    /// Puts a run in the place of others; the live rows stay the same.
-    pub fn replace_runs(&mut self, removed: &[u64], added: Option<RunView>) {
-        self.runs.retain(|view| !removed.contains(&view.run.id()));
-        self.runs.extend(added);
-    }
-
     /// Puts segments in the place of other parts; the live rows stay the same.
     pub fn replace_parts(&mut self, removed: &[PartId], added: Vec<SegmentView>) {
-        self.runs.retain(|view| !removed.contains(&PartId::Run(view.run.id())));
+        let run_id = |part: &PartId| match part {
+            PartId::Run(id) => Some(*id),
+            PartId::Segment(_) => None,
+        };
+        self.runs.replace(&removed.iter().filter_map(run_id).collect::<Vec<_>>(), None);
         self.segments
             .retain(|view| !removed.contains(&PartId::Segment(view.segment.record().file)));
         self.segments.extend(added);

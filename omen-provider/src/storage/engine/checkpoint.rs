@@ -17,7 +17,7 @@ use crate::storage::deletion_vector::DeletionVector;
 use crate::storage::flush::{FlushedTable, write_runs};
 use crate::storage::manifest::{self, deletions_name};
 use crate::storage::publication::{describe, save_deletions};
-use crate::storage::run::Run;
+use crate::storage::run::upcoming_id;
 use crate::storage::segment::Segment;
 use crate::storage::version::{PartId, SegmentView, TableVersion, Version};
 use crate::storage::wal::log_name;
@@ -36,7 +36,7 @@ impl Engine {
             }
             let header =
                 writer.log.rotate(self.medium.next_file(), u64::from_le_bytes(random()?)).await?;
-            writer.frozen_runs.store(Run::next_id(), SeqCst);
+            writer.frozen_runs.store(upcoming_id(), SeqCst);
             (Arc::clone(&accepted), header.number)
         };
         let result = self.flush_version(writer, durable, &base, log).await;
@@ -182,7 +182,7 @@ impl Engine {
 }
 
 fn run_ids(table: &TableVersion) -> Vec<PartId> {
-    table.runs.iter().map(|view| PartId::Run(view.run.id())).collect()
+    table.runs.iter().map(|view| PartId::Run(view.id())).collect()
 }
 
 fn live_views(segments: &[Arc<Segment>]) -> Vec<SegmentView> {

@@ -15,11 +15,9 @@ use std::sync::atomic::Ordering::SeqCst;
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 
-use super::{Engine, Writer, now_ms};
+use super::{Engine, now_ms};
 use crate::error::{Error, Result};
-use crate::storage::apply::{
-    WriteMode, delete_keys, merge_runs, put_run, put_segments, raise_row_id,
-};
+use crate::storage::apply::{WriteMode, delete_keys, put_run, put_segments, raise_row_id};
 use crate::storage::definition::TableDefinition;
 use crate::storage::key::{Key, Keys};
 use crate::storage::merge_scan::KeyedBatch;
@@ -34,7 +32,7 @@ use crate::storage::wal::{Op, encode_rows};
 
 /// Rows of one log record are cut so that it stays around this many bytes.
 const RECORD_BYTES: usize = 8 << 20;
-/// Merging runs within a commit may touch this many rows; larger merges run in the background.
+/// Runs of at most this many rows are merged within a commit, larger ones in the background.
 const INLINE_MERGE_ROWS: usize = 4096;
 
 /// One operation of a statement, prepared.
@@ -174,10 +172,11 @@ impl Engine {
             let mut ops = Vec::new();
             let mut count = 0;
             let attached = changes.iter().any(|c| matches!(c, Change::Attach { .. }));
+            // Parts in memory below this id are being flushed or merged.
+            let frozen = writer.frozen_runs.load(SeqCst);
             for change in changes {
-                count += apply(&mut version, change, &mut ops).await?;
+                count += apply(&mut version, change, frozen, &mut ops).await?;
             }
-            self.merge_small_runs(writer, &accepted, &mut version)?;
             if ops.is_empty() {
                 // Nothing changed, but what was found may not be durable yet.
                 (accepted.lsn, count)
@@ -201,32 +200,6 @@ impl Engine {
         accepted.acknowledge().await?;
         self.schedule_maintenance();
         Ok(count)
-    }
-
-    /// Merges runs that a lookup would have to visit one by one, while they are small.
-    fn merge_small_runs(
-        &self,
-        writer: &Writer,
-        before: &Version,
-        version: &mut Version,
-    ) -> Result<()> {
-        let frozen = writer.frozen_runs.load(SeqCst);
-        let changed: Vec<TableId> = version
-            .tables()
-            .iter()
-            .filter(|t| before.table(t.schema.id).is_none_or(|old| !Arc::ptr_eq(old, t)))
-            .map(|t| t.schema.id)
-            .collect();
-        for id in changed {
-            let Some(table) = version.table(id) else { continue };
-            let mut table = TableVersion::clone(table);
-            if merge_runs(&mut table, |run| {
-                run.id() >= frozen && run.keys().len() <= INLINE_MERGE_ROWS
-            })? {
-                version.put_table(table);
-            }
-        }
-        Ok(())
     }
 }
 
@@ -274,7 +247,12 @@ fn log_deletion(table: TableId, keys: &Keys, found: &[u32], ops: &mut Vec<Op>) {
 }
 
 /// Applies one change to `version` and appends what the log says of it; returns rows deleted.
-async fn apply(version: &mut Version, change: Change, ops: &mut Vec<Op>) -> Result<u64> {
+async fn apply(
+    version: &mut Version,
+    change: Change,
+    frozen: u64,
+    ops: &mut Vec<Op>,
+) -> Result<u64> {
     match change {
         Change::Create(schema) => {
             if version.table_named(&schema.name).is_some() {
@@ -290,7 +268,8 @@ async fn apply(version: &mut Version, change: Change, ops: &mut Vec<Op>) -> Resu
         }
         Change::Put { table: id, run, records, mode } => {
             let mut table = TableVersion::clone(version.require(id)?);
-            let fresh = put_run(&mut table, run, mode).await?;
+            let fresh = put_run(&mut table, run, mode, frozen).await?;
+            table.runs.merge_small(frozen, INLINE_MERGE_ROWS)?;
             raise_row_id(&table)?;
             version.put_table(table);
             ops.extend(records.into_iter().map(|rows| Op::Put { table: id, fresh, rows }));

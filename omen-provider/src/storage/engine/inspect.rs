@@ -2,8 +2,9 @@
 
 use super::Engine;
 use crate::storage::manifest::Manifest;
+use crate::storage::run::RunView;
 use crate::storage::schema::TableSchema;
-use crate::storage::version::{RunView, SegmentView, TableVersion};
+use crate::storage::version::{SegmentView, TableVersion};
 
 /// The state of a database.
 #[derive(Debug, Clone)]
@@ -51,7 +52,7 @@ pub struct TableInspection {
 /// The state of a part.
 #[derive(Debug, Clone)]
 pub struct PartInspection {
-    /// `segment` (on disk) or `run` (in memory).
+    /// `segment` (on disk), or in memory: `run`, `tail` (runs in a row), `buffer` (single rows).
     pub kind: &'static str,
     /// The file of a segment.
     pub file: Option<String>,
@@ -65,7 +66,7 @@ pub struct PartInspection {
     pub max_key: String,
     /// Bytes on disk or in memory.
     pub bytes: u64,
-    /// Figures of the learned index; `None` for runs too small to have one.
+    /// Figures of the learned index; `None` for parts in memory that have none.
     pub index: Option<omen_index::RmiStats>,
 }
 
@@ -126,15 +127,19 @@ fn inspect_segment(schema: &TableSchema, view: &SegmentView) -> PartInspection {
 }
 
 fn inspect_run(schema: &TableSchema, view: &RunView) -> PartInspection {
-    let run = &view.run;
+    let codec = schema.codec();
+    let (min_key, max_key) = view
+        .bounds()
+        .map(|(min, max)| (codec.display(&min), codec.display(&max)))
+        .unwrap_or_default();
     PartInspection {
-        kind: "run",
+        kind: view.kind(),
         file: None,
-        rows: run.keys().len() as u64,
-        deleted: view.dead.count(),
-        min_key: schema.codec().display(run.min_key()),
-        max_key: schema.codec().display(run.max_key()),
-        bytes: run.byte_size() as u64,
-        index: run.index_stats(),
+        rows: u64::from(view.rows()),
+        deleted: view.dead().count(),
+        min_key,
+        max_key,
+        bytes: view.byte_size() as u64,
+        index: view.index_stats(),
     }
 }

@@ -9,7 +9,6 @@ use std::sync::atomic::Ordering::SeqCst;
 use super::{Engine, Writer};
 use crate::error::Result;
 use crate::storage::compaction::{CompactionOptions, Task, pick, pick_everything};
-use crate::storage::run::merge_candidates;
 use crate::storage::version::TableVersion;
 
 /// A log longer than this many times the limit of rows in memory is flushed: statements that leave
@@ -32,7 +31,7 @@ impl Engine {
     /// Starts background work if there is some. Called after each commit.
     pub fn schedule_maintenance(self: &Arc<Self>) {
         let Some(writer) = &self.writer else { return };
-        let merges = |table: &Arc<TableVersion>| runs_to_merge(table).is_some();
+        let merges = |table: &Arc<TableVersion>| table.runs.merge_due().is_some();
         if !self.flush_is_due(writer) && !self.published.get().tables().iter().any(merges) {
             return;
         }
@@ -147,11 +146,4 @@ impl Engine {
         let version = Arc::clone(&writer.maintenance.lock().await.version);
         pick(&version, &self.compaction_options())
     }
-}
-
-/// The runs of a table that should be merged in the background.
-pub(super) fn runs_to_merge(table: &TableVersion) -> Option<Vec<u64>> {
-    let rows: Vec<usize> = table.runs.iter().map(|v| v.run.keys().len()).collect();
-    let chosen = merge_candidates(&rows)?;
-    Some(chosen.iter().map(|&i| table.runs[i].run.id()).collect())
 }

@@ -7,33 +7,30 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
-use super::maintenance::runs_to_merge;
 use super::{Engine, Writer};
 use crate::error::Result;
-use crate::storage::apply::merge_runs;
 use crate::storage::carry::{carry_to_run, carry_to_segments};
 use crate::storage::compaction::{self, Task};
-use crate::storage::run::Run;
+use crate::storage::run::{RunView, upcoming_id};
 use crate::storage::schema::TableId;
 use crate::storage::segment::Segment;
-use crate::storage::version::{PartId, RunView, TableVersion, Version};
+use crate::storage::version::{PartId, TableVersion, Version};
 
 impl Engine {
     /// Merges runs of a full tier, whatever their size.
     pub(super) async fn merge_large_runs(&self, writer: &Writer) -> Result<()> {
         loop {
-            let (base, chosen) = {
-                let accepted = writer.accepted.lock().await;
-                let Some(chosen) = accepted
-                    .tables()
-                    .iter()
-                    .find_map(|table| runs_to_merge(table).map(|runs| (table.schema.id, runs)))
-                else {
-                    return Ok(());
+            let (base, chosen) =
+                {
+                    let accepted = writer.accepted.lock().await;
+                    let Some(chosen) = accepted.tables().iter().find_map(|table| {
+                        table.runs.merge_due().map(|runs| (table.schema.id, runs))
+                    }) else {
+                        return Ok(());
+                    };
+                    writer.frozen_runs.store(upcoming_id(), SeqCst);
+                    (Arc::clone(&accepted), chosen)
                 };
-                writer.frozen_runs.store(Run::next_id(), SeqCst);
-                (Arc::clone(&accepted), chosen)
-            };
             let result = self.merge_task(writer, &base, chosen.0, &chosen.1).await;
             writer.frozen_runs.store(0, SeqCst);
             result?;
@@ -48,18 +45,19 @@ impl Engine {
         runs: &[u64],
     ) -> Result<()> {
         let old = base.require(id)?;
-        let mut merged = TableVersion::clone(old);
-        merged.runs.retain(|view| runs.contains(&view.run.id()));
-        merge_runs(&mut merged, |_| true)?;
+        let merged = old.runs.merged(runs)?.map(Arc::new);
         let mut accepted = writer.accepted.lock().await;
         let Some(now) = accepted.table(id) else { return Ok(()) };
         let removed: Vec<PartId> = runs.iter().map(|&id| PartId::Run(id)).collect();
+        let view = match merged {
+            Some(run) => {
+                let dead = carry_to_run(old, now, &removed, &run).await?;
+                Some(RunView::new(run, dead))
+            }
+            None => None,
+        };
         let mut new = TableVersion::clone(now);
-        new.replace_runs(runs, None);
-        for view in merged.runs {
-            let dead = carry_to_run(old, now, &removed, &view.run).await?;
-            new.runs.push(RunView { run: view.run, dead });
-        }
+        new.runs.replace(runs, view);
         let mut next = Version::clone(&accepted);
         next.put_table(new);
         self.install(writer, &mut accepted, next).await

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::ops::Range;
 
+use omen_index::fingerprints;
 use omen_index::key::encoding::model_key;
 
 /// A list of encoded keys, in any order unless said otherwise.
@@ -35,6 +36,14 @@ impl Keys {
         match fixed_width {
             Some(width) => Self::Fixed { width, values: Vec::new() },
             None => Self::Bytes { offsets: vec![0], data: Vec::new() },
+        }
+    }
+
+    /// An empty list of the same kind as `other`.
+    pub fn like(other: &Self) -> Self {
+        match other {
+            Self::Fixed { width, .. } => Self::new(Some(*width)),
+            Self::Bytes { .. } => Self::new(None),
         }
     }
 
@@ -69,6 +78,17 @@ impl Keys {
         }
     }
 
+    /// The hash of key `index`: that of its encoded form.
+    pub fn hash(&self, index: usize) -> u64 {
+        match self {
+            Self::Fixed { width: 8, values } => fingerprints::hash_u64(values[index]),
+            Self::Fixed { width, values } => {
+                fingerprints::hash(&values[index].to_be_bytes()[..*width])
+            }
+            Self::Bytes { .. } => fingerprints::hash(self.bytes(index)),
+        }
+    }
+
     /// Appends an encoded key. A fixed-width list takes only keys of its width.
     pub fn push(&mut self, key: &[u8]) {
         match self {
@@ -90,6 +110,16 @@ impl Keys {
                 values.push(from[index]);
             }
             (to, from) => to.push(&from.get(index)),
+        }
+    }
+
+    /// Appends the keys of `other`, a list of the same kind, at the indices of `range`.
+    pub fn extend_from(&mut self, other: &Self, range: Range<usize>) {
+        match (self, other) {
+            (Self::Fixed { values, .. }, Self::Fixed { values: from, .. }) => {
+                values.extend_from_slice(&from[range]);
+            }
+            (to, from) => range.for_each(|index| to.push(&from.get(index))),
         }
     }
 

@@ -1,51 +1,158 @@
-//! Which runs to merge, and merging them: the logarithmic method.
+//! Several parts in memory as one run.
 //!
-//! Live rows of different runs never share a key, so any runs may be merged, in any order. A run
-//! belongs to the tier of its size; when [`TIER_RUNS`] runs share a tier, they become one run of a
-//! higher tier: a row is copied once per tier, and there are few runs to look into.
+//! Live rows of different parts never share a key, so any parts may be merged, in any order. The
+//! batches of all parts are put in order of their first keys; those whose keys interleave are
+//! copied row by row, the others are kept as they are: merging rows that arrived in order moves
+//! only keys.
+
+use std::sync::Arc;
 
 use arrow::compute::interleave_record_batch;
+use arrow::record_batch::RecordBatch;
 
-use super::Run;
+use super::sorted::Run;
+use super::view::{Contents, RunView};
 use crate::error::Result;
-use crate::storage::deletion_vector::DeletionVector;
 use crate::storage::key::Keys;
 
-/// Runs of one tier that are merged; also the ratio of sizes between tiers.
-const TIER_RUNS: usize = 4;
+/// Batches shorter than this are copied into longer ones.
+const BATCH_ROWS_MIN: usize = 4096;
 
-/// The indices of runs (given by their row counts) that should become one, if any: those of the
-/// lowest tier that is full.
-pub fn merge_candidates(rows: &[usize]) -> Option<Vec<usize>> {
-    let tier = |rows: usize| rows.max(1).ilog(TIER_RUNS);
-    let highest = rows.iter().map(|&r| tier(r)).max()?;
-    (0..=highest).find_map(|t| {
-        let members: Vec<usize> = (0..rows.len()).filter(|&i| tier(rows[i]) == t).collect();
-        (members.len() >= TIER_RUNS).then_some(members)
-    })
+/// The rows of one batch of one part.
+struct Piece {
+    run: Arc<Run>,
+    /// Which batch of the run.
+    batch: usize,
+    /// Position of the run in its part.
+    first: u32,
+    /// Which of the parts.
+    part: usize,
+}
+
+/// Pieces that are copied together, or one that need not be.
+#[derive(Default)]
+struct Cluster {
+    pieces: Vec<usize>,
+    rows: usize,
+    /// The piece with the highest key.
+    highest: usize,
 }
 
 /// One run of the live rows of `parts`; `None` if there are none.
-pub fn merge(parts: &[(&Run, &DeletionVector)]) -> Result<Option<Run>> {
-    let Some((first, _)) = parts.first() else { return Ok(None) };
-    let mut keys = match first.keys() {
-        Keys::Fixed { width, .. } => Keys::new(Some(*width)),
-        Keys::Bytes { .. } => Keys::new(None),
-    };
+pub(super) fn merge(parts: &[&RunView]) -> Result<Option<Run>> {
+    let parts = parts.iter().map(|view| view.contents()).collect::<Result<Vec<_>>>()?;
+    let pieces = pieces(&parts);
+    let Some(first) = pieces.first() else { return Ok(None) };
+    let mut keys = Keys::like(first.run.keys());
+    let mut batches = Vec::new();
+    for cluster in clusters(&pieces) {
+        match &cluster.pieces[..] {
+            [only] if !pieces[*only].has_dead(&parts) => {
+                let piece = &pieces[*only];
+                batches.push(piece.rows().clone());
+                keys.extend_from(piece.run.keys(), piece.positions());
+            }
+            several => {
+                let members: Vec<&Piece> = several.iter().map(|&i| &pieces[i]).collect();
+                batches.extend(copy_live(&members, &parts, &mut keys)?);
+            }
+        }
+    }
+    if keys.is_empty() { Ok(None) } else { Run::from_batches(batches, keys).map(Some) }
+}
+
+/// The batches of all parts, in the order of their first keys.
+fn pieces(parts: &[Contents<'_>]) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    for (part, contents) in parts.iter().enumerate() {
+        for (run, first) in &contents.runs {
+            let piece = |batch| Piece { run: Arc::clone(run), batch, first: *first, part };
+            pieces.extend((0..run.batches().len()).map(piece));
+        }
+    }
+    pieces.sort_by(|a, b| {
+        a.run.keys().compare(a.positions().start, b.run.keys(), b.positions().start)
+    });
+    pieces
+}
+
+/// Neighbours grouped so that keys of different groups do not interleave.
+fn clusters(pieces: &[Piece]) -> Vec<Cluster> {
+    let mut clusters: Vec<Cluster> = Vec::new();
+    for (i, piece) in pieces.iter().enumerate() {
+        let rows = piece.positions().len();
+        let joins = clusters.last().is_some_and(|cluster| {
+            let short = cluster.rows < BATCH_ROWS_MIN && rows < BATCH_ROWS_MIN;
+            short || !piece.is_above(&pieces[cluster.highest])
+        });
+        if !joins {
+            clusters.push(Cluster { highest: i, ..Cluster::default() });
+        }
+        if let Some(cluster) = clusters.last_mut() {
+            cluster.pieces.push(i);
+            cluster.rows += rows;
+            if piece.ends_above(&pieces[cluster.highest]) {
+                cluster.highest = i;
+            }
+        }
+    }
+    clusters
+}
+
+/// The live rows of some pieces in key order, copied; their keys go behind `keys`.
+fn copy_live(
+    pieces: &[&Piece],
+    parts: &[Contents<'_>],
+    keys: &mut Keys,
+) -> Result<Option<RecordBatch>> {
+    let mut gathered = Keys::like(keys);
     let mut places = Vec::new();
-    for (part, (run, dead)) in parts.iter().enumerate() {
-        for row in (0..run.keys().len()).filter(|&row| !dead.contains(row as u32)) {
-            keys.push_from(run.keys(), row);
-            places.push((part, row));
+    for (index, piece) in pieces.iter().enumerate() {
+        let dead = parts[piece.part].dead;
+        for (row, position) in piece.positions().enumerate() {
+            if !dead.contains(piece.first + position as u32) {
+                gathered.push_from(piece.run.keys(), position);
+                places.push((index, row));
+            }
         }
     }
     if places.is_empty() {
         return Ok(None);
     }
     // The keys are a few ascending sequences, which the stable sort finds and merges.
-    let order = keys.sorted_order();
+    let order = gathered.sorted_order();
     let sorted: Vec<(usize, usize)> = order.iter().map(|&i| places[i as usize]).collect();
-    let batches: Vec<_> = parts.iter().map(|(run, _)| run.rows()).collect();
-    let rows = interleave_record_batch(&batches, &sorted)?;
-    Run::new(rows, keys.take(&order)).map(Some)
+    order.iter().for_each(|&i| keys.push_from(&gathered, i as usize));
+    let batches: Vec<&RecordBatch> = pieces.iter().map(|piece| piece.rows()).collect();
+    Ok(Some(interleave_record_batch(&batches, &sorted)?))
+}
+
+impl Piece {
+    fn rows(&self) -> &RecordBatch {
+        &self.run.batches()[self.batch].1
+    }
+
+    /// The piece's positions in its run.
+    fn positions(&self) -> std::ops::Range<usize> {
+        let (first, batch) = &self.run.batches()[self.batch];
+        *first as usize..*first as usize + batch.num_rows()
+    }
+
+    fn has_dead(&self, parts: &[Contents<'_>]) -> bool {
+        let dead = parts[self.part].dead;
+        !dead.is_empty()
+            && self.positions().any(|position| dead.contains(self.first + position as u32))
+    }
+
+    /// Whether all keys are above those of `other`.
+    fn is_above(&self, other: &Self) -> bool {
+        let (start, last) = (self.positions().start, other.positions().end - 1);
+        self.run.keys().compare(start, other.run.keys(), last).is_gt()
+    }
+
+    /// Whether the last key is above that of `other`.
+    fn ends_above(&self, other: &Self) -> bool {
+        let (last, other_last) = (self.positions().end - 1, other.positions().end - 1);
+        self.run.keys().compare(last, other.run.keys(), other_last).is_gt()
+    }
 }

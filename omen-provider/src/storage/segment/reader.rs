@@ -22,10 +22,10 @@ use super::index::KeyIndex;
 use super::layout::PageLayout;
 use super::tail::{self, Sections};
 use crate::error::{Error, Result};
-use crate::storage::fingerprints::{self, Fingerprints};
 use crate::storage::record::SegmentRecord;
 use crate::storage::schema::TableSchema;
 use crate::storage::store::Store;
+use omen_index::fingerprints::{self, Fingerprints};
 
 /// An open segment; immutable, cheap to clone.
 #[derive(Debug, Clone)]
@@ -62,8 +62,8 @@ impl Segment {
         check_layout(&record, &layout, &metadata).map_err(damaged)?;
         let index = KeyIndex::decode(sections.index, sections.fences, &record.min_key, &layout)
             .map_err(damaged)?;
-        let fingerprints =
-            sections.fingerprints.map(Fingerprints::decode).transpose().map_err(damaged)?;
+        let fingerprints = sections.fingerprints.map(Fingerprints::decode).transpose();
+        let fingerprints = fingerprints.map_err(|e| damaged(e.to_string()))?;
         let parquet = ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new())
             .map_err(|e| damaged(e.to_string()))?;
         let columns = ColumnMap::new(schema, &parquet).map_err(damaged)?;

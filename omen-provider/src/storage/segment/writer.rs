@@ -16,11 +16,11 @@ use super::index::KeyIndexBuilder;
 use super::parquet_file::ParquetFile;
 use super::tail::Sections;
 use crate::error::{Error, Result};
-use crate::storage::fingerprints::{self, Fingerprints};
 use crate::storage::key::Keys;
 use crate::storage::record::{SegmentRecord, segment_name};
 use crate::storage::schema::TableSchema;
 use crate::storage::store::Store;
+use omen_index::fingerprints::Fingerprints;
 
 /// Writes one segment.
 pub struct SegmentWriter {
@@ -94,7 +94,7 @@ impl SegmentWriter {
         }
         self.index.push(keys).map_err(|e| Error::invalid(e.to_string()))?;
         if let Some(hashes) = &mut self.hashes {
-            hashes.extend((0..keys.len()).map(|i| fingerprints::hash(&keys.get(i))));
+            hashes.extend((0..keys.len()).map(|i| keys.hash(i)));
         }
         parquet.write(&rows).await?;
         self.rows = total;

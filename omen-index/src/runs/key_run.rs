@@ -1,0 +1,171 @@
+//! A run of `u64` keys: sorted, immutable, with the learned index and fingerprints that find a key.
+//!
+//! Made and merged by `map`.
+//!
+//! Invariant: keys ascend strictly; `values[i]` belongs to `keys[i]`.
+
+use crate::fingerprints::{Fingerprints, hash_u64};
+use crate::rmi::Rmi;
+
+/// Runs of at most this many keys are halved: they fit the first caches, a model saves nothing.
+const UNINDEXED_KEYS_MAX: usize = 2048;
+
+/// Sorted keys, each with a value.
+#[derive(Debug)]
+pub(super) struct KeyRun {
+    keys: Vec<u64>,
+    values: Vec<u64>,
+    fingerprints: Fingerprints,
+    index: Option<Rmi>,
+}
+
+impl KeyRun {
+    /// A run of strictly ascending keys, at least one.
+    pub(super) fn new(keys: Vec<u64>, values: Vec<u64>) -> Self {
+        debug_assert!(!keys.is_empty() && keys.len() == values.len());
+        debug_assert!(keys.windows(2).all(|pair| pair[0] < pair[1]));
+        let fingerprints = Fingerprints::of_numbers(&keys);
+        // Training fails only for keys that do not ascend; without an index, halving finds them.
+        let index = (keys.len() > UNINDEXED_KEYS_MAX).then(|| Rmi::train(&keys).ok()).flatten();
+        Self { keys, values, fingerprints, index }
+    }
+
+    /// A run of entries in any order, at least one, whose keys differ.
+    pub(super) fn sort(mut entries: Vec<(u64, u64)>) -> Self {
+        entries.sort_unstable_by_key(|entry| entry.0);
+        let (keys, values) = entries.into_iter().unzip();
+        Self::new(keys, values)
+    }
+
+    /// One run of all `runs`, at least one, none of which shares a key with another.
+    pub(super) fn merge(runs: &[&Self]) -> Self {
+        let mut lists: Vec<Entries> = runs.iter().map(|run| run.entries()).collect();
+        // The two shortest first: so each entry is moved as few times as can be.
+        while lists.len() > 1 {
+            lists.sort_by_key(|list| std::cmp::Reverse(list.keys.len()));
+            if let (Some(a), Some(b)) = (lists.pop(), lists.pop()) {
+                lists.push(Entries::merge(&a, &b));
+            }
+        }
+        let merged = lists.pop().unwrap_or_default();
+        Self::new(merged.keys.into_owned(), merged.values.into_owned())
+    }
+
+    /// One run of several, each of which is above the one before.
+    pub(super) fn concat(runs: &[&std::sync::Arc<Self>]) -> Self {
+        let len = runs.iter().map(|run| run.len()).sum();
+        let (mut keys, mut values) = (Vec::with_capacity(len), Vec::with_capacity(len));
+        for run in runs {
+            keys.extend_from_slice(&run.keys);
+            values.extend_from_slice(&run.values);
+        }
+        Self::new(keys, values)
+    }
+
+    /// How many keys.
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The smallest key.
+    pub(super) fn min(&self) -> u64 {
+        self.keys[0]
+    }
+
+    /// The largest key.
+    pub(super) fn max(&self) -> u64 {
+        self.keys[self.keys.len() - 1]
+    }
+
+    /// The keys.
+    pub(super) fn keys(&self) -> &[u64] {
+        &self.keys
+    }
+
+    /// The values, one per key.
+    pub(super) fn values(&self) -> &[u64] {
+        &self.values
+    }
+
+    /// False if the key of this hash is certainly not there.
+    #[inline]
+    pub(super) fn may_contain(&self, hash: u64) -> bool {
+        self.fingerprints.may_contain(hash)
+    }
+
+    /// The value of `key`, whose hash is `hash`.
+    #[inline]
+    pub(super) fn get(&self, key: u64, hash: u64) -> Option<u64> {
+        if !self.may_contain(hash) {
+            return None;
+        }
+        let position = self.lower_bound(key);
+        (self.keys.get(position) == Some(&key)).then(|| self.values[position])
+    }
+
+    /// The first position whose key is not below `key`.
+    #[inline]
+    pub(super) fn lower_bound(&self, key: u64) -> usize {
+        match &self.index {
+            Some(index) => index.lower_bound(&self.keys, key),
+            None => self.keys.partition_point(|&k| k < key),
+        }
+    }
+
+    /// Sets `positions[i]` to the lower bound of `keys[i]`.
+    pub(super) fn lower_bound_batch(&self, keys: &[u64], positions: &mut [usize]) {
+        match &self.index {
+            Some(index) => index.lower_bound_batch(&self.keys, keys, positions),
+            None => {
+                for (key, position) in keys.iter().zip(positions) {
+                    *position = self.keys.partition_point(|k| k < key);
+                }
+            }
+        }
+    }
+
+    /// Bytes of memory.
+    pub(super) fn byte_size(&self) -> usize {
+        let index = self.index.as_ref().map_or(0, |index| index.stats().bytes);
+        self.keys.len() * 16 + self.fingerprints.byte_size() + index
+    }
+
+    fn entries(&self) -> Entries<'_> {
+        Entries { keys: (&self.keys[..]).into(), values: (&self.values[..]).into() }
+    }
+}
+
+/// Sorted entries on their way into a run.
+#[derive(Default)]
+struct Entries<'a> {
+    keys: std::borrow::Cow<'a, [u64]>,
+    values: std::borrow::Cow<'a, [u64]>,
+}
+
+impl Entries<'_> {
+    fn merge(a: &Self, b: &Self) -> Self {
+        let len = a.keys.len() + b.keys.len();
+        let (mut keys, mut values) = (Vec::with_capacity(len), Vec::with_capacity(len));
+        let (mut i, mut j) = (0, 0);
+        while let (Some(&x), Some(&y)) = (a.keys.get(i), b.keys.get(j)) {
+            // Chosen without a branch: which list is next is a coin toss.
+            let first = x < y;
+            let value = if first { a.values[i] } else { b.values[j] };
+            keys.push(if first { x } else { y });
+            values.push(value);
+            i += usize::from(first);
+            j += usize::from(!first);
+        }
+        for (list, from) in [(a, i), (b, j)] {
+            keys.extend_from_slice(&list.keys[from..]);
+            values.extend_from_slice(&list.values[from..]);
+        }
+        Self { keys: keys.into(), values: values.into() }
+    }
+}
+
+/// The hash by which runs and buffers know a key.
+#[inline]
+pub(super) fn hash(key: u64) -> u64 {
+    hash_u64(key)
+}

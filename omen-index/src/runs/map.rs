@@ -1,0 +1,381 @@
+//! A growing map of `u64` keys in memory: the parts of this module put together.
+//!
+//! Single keys go through the buffer, keys in order behind the tail, other batches become runs.
+//! Runs of one size are merged; that takes time in proportion to their length, so it is a task that
+//! another thread can carry out while this one goes on ([`RunMap::merge_due`]).
+//!
+//! Invariant: each key is in one part only, and once.
+
+use std::sync::Arc;
+
+use super::key_run::{KeyRun, hash};
+use super::{Buffer, Tail, merge_candidates};
+
+/// Batches of at most this many keys go through the buffer.
+const SMALL_KEYS: usize = 64;
+
+/// Runs of at most this many keys are merged at once, which takes less than a millisecond.
+const MERGED_AT_ONCE_MAX: usize = 8192;
+
+/// A tail of more keys than this becomes a run, which takes a few milliseconds.
+const TAIL_KEYS_MAX: u32 = 1 << 18;
+
+/// Lookups that go through the runs together.
+const GROUP: usize = 128;
+
+/// A map from `u64` keys to `u64` values that grows and is never written over, kept in sorted runs.
+/// A clone is a snapshot, taken in constant time, that does not see what is added later.
+///
+/// A key must be added only once: look it up first if it may be there already. (Of a key that was
+/// added twice, lookups find either value.)
+///
+/// ```
+/// use omen_index::runs::RunMap;
+///
+/// let mut map = RunMap::new();
+/// map.extend(&[(10, 100), (20, 200), (30, 300)]);
+/// let snapshot = map.clone();
+/// map.insert(15, 150);
+/// assert_eq!(map.get(15), Some(150));
+/// assert_eq!(snapshot.get(15), None);
+///
+/// // Merging keeps lookups quick. It may run on another thread, while keys are added here.
+/// while let Some(task) = map.merge_due() {
+///     let merged = std::thread::spawn(move || task.run()).join().unwrap();
+///     map.install(merged);
+/// }
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct RunMap {
+    buffer: Buffer<(u64, u64)>,
+    tail: Tail<Arc<KeyRun>>,
+    runs: Vec<Arc<KeyRun>>,
+}
+
+/// Runs that should become one.
+#[derive(Debug)]
+pub struct MergeTask {
+    runs: Vec<Arc<KeyRun>>,
+}
+
+/// Runs that have become one.
+#[derive(Debug)]
+pub struct Merged {
+    replaced: Vec<Arc<KeyRun>>,
+    run: KeyRun,
+}
+
+impl RunMap {
+    /// An empty map.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many keys.
+    pub fn len(&self) -> usize {
+        let runs: usize = self.runs.iter().map(|run| run.len()).sum();
+        self.buffer.len() + self.tail.len() as usize + runs
+    }
+
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of memory, keys and values included.
+    pub fn byte_size(&self) -> usize {
+        let tail = self.tail.iter().map(|(run, _)| run);
+        let runs: usize = tail.chain(&self.runs).map(|run| run.byte_size()).sum();
+        runs + Buffer::<(u64, u64)>::CAPACITY * size_of::<(u64, u64, u64, u64)>()
+    }
+
+    /// Adds a new key.
+    pub fn insert(&mut self, key: u64, value: u64) {
+        if self.buffer.push(hash(key), (key, value)).is_err() {
+            let full = std::mem::take(&mut self.buffer);
+            self.add_run(KeyRun::sort(full.iter().copied().collect()));
+            // There is room now.
+            let _ = self.buffer.push(hash(key), (key, value));
+        }
+    }
+
+    /// Adds new keys, in any order.
+    pub fn extend(&mut self, entries: &[(u64, u64)]) {
+        if entries.len() <= SMALL_KEYS {
+            entries.iter().for_each(|&(key, value)| self.insert(key, value));
+        } else {
+            self.add_run(KeyRun::sort(entries.to_vec()));
+        }
+    }
+
+    /// The value of `key`.
+    pub fn get(&self, key: u64) -> Option<u64> {
+        let hash = hash(key);
+        if let Some((_, (_, value))) = self.buffer.find(hash).find(|(_, (k, _))| *k == key) {
+            return Some(*value);
+        }
+        let behind = self.tail.search(|run| run.max() < key);
+        if let Some(value) = behind.and_then(|(run, _)| run.get(key, hash)) {
+            return Some(value);
+        }
+        self.runs.iter().rev().find_map(|run| run.get(key, hash))
+    }
+
+    /// Sets `values[i]` to the value of `keys[i]`, for all `i`; the keys may be in any order.
+    ///
+    /// # Panics
+    /// If `keys` and `values` differ in length.
+    pub fn get_many(&self, keys: &[u64], values: &mut [Option<u64>]) {
+        assert!(keys.len() == values.len(), "one place for a value is needed per key");
+        for (keys, values) in keys.chunks(GROUP).zip(values.chunks_mut(GROUP)) {
+            self.get_group(keys, values);
+        }
+    }
+
+    fn get_group(&self, keys: &[u64], values: &mut [Option<u64>]) {
+        let mut hashes = [0; GROUP];
+        for ((hashed, &key), value) in hashes.iter_mut().zip(keys).zip(values.iter_mut()) {
+            *hashed = hash(key);
+            *value = None;
+        }
+        for run in &self.runs {
+            find_group(run, keys, &hashes, values);
+        }
+        for ((&key, value), &hash) in keys.iter().zip(values.iter_mut()).zip(&hashes) {
+            if value.is_none() {
+                let behind = self.tail.search(|run| run.max() < key);
+                *value = behind.and_then(|(run, _)| run.get(key, hash)).or_else(|| {
+                    let mut waiting = self.buffer.find(hash);
+                    waiting.find(|(_, (k, _))| *k == key).map(|(_, (_, value))| *value)
+                });
+            }
+        }
+    }
+
+    /// The runs that should be merged, if any.
+    pub fn merge_due(&self) -> Option<MergeTask> {
+        let lengths: Vec<usize> = self.runs.iter().map(|run| run.len()).collect();
+        let chosen = merge_candidates(&lengths)?;
+        Some(MergeTask { runs: chosen.iter().map(|&i| Arc::clone(&self.runs[i])).collect() })
+    }
+
+    /// Puts a merged run in the place of those it was made of, if they are still here.
+    pub fn install(&mut self, merged: Merged) {
+        let is_replaced =
+            |run: &Arc<KeyRun>| merged.replaced.iter().any(|old| Arc::ptr_eq(old, run));
+        let present = self.runs.iter().filter(|run| is_replaced(run)).count();
+        if present == merged.replaced.len() {
+            self.runs.retain(|run| !is_replaced(run));
+            self.runs.push(Arc::new(merged.run));
+        }
+    }
+
+    /// All entries in the order of their keys.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
+        let mut all: Vec<(u64, u64)> = self.buffer.iter().copied().collect();
+        for run in self.tail.iter().map(|(run, _)| run).chain(&self.runs) {
+            all.extend(run.keys().iter().copied().zip(run.values().iter().copied()));
+        }
+        // A few ascending sequences, which the stable sort finds and merges.
+        all.sort_by_key(|entry| entry.0);
+        all.into_iter()
+    }
+
+    /// Takes in a run: behind the tail, or in the place of a tail of one run that it is not above
+    /// (so that one large key does not end all appending), or by itself.
+    fn add_run(&mut self, run: KeyRun) {
+        let (len, run) = (run.len() as u32, Arc::new(run));
+        let ascends = self.tail.last().is_none_or(|last| last.max() < run.min());
+        if !ascends && self.tail.iter().len() > 1 {
+            self.runs.push(run);
+            return self.merge_at_once();
+        }
+        if !ascends || self.tail.len().saturating_add(len) > TAIL_KEYS_MAX {
+            self.end_tail();
+        }
+        if let Err(run) = self.tail.push(run, len) {
+            self.end_tail();
+            // An empty tail takes any run.
+            let _ = self.tail.push(run, len);
+        }
+        self.merge_at_once();
+    }
+
+    /// Makes one run of the tail's.
+    fn end_tail(&mut self) {
+        let full = std::mem::take(&mut self.tail);
+        let runs: Vec<&Arc<KeyRun>> = full.iter().map(|(run, _)| run).collect();
+        match &runs[..] {
+            [] => {}
+            [only] => self.runs.push(Arc::clone(only)),
+            several => self.runs.push(Arc::new(KeyRun::concat(several))),
+        }
+    }
+
+    fn merge_at_once(&mut self) {
+        loop {
+            let short = |run: &&Arc<KeyRun>| run.len() <= MERGED_AT_ONCE_MAX;
+            let runs: Vec<&Arc<KeyRun>> = self.runs.iter().filter(short).collect();
+            let lengths: Vec<usize> = runs.iter().map(|run| run.len()).collect();
+            let Some(chosen) = merge_candidates(&lengths) else { return };
+            let task = MergeTask { runs: chosen.iter().map(|&i| Arc::clone(runs[i])).collect() };
+            self.install(task.run());
+        }
+    }
+}
+
+impl MergeTask {
+    /// Merges, in time proportional to the keys.
+    pub fn run(self) -> Merged {
+        let runs: Vec<&KeyRun> = self.runs.iter().map(|run| &**run).collect();
+        let run = KeyRun::merge(&runs);
+        Merged { replaced: self.runs, run }
+    }
+
+    /// How many keys it will move.
+    pub fn len(&self) -> usize {
+        self.runs.iter().map(|run| run.len()).sum()
+    }
+
+    /// Never: a task has keys to move.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Looks up in one run those of a group of keys that its fingerprints let through.
+fn find_group(run: &KeyRun, keys: &[u64], hashes: &[u64; GROUP], values: &mut [Option<u64>]) {
+    let (mut candidates, mut wanted, mut count) = ([0; GROUP], [0; GROUP], 0);
+    for (i, &key) in keys.iter().enumerate() {
+        candidates[count] = i;
+        wanted[count] = key;
+        count += usize::from(values[i].is_none() & run.may_contain(hashes[i]));
+    }
+    let mut positions = [0; GROUP];
+    run.lower_bound_batch(&wanted[..count], &mut positions[..count]);
+    for (&i, &position) in candidates[..count].iter().zip(&positions) {
+        if run.keys().get(position) == Some(&keys[i]) {
+            values[i] = Some(run.values()[position]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Insert(u16),
+        Extend(Vec<u32>),
+        Append(u16),
+        MergeBegins,
+        MergeEnds,
+        /// Keys that are added to a clone and given up.
+        Abandon(u16),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (1u16..900).prop_map(Step::Insert),
+            3 => prop::collection::vec(0u32..1 << 20, 1..4000).prop_map(Step::Extend),
+            3 => (1u16..3000).prop_map(Step::Append),
+            2 => Just(Step::MergeBegins),
+            2 => Just(Step::MergeEnds),
+            1 => (1u16..300).prop_map(Step::Abandon),
+        ]
+    }
+
+    /// Scattered keys, a different one for each count.
+    fn scattered(count: u64) -> u64 {
+        count.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+
+    fn check(map: &RunMap, model: &BTreeMap<u64, u64>) {
+        assert_eq!(map.len(), model.len());
+        assert!(map.iter().eq(model.iter().map(|(k, v)| (*k, *v))));
+        let present = model.keys().copied().step_by(7);
+        let probes: Vec<u64> =
+            present.flat_map(|k| [k, k.wrapping_add(1)]).chain([0, u64::MAX]).collect();
+        let mut values = vec![Some(7); probes.len()];
+        map.get_many(&probes, &mut values);
+        for (probe, value) in probes.iter().zip(values) {
+            assert_eq!(map.get(*probe), model.get(probe).copied());
+            assert_eq!(value, model.get(probe).copied());
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn holds_what_a_map_holds(steps in prop::collection::vec(step(), 1..40)) {
+            let (mut map, mut model, mut count) = (RunMap::new(), BTreeMap::new(), 0u64);
+            let (mut task, mut snapshots) = (None, Vec::new());
+            for step in steps {
+                match step {
+                    Step::Insert(keys) => for _ in 0..keys {
+                        count += 1;
+                        if model.insert(scattered(count), count).is_none() {
+                            map.insert(scattered(count), count);
+                        }
+                    },
+                    Step::Extend(keys) => {
+                        let mut new = Vec::new();
+                        for key in keys.into_iter().map(u64::from) {
+                            count += 1;
+                            if !model.contains_key(&key) {
+                                model.insert(key, count);
+                                new.push((key, count));
+                            }
+                        }
+                        map.extend(&new);
+                    }
+                    Step::Append(keys) => {
+                        let top = model.keys().next_back().map_or(0, |k| k.saturating_add(1));
+                        let new: Vec<(u64, u64)> = (0..u64::from(keys))
+                            .filter_map(|i| Some((top.checked_add(i * 3)?, i)))
+                            .filter(|(k, _)| !model.contains_key(k))
+                            .collect();
+                        model.extend(new.iter().copied());
+                        map.extend(&new);
+                    }
+                    Step::MergeBegins => task = task.or_else(|| map.merge_due()),
+                    Step::MergeEnds => if let Some(task) = task.take() {
+                        map.install(task.run());
+                    },
+                    Step::Abandon(keys) => {
+                        let mut other = map.clone();
+                        for i in 0..u64::from(keys) {
+                            other.insert(u64::MAX - 1 - i, i);
+                        }
+                    }
+                }
+                if snapshots.len() < 5 {
+                    snapshots.push((map.clone(), model.clone()));
+                }
+            }
+            while let Some(task) = map.merge_due() {
+                map.install(task.run());
+            }
+            check(&map, &model);
+            for (map, model) in &snapshots {
+                check(map, model);
+            }
+        }
+    }
+
+    #[test]
+    fn keys_in_order_are_not_merged() {
+        let mut map = RunMap::new();
+        for batch in 0..200u64 {
+            let entries: Vec<(u64, u64)> =
+                (batch * 1000..(batch + 1) * 1000).map(|k| (k, k)).collect();
+            map.extend(&entries);
+        }
+        assert_eq!((map.runs.len(), map.tail.iter().len(), map.len()), (0, 200, 200_000));
+    }
+}

@@ -1,0 +1,27 @@
+//! The mutable side: what a sorted set of keys in memory is made of while it grows.
+//!
+//! The *logarithmic method*: keys arrive in batches, each batch sorted becomes an immutable run
+//! with an index of its own, and when several runs are of one size they are merged into a larger
+//! one. A key is copied once per size, and there are only a few runs to look into. Two shortcuts
+//! serve what arrives most often:
+//!
+//! * [`Tail`]: runs above all that came before are put one behind the other, which needs no merging
+//!   at all;
+//! * [`Buffer`]: single keys in any order gather, unsorted, until they are worth a run.
+//!
+//! Both grow in place and share what they hold with their clones: a clone is a snapshot, taken in
+//! constant time, and does not see what is added later. [`merge_candidates`] says which runs to
+//! merge. [`RunMap`] is all of it put together for `u64` keys; an owner of other keys and of rows
+//! beside them puts the same parts together with runs of its own.
+
+mod buffer;
+mod key_run;
+mod map;
+mod slots;
+mod tail;
+mod tiers;
+
+pub use buffer::Buffer;
+pub use map::{MergeTask, Merged, RunMap};
+pub use tail::Tail;
+pub use tiers::merge_candidates;
