@@ -11,8 +11,10 @@ use datafusion::catalog::{
     CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider, TableProvider,
 };
 use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::SessionContext;
 
+use super::exact_counts::with_summaries;
 use super::insert_values::NullableValues;
 use super::pin::PinSnapshot;
 use super::table_provider::OmenTable;
@@ -23,7 +25,8 @@ use crate::storage::handle::Handle;
 impl Database {
     /// Makes all tables of this database, those created later included, readable and writable by
     /// INSERT in the default schema of `ctx`; a statement sees all of them as of one moment.
-    /// Tables that `ctx` has there stay, hidden where names are equal.
+    /// Tables that `ctx` has there stay, hidden where names are equal. Statements that `ctx` holds
+    /// by PREPARE are forgotten.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -64,7 +67,25 @@ pub(super) fn register(handle: &Arc<Handle>, ctx: &SessionContext) -> Result<()>
     catalog.register_schema(&names.default_schema, schema)?;
     ctx.add_analyzer_rule(Arc::new(NullableValues));
     ctx.add_analyzer_rule(Arc::new(PinSnapshot::new(Arc::clone(handle))));
+    add_summaries(ctx);
     Ok(())
+}
+
+/// Lets EXPLAIN show what was counted. Physical rules can only be set where a state is built, so
+/// the state of `ctx` is built again from itself.
+fn add_summaries(ctx: &SessionContext) {
+    let state = ctx.state_ref();
+    let mut state = state.write();
+    let Some(rules) = with_summaries(&state.physical_optimizers().to_vec()) else { return };
+    let creates_default = state.config().options().catalog.create_default_catalog_and_schema;
+    let mut rebuilt = SessionStateBuilder::new_from_existing(state.clone())
+        .with_session_id(state.session_id().to_string())
+        .with_physical_optimizer_rules(rules)
+        .build();
+    // Which the builder turned off, not to create the catalog again.
+    let catalog = &mut rebuilt.config_mut().options_mut().catalog;
+    catalog.create_default_catalog_and_schema = creates_default;
+    *state = rebuilt;
 }
 
 /// The tables of a database in front of another schema.

@@ -4,17 +4,22 @@
 //! to the engine as streams. Life of a query here: `catalog_provider` gives the table, `pin` binds
 //! it to the statement's snapshot, `table_provider` says which filters need no second look,
 //! `filter` makes key ranges of them, `scan` plans the reading, `source` and `run_source` are its
-//! leaves, `reader_factory` fetches the bytes.
+//! leaves, `reader_factory` fetches the bytes, `masking` drops deleted rows.
 
 mod errors;
 
 mod explain;
 mod filter;
 
+mod access_plan;
 mod reader_factory;
+
+mod masking;
+
 mod run_source;
 mod source;
 
+mod exact_counts;
 mod scan;
 
 mod defaults;

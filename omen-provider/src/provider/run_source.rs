@@ -32,6 +32,11 @@ impl RunSource {
         Self { inner, summary }
     }
 
+    /// What the scan reads, if this is its only source.
+    pub(super) fn summary(&self) -> Option<&Arc<ScanSummary>> {
+        self.summary.as_ref()
+    }
+
     /// The same source around what `inner` became.
     fn wrap(&self, inner: Arc<dyn DataSource>) -> Option<Arc<dyn DataSource>> {
         let inner = inner.downcast_ref::<MemorySourceConfig>()?.clone();

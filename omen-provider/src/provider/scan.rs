@@ -3,8 +3,8 @@
 //! 1. `filter` turns the filters into key ranges.
 //! 2. The snapshot turns these into live row positions of segments (asking their indexes) and live
 //!    rows of runs.
-//! 3. Positions become Parquet access plans, cut into partitions by rows; runs become a memory
-//!    source; both stand under a union.
+//! 3. Positions become Parquet access plans, cut into partitions by rows, where much is deleted
+//!    with a mask beside; runs become a memory source; both stand under a union.
 //!
 //! Live rows are disjoint by key, so a union is all it takes: every filter, limit and projection
 //! may be pushed below it, and row counts are exact. Where each partition ascends by key, the
@@ -24,7 +24,6 @@ use datafusion::common::config::TableParquetOptions;
 use datafusion::common::stats::Precision;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::{DataSourceExec, MemorySourceConfig};
-use datafusion::datasource::physical_plan::parquet::{ParquetAccessPlan, RowGroupAccess};
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::error::Result;
 use datafusion::execution::object_store::ObjectStoreUrl;
@@ -32,17 +31,17 @@ use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, Partitioning};
-use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 
+use super::access_plan::access_plan;
 use super::explain::ScanSummary;
 use super::filter::select_keys;
+use super::masking::MaskedRows;
 use super::reader_factory::{SegmentOfFile, SegmentReaderFactory};
 use super::run_source::RunSource;
 use super::source::SegmentSource;
 use crate::storage::key::Keys;
 use crate::storage::row_ranges::RowRanges;
 use crate::storage::schema::TableSchema;
-use crate::storage::segment::Segment;
 use crate::storage::snapshot::{ScanSet, SegmentScan, TableSnapshot};
 
 /// Selected rows that make a partition of their own worth its cost.
@@ -116,7 +115,7 @@ impl Scan<'_> {
         let source = SegmentSource::new(Arc::new(parquet), Arc::clone(&self.summary));
         let partitions = self.state.config_options().execution.target_partitions;
         let (groups, is_ordered) = file_groups(segments, partitions);
-        let rows: u64 = segments.iter().map(|s| s.rows.row_count()).sum();
+        let rows: u64 = segments.iter().map(|s| s.rows.count()).sum();
         let mut config =
             FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
                 .with_limit(self.args.limit())
@@ -206,10 +205,10 @@ fn as_visible(batch: &RecordBatch, schema: &TableSchema) -> Result<RecordBatch> 
     Ok(RecordBatch::try_new_with_options(Arc::clone(visible), columns, &options)?)
 }
 
-/// Segments cut into partitions of about equally many selected rows; whether every partition
+/// Segments cut into partitions of about equally many rows to decode; whether every partition
 /// ascends by key.
 fn file_groups(segments: &[SegmentScan], partitions: usize) -> (Vec<FileGroup>, bool) {
-    let rows: u64 = segments.iter().map(|s| s.rows.row_count()).sum();
+    let rows: u64 = segments.iter().map(|s| s.rows.decoded().row_count()).sum();
     let partitions = (rows / PARTITION_ROWS_MIN).clamp(1, partitions.max(1) as u64);
     let quota = rows.div_ceil(partitions);
     let files: Vec<(u64, PartitionedFile)> =
@@ -233,18 +232,23 @@ fn file_groups(segments: &[SegmentScan], partitions: usize) -> (Vec<FileGroup>, 
     (groups, false)
 }
 
-/// One segment as files of about `quota` selected rows, each with its access plan.
+/// One segment as files of about `quota` rows to decode, each with its access plan.
 fn segment_files(scan: &SegmentScan, quota: u64) -> Vec<(u64, PartitionedFile)> {
-    let pieces = (scan.rows.row_count() + quota / 2) / quota.max(1);
+    let decoded = scan.rows.decoded();
+    let pieces = (decoded.row_count() + quota / 2) / quota.max(1);
     let page_rows = scan.segment.record().page_rows;
-    cut(&scan.rows, pieces.max(1), page_rows)
+    cut(decoded, pieces.max(1), page_rows)
         .into_iter()
         .map(|rows| {
             let record = scan.segment.record();
-            let file = PartitionedFile::new(record.file_name(), record.bytes)
+            let mut file = PartitionedFile::new(record.file_name(), record.bytes)
                 .with_extension(access_plan(&scan.segment, &rows))
                 .with_extension(SegmentOfFile(Arc::clone(&scan.segment)));
-            (rows.row_count(), file)
+            let row_count = rows.row_count();
+            if let Some(mask) = scan.rows.mask() {
+                file = file.with_extension(MaskedRows { rows, mask: mask.clone() });
+            }
+            (row_count, file)
         })
         .collect()
 }
@@ -275,44 +279,6 @@ fn cut(rows: &RowRanges, pieces: u64, page_rows: u32) -> Vec<RowRanges> {
         out.push(piece.into_iter().collect());
     }
     out
-}
-
-/// The positions as DataFusion's Parquet reader takes them: row group by row group.
-fn access_plan(segment: &Segment, rows: &RowRanges) -> ParquetAccessPlan {
-    let mut groups = Vec::new();
-    let mut ranges = rows.iter().peekable();
-    let mut start = 0u64;
-    for group in segment.parquet_metadata().row_groups() {
-        let count = u64::try_from(group.num_rows()).unwrap_or(0);
-        let end = start + count;
-        let (mut selectors, mut at, mut selected) = (Vec::new(), start, 0);
-        while let Some(range) = ranges.peek() {
-            let (from, to) = (u64::from(range.start).max(start), u64::from(range.end).min(end));
-            if from >= end {
-                break;
-            }
-            if at < from {
-                selectors.push(RowSelector::skip(to_usize(from - at)));
-            }
-            selectors.push(RowSelector::select(to_usize(to - from)));
-            selected += to - from;
-            at = to;
-            if u64::from(range.end) > end {
-                break;
-            }
-            ranges.next();
-        }
-        if at < end {
-            selectors.push(RowSelector::skip(to_usize(end - at)));
-        }
-        groups.push(match selected {
-            0 => RowGroupAccess::Skip,
-            all if all == count => RowGroupAccess::Scan,
-            _ => RowGroupAccess::Selection(RowSelection::from(selectors)),
-        });
-        start = end;
-    }
-    ParquetAccessPlan::new(groups)
 }
 
 fn to_usize(count: u64) -> usize {

@@ -11,11 +11,13 @@ use datafusion::dataframe::DataFrame;
 use datafusion::error::Result;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::{DdlStatement, DropTable, LogicalPlan, LogicalPlanBuilder};
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 
 use super::catalog_provider::{OmenSchema, register};
 use super::create_table::TableClauses;
+use super::exact_counts::with_summaries;
 use crate::error::Error;
 use crate::storage::database::Database;
 use crate::storage::handle::Handle;
@@ -56,7 +58,12 @@ impl Database {
 
     /// A new SQL session with other settings; begin with [`Session::default_config`].
     pub fn session_with_config(&self, config: SessionConfig) -> Session {
-        let state = SessionStateBuilder::new().with_config(config).with_default_features().build();
+        let rules = PhysicalOptimizer::new().rules;
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_default_features()
+            .with_physical_optimizer_rules(with_summaries(&rules).unwrap_or(rules))
+            .build();
         let ctx = SessionContext::new_with_state(state);
         let registered = register(self.handle(), &ctx);
         debug_assert!(registered.is_ok(), "a session's own catalog takes every schema");

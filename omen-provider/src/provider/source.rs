@@ -3,9 +3,9 @@
 //! Everything is passed on to DataFusion's `ParquetSource`
 //! and what comes back is wrapped again, so that pushed-down projections, filters, limits, sort
 //! orders and the filters that joins make while running all reach the reader. Which rows to read
-//! is decided before, by `scan`, and travels with each file as its access plan.
+//! is decided before, by `scan`, and travels with each file as its access plan and its mask.
 //!
-//! The boundary moves between DataFusion versions; all of it is in this file.
+//! The boundary moves between DataFusion versions; all of it is in this file and in `masking`.
 
 use std::fmt::{self, Formatter};
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use datafusion_datasource::morsel::Morselizer;
 use object_store::ObjectStore;
 
 use super::explain::ScanSummary;
+use super::masking::MaskingMorselizer;
 
 /// Reads the selected rows of segments.
 #[derive(Clone)]
@@ -37,6 +38,11 @@ impl SegmentSource {
     /// `inner` is DataFusion's Parquet source.
     pub(super) fn new(inner: Arc<dyn FileSource>, summary: Arc<ScanSummary>) -> Self {
         Self { inner, summary }
+    }
+
+    /// What the scan reads.
+    pub(super) fn summary(&self) -> &Arc<ScanSummary> {
+        &self.summary
     }
 
     fn wrap(&self, inner: Arc<dyn FileSource>) -> Arc<dyn FileSource> {
@@ -60,7 +66,7 @@ impl FileSource for SegmentSource {
         config: &FileScanConfig,
         partition: usize,
     ) -> Result<Box<dyn Morselizer>> {
-        self.inner.create_morselizer(store, config, partition)
+        MaskingMorselizer::create(&self.inner, store, config, partition)
     }
 
     fn table_schema(&self) -> &TableSchema {

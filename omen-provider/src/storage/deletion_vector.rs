@@ -8,6 +8,7 @@
 //! ```
 //! (All integers little-endian; the checksum is that of the file that holds it.)
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
@@ -61,6 +62,20 @@ impl DeletionVector {
     /// The deleted positions, ascending.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         self.chunks.iter().flat_map(|(n, chunk)| chunk.iter().map(move |p| n * CHUNK_ROWS + p))
+    }
+
+    /// The deleted positions in a range, ascending.
+    pub fn within(&self, rows: Range<u32>) -> impl Iterator<Item = u32> + '_ {
+        let (start, end) = (rows.start, rows.end);
+        let first = self.chunks.partition_point(|(number, _)| *number < start / CHUNK_ROWS);
+        let chunks = self.chunks[first..].iter();
+        chunks.take_while(move |(number, _)| number * CHUNK_ROWS < end).flat_map(
+            move |(number, chunk)| {
+                let base = number * CHUNK_ROWS;
+                let rows = start.saturating_sub(base)..end - base;
+                chunk.range(rows).map(move |position| base + position)
+            },
+        )
     }
 
     /// The positions deleted here and not in `base`, an earlier state of this vector.
@@ -135,7 +150,8 @@ mod tests {
     proptest! {
         #[test]
         fn agrees_with_a_set(first in prop::collection::vec(0u32..300_000, 0..60),
-                             second in prop::collection::vec(0u32..300_000, 0..60)) {
+                             second in prop::collection::vec(0u32..300_000, 0..60),
+                             span in (0u32..300_000, 0u32..300_000)) {
             let mut vector = DeletionVector::default();
             let mut model = BTreeSet::new();
             for p in first {
@@ -148,6 +164,8 @@ mod tests {
             }
             prop_assert!(vector.iter().eq(model.iter().copied()));
             prop_assert!(base.iter().eq(base_model.iter().copied()));
+            let (start, end) = (span.0.min(span.1), span.0.max(span.1));
+            prop_assert!(vector.within(start..end).eq(model.range(start..end).copied()));
             let new: Vec<u32> = model.difference(&base_model).copied().collect();
             prop_assert_eq!(vector.since(&base).collect::<Vec<_>>(), new);
             let mut bytes = Vec::new();

@@ -12,7 +12,7 @@ use arrow::record_batch::RecordBatch;
 use futures::stream::{self, BoxStream, StreamExt};
 
 use super::key::Keys;
-use super::row_ranges::RowRanges;
+use super::live_rows::LiveRows;
 use super::schema::TableSchema;
 use super::segment::Segment;
 use crate::error::{Error, Result};
@@ -22,7 +22,7 @@ pub enum Source {
     /// Rows in memory, in batches.
     Rows(Vec<RecordBatch>),
     /// Rows of a segment.
-    Segment(Arc<Segment>, RowRanges),
+    Segment(Arc<Segment>, LiveRows),
 }
 
 /// Rows and their encoded keys.

@@ -12,6 +12,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 
 use super::deletion_vector::DeletionVector;
 use super::key::{Key, KeyRange, Keys};
+use super::live_rows::LiveRows;
 use super::merge_scan::{Source, merge_scan};
 use super::row_ranges::RowRanges;
 use super::schema::TableSchema;
@@ -57,8 +58,8 @@ pub struct ScanSet {
 pub struct SegmentScan {
     /// The segment.
     pub segment: Arc<Segment>,
-    /// Positions that are selected and live.
-    pub rows: RowRanges,
+    /// Those that are selected and live.
+    pub rows: LiveRows,
 }
 
 impl Snapshot {
@@ -144,9 +145,9 @@ impl TableSnapshot {
         let stats = ReadStats::default();
         for view in &self.table.segments {
             let rows = segment_rows(&view.segment, ranges, &stats).await?;
-            let rows = live(&rows, &view.dead);
-            if !rows.is_empty() {
-                set.rows += rows.row_count();
+            let rows = LiveRows::new(rows, &view.dead);
+            if rows.count() > 0 {
+                set.rows += rows.count();
                 set.segments.push(SegmentScan { segment: Arc::clone(&view.segment), rows });
             }
         }

@@ -109,6 +109,49 @@ async fn counts_need_no_scan() {
 }
 
 #[tokio::test]
+async fn counts_show_what_was_counted() {
+    let db = database().await;
+    let session = large(&db).await;
+    run(&session, "CREATE TABLE other (id INT PRIMARY KEY)").await;
+    run(&session, "INSERT INTO other VALUES (1), (2)").await;
+    let ctx = datafusion::prelude::SessionContext::new();
+    let id = ctx.session_id();
+    db.register(&ctx).unwrap();
+    db.register(&ctx).unwrap();
+    assert_eq!(ctx.session_id(), id);
+    for (sql, counted, count) in [
+        ("SELECT count(*) FROM t", "key=all parts=1/1 rows=50000/50000", 50_000),
+        ("SELECT count(*) FROM t WHERE id < 10", "key=[-inf, 10) parts=1/1 rows=10/50000", 10),
+        ("SELECT count(id) FROM t WHERE id < 0", "key=[-inf, 0) parts=0/1 rows=0/50000", 0),
+        ("SELECT count(*) FROM other", "key=all parts=1/1 rows=2/2", 2),
+        ("SELECT (SELECT count(*) FROM other) + 1", "key=all parts=1/1 rows=2/2", 3),
+    ] {
+        let explained = format!("EXPLAIN {sql}");
+        let shown = plan(&session, sql).await;
+        let plain = text(&ctx.sql(&explained).await.unwrap().collect().await.unwrap());
+        for shown in [&shown, &plain] {
+            assert_eq!(scans(shown), Vec::<String>::new(), "{shown}");
+            let line = shown.lines().find(|line| line.contains("key="));
+            assert!(line.is_some_and(|line| line.contains(counted)), "{shown}");
+        }
+        assert_eq!(number(&session, sql).await, count, "{sql}");
+        let rows = ctx.sql(sql).await.unwrap().collect().await.unwrap();
+        assert!(text(&rows).contains(&format!(" {count} ")), "{sql}");
+    }
+    let both = "SELECT count(*) FROM (SELECT id FROM t UNION ALL SELECT id FROM other)";
+    let shown = plan(&session, both).await;
+    assert_eq!(shown.matches("key=all").count(), 2, "{shown}");
+    assert_eq!(number(&session, both).await, 50_002);
+    let shown = text(&run(&session, "EXPLAIN FORMAT TREE SELECT count(*) FROM other").await);
+    assert!(shown.contains("rows=2/2") || shown.contains("rows: 2/2"), "{shown}");
+    let shown = text(&run(&session, "EXPLAIN ANALYZE SELECT count(*) FROM t").await);
+    assert!(shown.contains("rows=50000/50000") && metric(&shown, "pages_read") == 0, "{shown}");
+    // Of other tables nothing is said.
+    let shown = plan(&session, "SELECT count(*) FROM (VALUES (1), (2))").await;
+    assert!(!shown.contains("key="), "{shown}");
+}
+
+#[tokio::test]
 async fn key_order_needs_no_sort() {
     let db = database().await;
     let session = large(&db).await;

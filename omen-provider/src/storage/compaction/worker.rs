@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Task;
 use crate::error::Result;
+use crate::storage::live_rows::LiveRows;
 use crate::storage::medium::Medium;
 use crate::storage::merge_scan::Source;
 use crate::storage::rewrite::write_segments;
@@ -29,7 +30,7 @@ pub async fn run(medium: &Medium, table: &TableVersion, task: &Task) -> Result<V
     let sources = inputs
         .iter()
         .map(|view| {
-            let rows = RowRanges::all(view.segment.rows()).without(view.dead.iter());
+            let rows = LiveRows::new(RowRanges::all(view.segment.rows()), &view.dead);
             Source::Segment(Arc::clone(&view.segment), rows)
         })
         .collect();

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::io::Cursor;
 use std::ops::Range;
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, BooleanBufferBuilder};
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -20,6 +20,7 @@ use super::page_cache::PageKey;
 use super::pages::Keep;
 use super::{ReadStats, Segment};
 use crate::error::Result;
+use crate::storage::live_rows::RowMask;
 
 /// A file of which only some pages are there.
 #[derive(Debug)]
@@ -53,6 +54,35 @@ fn not_fetched(offset: u64) -> ParquetError {
     ParquetError::General(format!("the page at {offset} was not fetched"))
 }
 
+/// Rows of one row group to decode.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct DecodedRows<'a> {
+    /// Sorted and disjoint.
+    pub(super) positions: &'a [Range<u32>],
+    /// Which of them to return; `None`: all.
+    pub(super) mask: Option<&'a RowMask>,
+}
+
+impl DecodedRows<'_> {
+    /// The rows as the decoder of a row group at positions `group` takes them.
+    fn selection(&self, group: Range<u32>) -> (RowSelection, RowSelectionPolicy) {
+        let within =
+            |r: &Range<u32>| (r.start - group.start) as usize..(r.end - group.start) as usize;
+        let Some(mask) = self.mask else {
+            let ranges = self.positions.iter().map(within);
+            let selection = RowSelection::from_consecutive_ranges(ranges, group.len());
+            return (selection, RowSelectionPolicy::Selectors);
+        };
+        let mut live = BooleanBufferBuilder::new(group.len());
+        for range in self.positions {
+            live.append_n(within(range).start - live.len(), false);
+            live.append_buffer(&mask.slice(range.clone()));
+        }
+        live.append_n(group.len() - live.len(), false);
+        (RowSelection::from_boolean_buffer(live.finish()), RowSelectionPolicy::Mask)
+    }
+}
+
 impl Segment {
     /// Indices, ascending, of the pages that hold page numbers `pages` (of one row group) of root
     /// columns `roots` (ascending), dictionaries included; and how many of them are data pages.
@@ -74,21 +104,19 @@ impl Segment {
         stats.asked(data_pages, bytes.sum());
     }
 
-    /// Decodes rows of one row group. `positions` are sorted and disjoint and lie in pages of which
-    /// the bytes are given. The columns come in the order of `roots`, ascending.
+    /// Decodes rows of one row group, which lie in pages of which the bytes are given; with a mask,
+    /// all pages between the first and the last are. The columns come in the order of `roots`,
+    /// ascending.
     pub(super) fn decoder(
         &self,
         group: u32,
         roots: &[usize],
         indices: &[u32],
         bytes: Vec<Bytes>,
-        positions: impl Iterator<Item = Range<u32>>,
+        rows: DecodedRows<'_>,
         batch_rows: usize,
     ) -> Result<ParquetRecordBatchReader> {
-        let rows = self.layout.group_positions(group);
-        let in_group =
-            positions.map(|r| (r.start - rows.start) as usize..(r.end - rows.start) as usize);
-        let selection = RowSelection::from_consecutive_ranges(in_group, rows.len());
+        let (selection, policy) = rows.selection(self.layout.group_positions(group));
         let offset = |&index: &u32| self.layout.pages()[index as usize].offset;
         let pages = indices.iter().map(offset).zip(bytes).collect();
         let file = SparseFile { bytes: self.record.bytes, pages };
@@ -96,7 +124,7 @@ impl Segment {
         ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.parquet.clone())
             .with_row_groups(vec![group as usize])
             .with_projection(mask)
-            .with_row_selection_policy(RowSelectionPolicy::Selectors)
+            .with_row_selection_policy(policy)
             .with_row_selection(selection)
             .with_batch_size(batch_rows)
             .build()
@@ -143,10 +171,10 @@ impl Segment {
         bytes: Vec<Bytes>,
     ) -> Result<Vec<ArrayRef>> {
         let group = self.layout.group_of(page);
-        let positions = self.layout.positions(page);
-        let rows = positions.len();
-        let once = std::iter::once(positions);
-        let mut decoder = self.decoder(group, roots, indices, bytes, once, rows)?;
+        let positions = [self.layout.positions(page)];
+        let rows = positions[0].len();
+        let whole = DecodedRows { positions: &positions, mask: None };
+        let mut decoder = self.decoder(group, roots, indices, bytes, whole, rows)?;
         let broken = |reason: String| self.damaged(self.group_offset(group), reason);
         let batch = decoder.next().transpose().map_err(|e| broken(e.to_string()))?;
         let batch = batch.filter(|b| b.num_rows() == rows && b.num_columns() == roots.len());

@@ -12,9 +12,11 @@ use futures::stream::{BoxStream, StreamExt, TryStreamExt, try_unfold};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use super::columns::{Projection, absent, conform};
+use super::decode::DecodedRows;
 use super::pages::Keep;
 use super::{ReadStats, Segment};
 use crate::error::Result;
+use crate::storage::live_rows::{LiveRows, RowMask};
 use crate::storage::row_ranges::RowRanges;
 
 /// A window holds at most this many encoded bytes (or one page of each column).
@@ -28,6 +30,8 @@ struct Scan {
     roots: Vec<usize>,
     /// Rows not yet decoded, the next one last.
     rest: Vec<Range<u32>>,
+    /// Which of these rows are live.
+    mask: Option<RowMask>,
     /// Pages of the next window; it doubles, so that a caller who wants few rows waits for few.
     window_pages: u32,
     batch_rows: usize,
@@ -42,15 +46,16 @@ struct Window {
 }
 
 impl Segment {
-    /// The rows at these positions, in order, as batches of at most `batch_rows` rows; `columns`:
-    /// indices into the stored schema, `None`: all of them.
+    /// These rows, in order, as batches of at most `batch_rows` rows; `columns`: indices into the
+    /// stored schema, `None`: all of them.
     pub fn scan(
         self: &Arc<Self>,
-        rows: RowRanges,
+        rows: impl Into<LiveRows>,
         columns: Option<Vec<usize>>,
         batch_rows: usize,
     ) -> BoxStream<'static, Result<RecordBatch>> {
         let segment = Arc::clone(self);
+        let rows = rows.into();
         let begin = move || -> Result<Scan> {
             let projection = Projection::new(&segment.schema, columns.as_deref())?;
             let root = |&column: &usize| segment.columns.root(column);
@@ -62,13 +67,14 @@ impl Segment {
                 roots.push(0);
             }
             let whole = RowRanges::all(segment.rows());
-            let mut rest: Vec<_> = rows.intersect(&whole).iter().collect();
+            let mut rest: Vec<_> = rows.decoded().intersect(&whole).iter().collect();
             rest.reverse();
             Ok(Scan {
                 segment,
                 projection,
                 roots,
                 rest,
+                mask: rows.mask().cloned(),
                 window_pages: 1,
                 batch_rows: batch_rows.max(1),
                 current: None,
@@ -145,7 +151,7 @@ impl Scan {
         let (indices, data) = segment.pages_of(&self.roots, first_page..last_page + 1);
         segment.count_asked(&indices, data, &self.stats);
         let bytes = segment.fetch(&indices, Keep::Dictionaries, &self.stats).await?;
-        let rows = taken.into_iter();
+        let rows = DecodedRows { positions: &taken, mask: self.mask.as_ref() };
         let decoder =
             segment.decoder(group, &self.roots, &indices, bytes, rows, self.batch_rows)?;
         self.current = Some(Window { decoder, offset: segment.group_offset(group) });

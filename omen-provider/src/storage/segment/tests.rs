@@ -16,7 +16,9 @@ use proptest::prelude::*;
 use super::index::{Place, search_page};
 use super::*;
 use crate::error::{Error, Result};
+use crate::storage::deletion_vector::DeletionVector;
 use crate::storage::key::{KeyRange, Keys};
+use crate::storage::live_rows::LiveRows;
 use crate::storage::record::SegmentRecord;
 use crate::storage::row_ranges::RowRanges;
 use crate::storage::schema::{Column, TableSchema};
@@ -269,6 +271,31 @@ async fn check_rows(segment: &Arc<Segment>, rows: &RecordBatch, ranges: RowRange
     assert_eq!(none.iter().map(|b| b.num_rows() as u64).sum::<u64>(), ranges.row_count());
 }
 
+/// Compares rows read through a mask with the rows written.
+async fn check_masked(
+    segment: &Arc<Segment>,
+    rows: &RecordBatch,
+    part: Range<u32>,
+    dead: &dyn Fn(u32) -> bool,
+) {
+    let mut vector = DeletionVector::default();
+    (0..rows.num_rows() as u32).filter(|&i| dead(i)).for_each(|i| {
+        vector.insert(i);
+    });
+    let live = LiveRows::new(std::iter::once(part.clone()).collect(), &vector);
+    assert!(live.mask().is_some());
+    let expected = UInt32Array::from_iter_values(part.filter(|&i| !dead(i)));
+    let expected = take_record_batch(rows, &expected).unwrap();
+    for batch_rows in [70, 1 << 20] {
+        let batches: Vec<_> =
+            segment.scan(live.clone(), None, batch_rows).try_collect().await.unwrap();
+        assert!(batches.iter().all(|batch| batch.num_rows() <= batch_rows));
+        same(&concat_batches(rows.schema_ref(), &batches).unwrap(), &expected);
+    }
+    let none: Vec<_> = segment.scan(live.clone(), Some(vec![]), 9).try_collect().await.unwrap();
+    assert_eq!(none.iter().map(|b| b.num_rows() as u64).sum::<u64>(), live.count());
+}
+
 /// Equal in type and value; dictionaries may hold their values in any order.
 fn same(found: &RecordBatch, expected: &RecordBatch) {
     assert_eq!(found.schema(), expected.schema());
@@ -394,6 +421,10 @@ fn every_type_comes_back_from_any_rows() {
         )
         .await;
         check_rows(&segment, &rows, all.without((0..2000).filter(|i| i % 7 != 0))).await;
+        for (part, period) in [(0..2000, 2), (0..2000, 7), (130..1999, 3), (768..1536, 2)] {
+            check_masked(&segment, &rows, part, &|i| i % period == 0 || (300..600).contains(&i))
+                .await;
+        }
         segment.verify().await.unwrap();
     });
 }
