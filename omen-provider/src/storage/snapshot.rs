@@ -10,7 +10,6 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use futures::stream::{self, BoxStream, StreamExt};
 
-use super::deletion_vector::DeletionVector;
 use super::key::{Key, KeyRange, Keys};
 use super::live_rows::LiveRows;
 use super::merge_scan::{Source, merge_scan};
@@ -264,8 +263,4 @@ async fn segment_rows(
         }
     }
     Ok(rows.into_iter().collect())
-}
-
-fn live(rows: &RowRanges, dead: &DeletionVector) -> RowRanges {
-    if dead.is_empty() { rows.clone() } else { rows.without(dead.iter()) }
 }
