@@ -123,19 +123,17 @@ fn ctrl_c_ends_queries_that_never_yield() {
 }
 
 #[test]
-fn ctrl_c_ends_an_insert_whose_rows_never_come() {
+fn ctrl_c_ends_an_insert_whose_rows_never_end() {
     let place = Place::new();
     let mut shell = Terminal::start(&place, &["db"]);
     shell.answer("CREATE TABLE t (id BIGINT PRIMARY KEY, note TEXT);");
     shell.answer("INSERT INTO t VALUES (1, 'one');");
     // A statement that has begun is seen by the segments it writes.
     let segments = place.path().join("db/segments");
-    let rows = "SELECT value, repeat('x', 2000) FROM generate_series(2, 20000000)";
-    let never = STUCK.replace("SELECT 'be' || 'gun' AS what", rows);
-    let never = never.replace("CAST(count(*) AS VARCHAR)", "count(*), 'never'");
+    let rows = "SELECT value, repeat('x', 2000) FROM generate_series(2, 2000000000)";
     for _ in 0..2 {
         let before = files(&segments);
-        shell.enter(&format!("INSERT INTO t {never}"));
+        shell.enter(&format!("INSERT INTO t {rows};"));
         // Those of the statement before may go meanwhile.
         wait_until(|| files(&segments).iter().any(|file| !before.contains(file)));
         shell.press(CTRL_C);
