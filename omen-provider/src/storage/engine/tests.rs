@@ -252,7 +252,7 @@ async fn log_is_flushed_however_few_rows_stay() {
 /// A store whose every write takes its time.
 fn slow() -> Store {
     let config = object_store::throttle::ThrottleConfig {
-        wait_put_per_call: Duration::from_millis(20),
+        wait_put_per_call: Duration::from_millis(100),
         ..Default::default()
     };
     let memory = object_store::memory::InMemory::new();
