@@ -26,6 +26,14 @@ pub struct Probes<'a> {
     pub positions: &'a [usize],
 }
 
+impl<'a> Probes<'a> {
+    /// Runs of at most `count` probes.
+    pub fn chunks(self, count: usize) -> impl Iterator<Item = Probes<'a>> {
+        let chunks = self.keys.chunks(count).zip(self.positions.chunks(count));
+        chunks.map(|(keys, positions)| Probes { keys, positions })
+    }
+}
+
 impl Pool {
     /// Stored keys at random positions.
     pub fn present(keys: &[u64], count: usize, random: &mut Random) -> Self {
