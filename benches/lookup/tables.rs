@@ -47,8 +47,8 @@ fn print_bytes(keys: &str, outcomes: &[Outcome]) {
     let names: Vec<&str> = ORDER.into_iter().filter(|name| *name != "floor").collect();
     let columns = names.iter().map(|name| name.to_string()).collect();
     let title = format!(
-        "{keys} keys, bytes per key that stay allocated; S+-tree, Eytzinger, BTreeMap and pgm_index \
-         hold the keys (8 bytes)"
+        "{keys} keys, bytes per key that stay allocated; S+-tree, Eytzinger, BTreeMap and \
+         pgm_index hold the keys (8 bytes)"
     );
     let mut table = Table::new(title, columns, 3);
     for outcome in outcomes {

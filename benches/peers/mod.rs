@@ -12,6 +12,7 @@
 pub mod allocator;
 
 mod eytzinger;
+mod growing;
 mod learned;
 mod mutable;
 mod omen;
@@ -20,6 +21,7 @@ mod s_tree;
 mod sorted;
 
 pub use eytzinger::Eytzinger;
+pub use growing::{Background, OneThread};
 pub use learned::{Pgm, Spline};
 pub use mutable::{MutableMap, TreeMap};
 pub use omen::Omen;

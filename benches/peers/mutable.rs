@@ -23,6 +23,9 @@ pub trait MutableMap: Default {
 
     /// The map as it is now, whatever is added to the original later.
     fn snapshot(&self) -> Self;
+
+    /// Ends what was put off while entries were added.
+    fn settle(&mut self) {}
 }
 
 /// `BTreeMap` from key to value.

@@ -75,7 +75,7 @@ const ALL: &[Workload] = &[
     },
     Workload {
         name: "bursty",
-        note: "event times in microseconds: bursts of 1 to 4,096 events, idle for up to 10 s between",
+        note: "event times in microseconds: bursts of 1 to 4,096 events, up to 10 s between them",
         is_smooth: false,
         make: synthetic::bursty,
     },
