@@ -1,8 +1,8 @@
 //! How fast is the main job? One million readings: durable ingestion in commits of 1,000 rows, key
 //! lookups, key ranges, an aggregate, opening again. Every answer is checked.
 //!
-//! `cargo bench -p omen-benches --features engine`; `ROWS=100000` in the environment makes it smaller.
-//! It prints figures and sets no goals.
+//! `cargo bench -p omen-benches --features engine`; `ROWS=100000` in the environment makes it
+//! smaller. It prints figures and sets no goals.
 
 use std::time::Instant;
 
