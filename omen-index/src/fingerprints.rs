@@ -1,6 +1,6 @@
 //! A small filter over the keys of a part: answers "certainly not there" without looking.
 //!
-//! A Bloom filter of 64-bit blocks: a key sets [`BITS_PER_KEY_SET`] bits of one block, so a probe
+//! A Bloom filter of 64-bit blocks: a key sets four bits of one block, so a probe
 //! touches one word of memory. About 3 of 100 absent keys pass. The runs in memory have one each;
 //! where parts are stored, it is worth its bytes only if their keys overlap.
 //!

@@ -3,8 +3,8 @@
 //! An entry is added in constant time. A small filter of bits answers most questions for absent
 //! keys without a look at the entries; for the others all hashes are compared, newest first.
 //!
-//! Invariant: the bits of every entry's hash are set in the filter, which clones share: it may know
-//! of entries that a list does not have.
+//! Invariant: the bits of every entry's hash are set in the filter, which is shared with the clones
+//! that share the entries' memory: it may know of entries that a list does not have.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -56,10 +56,16 @@ impl<V: Clone> Buffer<V> {
     /// # Errors
     /// Gives the value back if the buffer is full.
     pub fn push(&mut self, hash: u64, value: V) -> Result<(), V> {
-        // The bits come first: whoever sees the entry sees its bits.
+        if self.entries.push((hash, value)).map_err(|(_, value)| value)? {
+            // The old filter belongs to the list that the old memory belongs to.
+            let words = std::array::from_fn(|i| AtomicU64::new(self.filter[i].load(Relaxed)));
+            self.filter = Arc::new(words);
+        }
+        // Nobody else writes to the filter: whoever adds to it has the slot, and lists are handed
+        // on after the bits are set. So it need not be an atomic update.
         let (word, bits) = place(hash);
-        self.filter[word].fetch_or(bits, Relaxed);
-        self.entries.push((hash, value)).map_err(|(_, value)| value)
+        self.filter[word].store(self.filter[word].load(Relaxed) | bits, Relaxed);
+        Ok(())
     }
 
     /// The value at `position`, counted in the order of arrival.
@@ -120,5 +126,28 @@ mod tests {
         assert_eq!((snapshot.len(), snapshot.room()), (300, 212));
         assert!((1000..9000).all(|key| found(&buffer, key).is_empty()));
         assert_eq!(buffer.get(207), Some(&207));
+    }
+
+    #[test]
+    fn lists_that_part_on_two_threads_lose_nothing() {
+        let hash = |key: u64| key.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        for round in 0..50 {
+            let mut trunk = Buffer::new();
+            (0..round).for_each(|key| trunk.push(hash(key), key).unwrap());
+            let grow = |mut branch: Buffer<u64>, first: u64| {
+                (first..first + 200).for_each(|key| branch.push(hash(key), key).unwrap());
+                branch
+            };
+            let (one, two) = std::thread::scope(|scope| {
+                let (a, b) = (trunk.clone(), trunk.clone());
+                let a = scope.spawn(move || grow(a, 1000));
+                let b = scope.spawn(move || grow(b, 5000));
+                (a.join().unwrap(), b.join().unwrap())
+            });
+            for (branch, first) in [(one, 1000), (two, 5000)] {
+                let has = |key: u64| branch.find(hash(key)).any(|(_, value)| *value == key);
+                assert!((0..round).chain(first..first + 200).all(has));
+            }
+        }
     }
 }

@@ -31,14 +31,21 @@ impl<T: Clone> Slots<T> {
         self.shared.len() - self.len
     }
 
-    /// Adds an entry; gives it back if the list is full.
-    pub(super) fn push(&mut self, entry: T) -> Result<(), T> {
+    /// Adds an entry; gives it back if the list is full. True if the memory is a new one, because
+    /// another list has added to the old one.
+    ///
+    /// Of all pushes to one memory that return false, each happens before the next: it takes the
+    /// list that an earlier one left to find the next slot.
+    #[inline]
+    pub(super) fn push(&mut self, entry: T) -> Result<bool, T> {
         let Some(slot) = self.shared.get(self.len) else { return Err(entry) };
-        if let Err(entry) = slot.set(entry) {
+        let taken = slot.set(entry);
+        let is_copied = taken.is_err();
+        if let Err(entry) = taken {
             self.shared = self.copy_with(entry);
         }
         self.len += 1;
-        Ok(())
+        Ok(is_copied)
     }
 
     /// The entry at `index`, which must be below the length.
@@ -78,7 +85,7 @@ mod tests {
         let empty_twin = Slots { len: 0, ..first.clone() };
         let mut second = first.clone();
         first.push(2).unwrap();
-        second.push(3).unwrap();
+        assert_eq!(second.push(3), Ok(true));
         second.push(4).unwrap();
         assert_eq!(first.iter().copied().collect::<Vec<_>>(), [1, 2]);
         assert_eq!(second.iter().copied().collect::<Vec<_>>(), [1, 3, 4]);
@@ -94,7 +101,7 @@ mod tests {
         let mut list = Slots::new(8);
         let mut snapshots = Vec::new();
         for entry in 0..8 {
-            list.push(entry).unwrap();
+            assert_eq!(list.push(entry), Ok(false));
             snapshots.push(list.clone());
         }
         for (i, snapshot) in snapshots.iter().enumerate() {
