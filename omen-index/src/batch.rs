@@ -10,9 +10,9 @@
 
 use std::ops::Range;
 
-use crate::rmi::{self, Rmi};
+use crate::rmi::Rmi;
 use crate::root::Place;
-use crate::search::{self, is_settled, window_at, window_start};
+use crate::search;
 use crate::simd::{self, Isa, Kernel, LINE, WINDOW};
 
 /// Lookups taken through the stages together.
@@ -60,34 +60,114 @@ fn lower_bound_group<I: Isa>(
         simd::prefetch(rmi.leaf_entry(place.leaf));
     }
 
-    let mut ranges: [Range<u32>; GROUP] = [const { 0..0 }; GROUP];
-    let mut froms = [0; GROUP];
-    for ((range, from), place) in ranges.iter_mut().zip(&mut froms).zip(&places[..probes.len()]) {
-        *range = rmi.leaf_range(place.leaf);
-        *from = window_start(keys, rmi::hint(range, *place));
-        simd::prefetch(keys.get(*from));
-        simd::prefetch(keys.get(*from + LINE));
+    let mut froms = [0u32; GROUP];
+    let mut rests = [const { 0..0 }; GROUP];
+    let mut wide = List::new();
+    for (i, place) in places[..probes.len()].iter().enumerate() {
+        let sight = rmi.sight(*place);
+        let near = sight.near();
+        froms[i] = search::line_start(keys, sight.hint) as u32;
+        wide.push_if(near.len() > WINDOW, i);
+        rests[i] = near.start as u32..near.end as u32;
+        simd::prefetch(keys.get(froms[i] as usize));
+    }
+    narrow_together(keys, probes, &mut rests, &wide);
+    for i in wide.iter() {
+        let middle = rests[i].start.midpoint(rests[i].end);
+        froms[i] = search::line_start(keys, middle as usize) as u32;
+        simd::prefetch(keys.get(froms[i] as usize));
     }
 
-    let mut unsettled = [0u8; GROUP];
-    let mut unsettled_count = 0;
-    for (i, (&probe, position)) in probes.iter().zip(positions.iter_mut()).enumerate() {
-        let from = froms[i];
-        let Some(window) = window_at(keys, from) else {
-            *position = keys.partition_point(|&key| key < probe);
-            continue;
-        };
-        let count = isa.count_below(window, probe);
+    let mut missed = List::new();
+    for (i, ((&probe, position), &from)) in probes.iter().zip(&mut *positions).zip(&froms).enumerate()
+    {
+        let from = from as usize;
+        let count = search::line_at(keys, from).map_or(0, |line| isa.count_below(line, probe));
         *position = from + count;
-        unsettled[unsettled_count & (GROUP - 1)] = i as u8;
-        unsettled_count += usize::from(!is_settled(count, from, keys.len()));
+        let is_left = (count == 0) & (from > 0);
+        let is_right = (count == LINE) & (from + LINE < keys.len());
+        missed.push_if(is_left | is_right, i);
+        simd::prefetch(keys.get(neighbour(keys, from, is_right)));
     }
 
-    for &i in &unsettled[..unsettled_count] {
-        let i = usize::from(i);
-        let range = ranges[i].start as usize..ranges[i].end as usize;
-        let is_right = positions[i] > froms[i];
-        positions[i] = search::follow_up(isa, keys, range, froms[i], is_right, probes[i]);
+    let mut lost = List::new();
+    for i in missed.iter() {
+        let from = froms[i] as usize;
+        let is_right = positions[i] > from;
+        let next = neighbour(keys, from, is_right);
+        let count = search::line_at(keys, next).map_or(0, |line| isa.count_below(line, probes[i]));
+        positions[i] = next + count;
+        let range = rmi.leaf_range(places[i].leaf);
+        let (is_lost, rest) = match is_right {
+            true => (
+                (count == LINE) & (next + LINE < keys.len()),
+                (next + LINE) as u32..range.end.max((next + LINE) as u32),
+            ),
+            false => ((count == 0) & (next > 0), range.start.min(next as u32)..next as u32),
+        };
+        rests[i] = rest;
+        lost.push_if(is_lost, i);
     }
-    let _ = WINDOW;
+    narrow_together(keys, probes, &mut rests, &lost);
+    for i in lost.iter() {
+        let rest = rests[i].start as usize..rests[i].end as usize;
+        positions[i] = search::halve_all(isa, keys, rest, probes[i]);
+    }
+}
+
+/// Where the line next to the one at `from` begins.
+#[inline(always)]
+fn neighbour(keys: &[u64], from: usize, is_right: bool) -> usize {
+    let right = (from + LINE).min(keys.len().saturating_sub(LINE));
+    if is_right { right } else { from.saturating_sub(LINE) }
+}
+
+/// Halves the ranges of the lookups in the list, all by one step after the other, until they fit
+/// a line.
+#[inline(always)]
+fn narrow_together(keys: &[u64], probes: &[u64], ranges: &mut [Range<u32>; GROUP], list: &List) {
+    let mut active = List::new();
+    for i in list.iter() {
+        active.push_if(ranges[i].len() > LINE, i);
+    }
+    while active.len > 0 {
+        for i in active.iter() {
+            let middle = ranges[i].start + ranges[i].len() as u32 / 2 - 1;
+            simd::prefetch(keys.get(middle as usize));
+        }
+        let mut left = List::new();
+        for i in active.iter() {
+            let Range { start, end } = ranges[i];
+            let half = (end - start) / 2;
+            let key = keys.get((start + half - 1) as usize).copied().unwrap_or(u64::MAX);
+            let start = search::select(key < probes[i], (start + half) as usize, start as usize) as u32;
+            let len = ranges[i].len() as u32 - half;
+            ranges[i] = start..start + len;
+            left.push_if(len as usize > LINE, i);
+        }
+        active = left;
+    }
+}
+
+/// Lookups of a group that are not through.
+struct List {
+    lanes: [u8; GROUP],
+    len: usize,
+}
+
+impl List {
+    fn new() -> Self {
+        Self { lanes: [0; GROUP], len: 0 }
+    }
+
+    /// Without a branch: the place after the last is written in any case.
+    #[inline(always)]
+    fn push_if(&mut self, condition: bool, lane: usize) {
+        self.lanes[self.len % GROUP] = lane as u8;
+        self.len += usize::from(condition);
+    }
+
+    fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+        self.lanes[..self.len].iter().map(|&lane| usize::from(lane))
+    }
 }

@@ -10,15 +10,15 @@
 //! 12            4        number of keys
 //! 16            4        c, number of cells, at least 1
 //! 20            4        l, number of leaves
-//! 24            24 * c   cells, each: base u64, last u64, factor u64;
+//! 24            28 * c   cells, each: base u64, last u64, factor u64, reach u32;
 //!                        base <= last, and last below the base of the next cell.
 //!                        A cell has (last - base) * factor / 2^64 + 1 leaves; together they have l
-//! 24 + 24c      4(l + 1) start of each leaf: 0, never descending; the last entry,
+//! 24 + 28c      4(l + 1) start of each leaf: 0, never descending; the last entry,
 //!                        after all leaves, is the number of keys
-//! 28 + 24c + 4l 4        CRC-32C of all bytes before
+//! 28 + 28c + 4l 4        CRC-32C of all bytes before
 //! ```
 //!
-//! That is `32 + 24c + 4l` bytes. An index of no keys has one cell of three zeros.
+//! That is `32 + 28c + 4l` bytes. An index of no keys has one cell, all zeros.
 //!
 //! The leaves are used where they lie: opening checks them and copies only the cells. Reading
 //! trusts nothing: the length must fit the header before anything is allocated, the checksum must
@@ -41,7 +41,7 @@ const VERSION: u16 = 2;
 /// Bytes before the cells.
 const HEADER_BYTES: usize = 24;
 /// Bytes of a cell.
-const CELL_BYTES: usize = 24;
+const CELL_BYTES: usize = 28;
 /// Bytes of one start.
 const START_BYTES: usize = 4;
 /// Bytes of the checksum.
@@ -120,8 +120,9 @@ impl Rmi {
         out.extend_from_slice(&keys.to_le_bytes());
         out.extend_from_slice(&(pieces.len() as u32).to_le_bytes());
         out.extend_from_slice(&(starts.len() as u32).to_le_bytes());
-        for Piece { line, last } in pieces {
+        for Piece { line, last, reach } in pieces {
             out.extend([line.base, *last, line.factor].iter().flat_map(|part| part.to_le_bytes()));
+            out.extend_from_slice(&reach.to_le_bytes());
         }
         let leaves_at = out.len();
         out.extend(starts.iter().flat_map(|start| start.to_le_bytes()));
@@ -185,11 +186,12 @@ impl Header {
         let mut leaves = 0u64;
         for c in 0..self.cells as usize {
             let [base, last, factor] = [(); 3].map(|()| u64::from_le_bytes(take_array(&mut cells)));
+            let reach = u32::from_le_bytes(take_array(&mut cells));
             let offset = HEADER_BYTES + CELL_BYTES * c;
             if base > last || pieces.last().is_some_and(|below| below.last >= base) {
                 return Err(corrupt(offset, "cells do not ascend"));
             }
-            let piece = Piece { line: Line { base, factor }, last };
+            let piece = Piece { line: Line { base, factor }, last, reach };
             leaves = leaves.saturating_add(piece.leaves());
             if leaves > u64::from(self.leaves) {
                 return Err(corrupt(offset, "cells have more leaves than there are"));

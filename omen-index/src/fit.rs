@@ -14,9 +14,13 @@
 //! added lies in a cell; equal keys lie in one leaf; `starts[l]` is the number of keys before leaf
 //! `l`. The same keys give the same cells on every machine: integers only.
 
+use std::cmp::Reverse;
+use std::ops::Range;
+
 use crate::linear::Line;
 use crate::rmi::Rmi;
 use crate::root::Piece;
+use crate::simd::WINDOW;
 
 /// How finely keys are divided. It decides the size and the sharpness of an index, never whether
 /// it is right.
@@ -45,8 +49,17 @@ impl Shape {
     };
 }
 
-/// Every how many keys one is looked at to estimate the cost.
-const SAMPLE_STEP: usize = 8;
+/// Every how many keys one is taken as a sample, by which layouts are judged.
+const SAMPLE_STEP: usize = 4;
+
+/// Every how many samples one is looked at to estimate the cost.
+const COST_STEP: usize = 4;
+
+/// The reach of a cell whose hints are good: half the window.
+const REACH_MIN: u32 = (WINDOW / 2) as u32;
+
+/// One key of so many may lie beyond the reach of its cell.
+const REACH_MISSES: u64 = 8;
 
 /// Makes cells of keys that arrive in chunks.
 #[derive(Clone, Debug)]
@@ -55,22 +68,27 @@ pub(crate) struct Fitter {
     pieces: Vec<Piece>,
     /// How many keys lie before each leaf.
     starts: Vec<u32>,
-    /// Leaves of all pieces but the last.
-    closed_leaves: usize,
-    /// The starts of a layout that is being looked at, counted from its first key.
+    /// Keys of the chunk at hand, every [`SAMPLE_STEP`].
+    sample: Vec<u64>,
+    /// Roughly how many keys of the chunk lie before each leaf of a layout that is looked at.
     trial: Vec<u32>,
 }
 
 impl Fitter {
     /// A fitter that has seen no key.
     pub(crate) fn new() -> Self {
-        Self::with_shape(Shape::STANDARD)
+        let mut s = Shape::STANDARD;
+        if let Ok(v) = std::env::var("SHAPE") {
+            let v: Vec<usize> = v.split(',').map(|x| x.parse().unwrap()).collect();
+            s = Shape { leaf_keys_min: v[0], leaf_keys_max: v[1], cell_keys_min: v[2], cost_good: v[3] as u64, cost_continue: v[4] as u64 };
+        }
+        Self::with_shape(s)
     }
 
     /// A fitter that aims at another shape.
     pub(crate) fn with_shape(shape: Shape) -> Self {
-        let (pieces, starts, trial) = (Vec::new(), Vec::new(), Vec::new());
-        Self { shape, pieces, starts, closed_leaves: 0, trial }
+        let (pieces, starts) = (Vec::new(), Vec::new());
+        Self { shape, pieces, starts, sample: Vec::new(), trial: Vec::new() }
     }
 
     /// Adds keys that ascend, none below an earlier one; `position` keys were added before.
@@ -81,24 +99,29 @@ impl Fitter {
             None => 0,
         };
         let (keys, position) = (&keys[repeated..], position + repeated as u32);
-        if !keys.is_empty() && !self.proceed(keys, position) {
+        if keys.is_empty() {
+            return;
+        }
+        self.sample.clear();
+        self.sample.extend(keys.iter().step_by(SAMPLE_STEP));
+        if !self.proceed(keys, position) {
             let cells_max = keys.len() / self.shape.cell_keys_min + 1;
-            self.divide(keys, position, cells_max);
+            self.divide(keys, 0..keys.len(), position, cells_max);
         }
     }
 
     /// The index over the keys added, `count` in all.
     pub(crate) fn finish(mut self, count: u32) -> Rmi {
         if self.pieces.is_empty() {
-            self.pieces.push(Piece { line: Line { base: 0, factor: 0 }, last: 0 });
+            self.pieces.push(Piece { line: Line { base: 0, factor: 0 }, last: 0, reach: 0 });
             self.starts.push(0);
         }
         Rmi::assemble(&self.pieces, &self.starts, count)
     }
 
-    /// Makes the keys part of the last cell if they go on along its line.
+    /// Makes the chunk part of the last cell if its keys go on along the line.
     fn proceed(&mut self, keys: &[u64], position: u32) -> bool {
-        let (Some(&Piece { line, last }), [.., end]) = (self.pieces.last(), keys) else {
+        let (Some(&Piece { line, last, .. }), [.., end]) = (self.pieces.last(), keys) else {
             return false;
         };
         let (first_leaf, last_leaf) = (line.at(last).0, line.at(*end).0);
@@ -108,116 +131,209 @@ impl Fitter {
         {
             return false;
         }
-        // Keys in the leaf of the last key so far share it with earlier ones: close enough.
-        count_starts(&mut self.trial, line, first_leaf, leaves as usize + 1, keys);
-        if cost(&self.trial, line, first_leaf, 0, keys) > self.shape.cost_continue {
+        let layout = Layout { line, first_leaf, leaves: leaves as usize + 1 };
+        if self.judge(layout, 0..keys.len()).cost > self.shape.cost_continue {
             return false;
         }
-        self.starts.extend(self.trial[1..].iter().map(|start| position + start));
+        count_starts(&mut self.starts, layout, keys, position, true);
         if let Some(piece) = self.pieces.last_mut() {
             piece.last = *end;
         }
         true
     }
 
-    /// Makes at most `cells_max` cells of the keys.
-    fn divide(&mut self, keys: &[u64], position: u32, cells_max: usize) {
-        let [base, .., last] = *keys else {
-            return self.push(keys, position, 1);
+    /// Makes at most `cells_max` cells of the part `range` of the chunk.
+    fn divide(&mut self, keys: &[u64], range: Range<usize>, position: u32, cells_max: usize) {
+        let [base, .., last] = keys[range.clone()] else {
+            return self.push(&keys[range.clone()], position + range.start as u32, 1, REACH_MIN);
         };
-        let changes: usize = keys.iter().zip(&keys[1..]).map(|(a, b)| usize::from(a < b)).sum();
+        let sample = &self.sample[samples_of(&range)];
+        let pairs = sample.iter().zip(sample.iter().skip(1));
+        let changes: usize = pairs.map(|(a, b)| usize::from(a < b)).sum();
+        let changes = SAMPLE_STEP * changes;
         let finest = (changes / self.shape.leaf_keys_min + 1) as u64;
         let line = Line::new(base, last, finest);
-        count_starts(&mut self.trial, line, 0, line.at(last).0 as usize + 1, keys);
-        let mut cost_here = cost(&self.trial, line, 0, 0, keys);
-        if cost_here > self.shape.cost_good
+        let layout = Layout { line, first_leaf: 0, leaves: line.at(last).0 as usize + 1 };
+        let mut verdict = self.judge(layout, range.clone());
+        if verdict.cost > self.shape.cost_good
             && cells_max > 1
-            && let Some(cut) = choose_cut(keys)
+            && let Some(cut) = self.choose_cut(keys, range.clone())
         {
-            let (low, high) = keys.split_at(cut);
-            let cells_low = (cells_max * cut / keys.len()).clamp(1, cells_max - 1);
-            self.divide(low, position, cells_low);
-            self.divide(high, position + cut as u32, cells_max - cells_low);
+            let share = cells_max * (cut - range.start) / (range.end - range.start);
+            let cells_low = share.clamp(1, cells_max - 1);
+            self.divide(keys, range.start..cut, position, cells_low);
+            self.divide(keys, cut..range.end, position, cells_max - cells_low);
             return;
         }
         // Fewer leaves, each a whole number of the finest, while that costs little.
         let mut merged = 0;
-        while cost_here <= self.shape.cost_good
-            && finest >> merged > (changes / self.shape.leaf_keys_max) as u64 + 1
-        {
-            cost_here = cost(&self.trial, line, 0, merged + 1, keys);
-            merged += u32::from(cost_here <= self.shape.cost_good);
+        while finest >> merged > (changes / self.shape.leaf_keys_max) as u64 + 1 {
+            let coarser = self.judge_merged(layout, range.clone(), merged + 1);
+            if coarser.cost > self.shape.cost_good {
+                break;
+            }
+            (verdict, merged) = (coarser, merged + 1);
         }
-        self.push(keys, position, (finest >> merged).max(1));
+        let leaves = (finest >> merged).max(1);
+        let position = position + range.start as u32;
+        self.push(&keys[range], position, leaves, verdict.reach);
     }
 
     /// Makes one cell of the keys, with about so many leaves.
-    fn push(&mut self, keys: &[u64], position: u32, leaves: u64) {
+    fn push(&mut self, keys: &[u64], position: u32, leaves: u64, reach: u32) {
         let ([base, ..], [.., last]) = (keys, keys) else { return };
-        let piece = Piece { line: Line::new(*base, *last, leaves), last: *last };
-        count_starts(&mut self.trial, piece.line, 0, piece.leaves() as usize, keys);
-        self.starts.extend(self.trial.iter().map(|start| position + start));
+        let piece = Piece { line: Line::new(*base, *last, leaves), last: *last, reach };
+        let leaves = piece.leaves() as usize;
+        let layout = Layout { line: piece.line, first_leaf: 0, leaves };
+        count_starts(&mut self.starts, layout, keys, position, false);
         self.pieces.push(piece);
+    }
+
+    /// Judges a layout of part of the chunk.
+    fn judge(&mut self, layout: Layout, range: Range<usize>) -> Verdict {
+        self.trial.clear();
+        self.trial.resize(layout.leaves + 1, 0);
+        let samples = samples_of(&range);
+        for (&key, i) in self.sample[samples.clone()].iter().zip(samples) {
+            // About as many keys lie before the next leaf.
+            self.trial[layout.leaf(key) + 1] = (i * SAMPLE_STEP + SAMPLE_STEP / 2) as u32;
+        }
+        self.trial[layout.leaves] = range.end as u32;
+        let mut start = range.start as u32;
+        for entry in &mut self.trial {
+            start = start.max(*entry);
+            *entry = start;
+        }
+        self.judge_merged(layout, range, 0)
+    }
+
+    /// Judges the layout that was looked at last, if 2 to the power of `merged` leaves are made
+    /// one.
+    fn judge_merged(&self, layout: Layout, range: Range<usize>, merged: u32) -> Verdict {
+        let at = |leaf: usize| u64::from(self.trial[leaf.min(layout.leaves)]);
+        // How many errors there are of how many bits.
+        let mut errors = [0; 1 + u32::BITS as usize];
+        let (mut previous, mut position) = (None, 0);
+        for i in samples_of(&range).step_by(COST_STEP) {
+            // Of equal keys the first is looked for.
+            if previous != Some(self.sample[i]) {
+                (previous, position) = (Some(self.sample[i]), (i * SAMPLE_STEP) as u64);
+            }
+            let (leaf, fraction) = layout.line.at(self.sample[i]);
+            let leaf = (leaf - layout.first_leaf) as usize;
+            let first = leaf >> merged << merged;
+            let (start, end) = (at(first), at(first + (1 << merged)));
+            // How far the key lies into the merged leaf, in units of 2^-32.
+            let into = (((leaf - first) as u64) << 32 | fraction >> 32) >> merged;
+            let hint = start + ((into * (end - start)) >> 32);
+            let error = hint.abs_diff(position) as u32;
+            errors[(u32::BITS - error.leading_zeros()) as usize] += 1;
+        }
+        Verdict::of(&errors)
+    }
+
+    /// Where to cut keys that are bent: the start of the second part. `None` if no place is found.
+    ///
+    /// The widest gap of the middle half, unless a gap elsewhere takes a quarter of the whole span.
+    fn choose_cut(&self, keys: &[u64], range: Range<usize>) -> Option<usize> {
+        let samples = samples_of(&range);
+        let quarter = samples.len() / 4;
+        let inside = samples.start + quarter..samples.end - quarter;
+        let (gap, at) = self.widest_gap(samples);
+        let (gap_inside, at_inside) = self.widest_gap(inside);
+        let is_spoiling = gap > (keys[range.end - 1] - keys[range.start]) / 4;
+        let at = if is_spoiling || gap_inside == 0 { at } else { at_inside };
+        // Between sample `at` and the next lie the keys of which two are that far apart.
+        let from = at * SAMPLE_STEP;
+        let around = &keys[from..range.end.min(from + SAMPLE_STEP + 1)];
+        let gaps = around.iter().zip(around.iter().skip(1)).map(|(a, b)| b - a).zip(from + 1..);
+        let (gap, cut) = gaps.max_by_key(|&(gap, cut)| (gap, Reverse(cut)))?;
+        (gap > 0).then_some(cut)
+    }
+
+    /// The widest gap between neighbours among these samples, and the sample below it.
+    fn widest_gap(&self, samples: Range<usize>) -> (u64, usize) {
+        let mut widest = (0, samples.start);
+        for (pair, at) in self.sample[samples.clone()].windows(2).zip(samples) {
+            let gap = pair[1] - pair[0];
+            if gap > widest.0 {
+                widest = (gap, at);
+            }
+        }
+        widest
     }
 }
 
-/// How many of the keys are routed before each of `leaves` leaves, the first of which is leaf
-/// `first_leaf` of the line.
-fn count_starts(starts: &mut Vec<u32>, line: Line, first_leaf: u64, leaves: usize, keys: &[u64]) {
-    starts.clear();
-    starts.resize(leaves + 1, 0);
-    for (&key, position) in keys.iter().zip(1..) {
-        // The last key routed to a leaf leaves the start of the next one.
-        starts[(line.at(key).0 - first_leaf) as usize + 1] = position;
+/// What is to be expected of a layout.
+struct Verdict {
+    /// In 1/16 of a halving per key.
+    cost: u64,
+    /// How far nearly all keys are from their hints at most.
+    reach: u32,
+}
+
+impl Verdict {
+    /// `errors[b]` hints are off by a number of `b` bits.
+    fn of(errors: &[u64; 1 + u32::BITS as usize]) -> Self {
+        let count: u64 = errors.iter().sum();
+        // Errors of up to two bits are within the window.
+        let halvings: u64 = errors.iter().zip(0u64..).map(|(n, bits)| n * bits.saturating_sub(2)).sum();
+        let mut reach = REACH_MIN;
+        // Half of the errors of three bits are within the window, as it lies on whole lines.
+        let mut beyond = errors[3] / 2 + errors[4..].iter().sum::<u64>();
+        while beyond * REACH_MISSES > count && reach < 1 << (u32::BITS - 1) {
+            reach *= 2;
+            beyond = errors[reach.ilog2() as usize + 1..].iter().sum();
+        }
+        Verdict { cost: 16 * halvings / count.max(1), reach }
     }
-    let mut start = 0;
-    for entry in starts.iter_mut() {
+}
+
+/// Some leaves of a line.
+#[derive(Clone, Copy)]
+struct Layout {
+    line: Line,
+    first_leaf: u64,
+    leaves: usize,
+}
+
+impl Layout {
+    /// The leaf of a key, counted from the first.
+    #[inline]
+    fn leaf(&self, key: u64) -> usize {
+        (self.line.at(key).0 - self.first_leaf) as usize
+    }
+}
+
+/// The samples among the keys `range` of a chunk.
+fn samples_of(range: &Range<usize>) -> Range<usize> {
+    range.start.div_ceil(SAMPLE_STEP)..range.end.div_ceil(SAMPLE_STEP)
+}
+
+/// Appends how many keys are routed before each leaf, `position` keys lying before the given ones;
+/// not for the first leaf if that is there already.
+fn count_starts(
+    starts: &mut Vec<u32>,
+    layout: Layout,
+    keys: &[u64],
+    position: u32,
+    has_first: bool,
+) {
+    let from = starts.len() - usize::from(has_first);
+    starts.resize(from + layout.leaves + 1, 0);
+    let new = &mut starts[from..];
+    if !has_first {
+        new[0] = position;
+    }
+    for (&key, before) in keys.iter().zip(position + 1..) {
+        // The last key routed to a leaf leaves the start of the next one.
+        new[layout.leaf(key) + 1] = before;
+    }
+    let mut start = position;
+    for entry in &mut new[1..] {
         // An empty leaf ends where it begins.
         start = start.max(*entry);
         *entry = start;
     }
-    starts.truncate(leaves);
-}
-
-/// Cost of a layout, in 1/16 of a halving per key, if 2 to the power of `merged` leaves are made
-/// one.
-fn cost(starts: &[u32], line: Line, first_leaf: u64, merged: u32, keys: &[u64]) -> u64 {
-    let at = |leaf: usize| starts.get(leaf).map_or(keys.len() as u64, |&start| u64::from(start));
-    let mut halvings = 0;
-    let mut samples = 0;
-    for (position, &key) in keys.iter().enumerate().step_by(SAMPLE_STEP) {
-        let (leaf, fraction) = line.at(key);
-        let leaf = (leaf - first_leaf) as usize;
-        let first = leaf >> merged << merged;
-        let (start, end) = (at(first), at(first + (1 << merged)));
-        // How far the key lies into the merged leaf, in units of 2^-32.
-        let into = (((leaf - first) as u64) << 32 | fraction >> 32) >> merged;
-        let hint = start + ((into * (end - start)) >> 32);
-        halvings += u64::from(u64::BITS - (hint.abs_diff(position as u64) / 4).leading_zeros());
-        samples += 1;
-    }
-    16 * halvings / samples.max(1)
-}
-
-/// Where to cut keys that are bent: the start of the second part. `None` if they are all equal.
-///
-/// The widest gap of the middle half, unless a gap elsewhere takes a quarter of the whole span.
-fn choose_cut(keys: &[u64]) -> Option<usize> {
-    let ([base, ..], [.., last]) = (keys, keys) else { return None };
-    let (mut widest, mut widest_inside) = ((0, 0), (0, 0));
-    let inside = keys.len() / 4..keys.len() - keys.len() / 4;
-    for (i, pair) in keys.windows(2).enumerate() {
-        let gap = pair[1] - pair[0];
-        if gap > widest.0 {
-            widest = (gap, i + 1);
-        }
-        if gap > widest_inside.0 && inside.contains(&(i + 1)) {
-            widest_inside = (gap, i + 1);
-        }
-    }
-    let chosen = match widest.0 > (last - base) / 4 || widest_inside.0 == 0 {
-        true => widest,
-        false => widest_inside,
-    };
-    (chosen.0 > 0).then_some(chosen.1)
+    starts.truncate(from + layout.leaves);
 }

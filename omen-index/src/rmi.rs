@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::root::{Place, Root};
-use crate::search;
+use crate::search::{self, Sight};
 use crate::simd::{self, Isa, Kernel};
 
 /// A learned index over a sorted sequence of `u64` keys: two layers of models (a *recursive model
@@ -183,13 +183,20 @@ impl Rmi {
         assert!(keys.len() == self.len(), "not the keys this index was trained on");
     }
 
-    /// The search range of `key` and the hint.
+    /// Where to search for `key`.
     #[inline(always)]
-    pub(crate) fn locate<I: Isa>(&self, isa: I, key: u64) -> (Range<usize>, usize) {
-        let place = self.root.route(isa, key);
-        let range = self.leaf_range(place.leaf);
-        let hint = hint(&range, place);
-        (range.start as usize..range.end as usize, hint)
+    pub(crate) fn locate<I: Isa>(&self, isa: I, key: u64) -> Sight {
+        self.sight(self.root.route(isa, key))
+    }
+
+    /// Where to search for a key that lands at `place`.
+    #[inline(always)]
+    pub(crate) fn sight(&self, place: Place) -> Sight {
+        let Range { start, end } = self.leaf_range(place.leaf);
+        // Below 2^64: both factors are below 2^32.
+        let ahead = (u64::from(place.fraction) * u64::from(end - start)) >> 32;
+        let hint = start as usize + ahead as usize;
+        Sight { range: start as usize..end as usize, hint, reach: place.reach as usize }
     }
 }
 
@@ -201,14 +208,6 @@ impl PartialEq for Rmi {
 
 impl Eq for Rmi {}
 
-/// The position as far into the range as the key lies in the leaf's slice of the key space.
-#[inline(always)]
-pub(crate) fn hint(range: &Range<u32>, place: Place) -> usize {
-    // Below 2^64: both factors are below 2^32.
-    let ahead = (u64::from(place.fraction) * u64::from(range.end - range.start)) >> 32;
-    range.start as usize + ahead as usize
-}
-
 /// [`Rmi::search_range`] and [`Rmi::predict`].
 struct Locate;
 
@@ -217,7 +216,8 @@ impl Kernel<&Rmi, u64, ()> for Locate {
 
     #[inline(always)]
     fn run<I: Isa>(isa: I, rmi: &Rmi, key: u64, (): ()) -> Self::Output {
-        rmi.locate(isa, key)
+        let sight = rmi.locate(isa, key);
+        (sight.range, sight.hint)
     }
 }
 
@@ -229,7 +229,6 @@ impl Kernel<&Rmi, &[u64], u64> for LowerBound {
 
     #[inline(always)]
     fn run<I: Isa>(isa: I, rmi: &Rmi, keys: &[u64], key: u64) -> usize {
-        let (range, hint) = rmi.locate(isa, key);
-        search::lower_bound_near(isa, keys, range, hint, key)
+        search::lower_bound_near(isa, keys, rmi.locate(isa, key), key)
     }
 }

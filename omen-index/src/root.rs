@@ -24,18 +24,22 @@ const BLOCK: usize = 16;
 /// Levels that the ends of 2^32 cells fill.
 const LEVELS_MAX: usize = 8;
 
-/// Where a key lands: its leaf, and how far into the leaf, in units of 2^-32.
+/// Where a key lands: its leaf, how far into the leaf, in units of 2^-32, and how far from the
+/// hint its position is likely to be at most.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Place {
     pub(crate) leaf: u32,
     pub(crate) fraction: u32,
+    pub(crate) reach: u32,
 }
 
-/// A stretch of the key space: its line, and its smallest and largest stored key.
+/// A stretch of the key space: its line, its largest stored key (the base of the line is the
+/// smallest), and how far nearly all keys are from their hints at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
     pub(crate) line: Line,
     pub(crate) last: u64,
+    pub(crate) reach: u32,
 }
 
 impl Piece {
@@ -49,8 +53,10 @@ impl Piece {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(align(32))]
 struct Cell {
-    piece: Piece,
+    line: Line,
+    last: u64,
     first_leaf: u32,
+    reach: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +81,8 @@ impl Root {
         let mut first_leaf = 0;
         let mut cells = Vec::with_capacity(pieces.len());
         for &piece in pieces {
-            cells.push(Cell { piece, first_leaf });
+            let Piece { line, last, reach } = piece;
+            cells.push(Cell { line, last, first_leaf, reach });
             // The caller sees to it that all leaves can be counted in 32 bits.
             first_leaf = first_leaf.wrapping_add(piece.leaves() as u32);
         }
@@ -106,15 +113,14 @@ impl Root {
         for &first in &self.levels[..self.level_count] {
             at = at * BLOCK + isa.count_below(&self.blocks[first as usize + at].0, key);
         }
-        let cell = &self.cells[at];
-        let Piece { line, last } = cell.piece;
+        let Cell { line, last, first_leaf, reach } = self.cells[at];
         let (leaf, fraction) = line.at(key.min(last).max(line.base));
-        Place { leaf: cell.first_leaf + leaf as u32, fraction: (fraction >> 32) as u32 }
+        Place { leaf: first_leaf + leaf as u32, fraction: (fraction >> 32) as u32, reach }
     }
 
     /// The pieces in order.
     pub(crate) fn pieces(&self) -> impl Iterator<Item = Piece> + '_ {
-        self.cells.iter().map(|cell| cell.piece)
+        self.cells.iter().map(|&Cell { line, last, reach, .. }| Piece { line, last, reach })
     }
 
     /// Number of cells.

@@ -13,18 +13,34 @@ use std::ops::Range;
 
 use crate::simd::{Isa, LINE, WINDOW};
 
-/// First position in the sorted `keys` whose key is not below `bound`.
-///
-/// It should lie in `range`, ends included, and near `hint`.
+/// Where the index expects a key.
+#[derive(Clone, Debug)]
+pub(crate) struct Sight {
+    /// The search range: the answer is in it, ends included.
+    pub(crate) range: Range<usize>,
+    /// A guess at the answer, in the range.
+    pub(crate) hint: usize,
+    /// How far from the guess it is likely to be at most.
+    pub(crate) reach: usize,
+}
+
+impl Sight {
+    /// The part of the range within reach.
+    #[inline(always)]
+    pub(crate) fn near(&self) -> Range<usize> {
+        let start = self.range.start.max(self.hint.saturating_sub(self.reach));
+        start..self.range.end.min(self.hint + self.reach)
+    }
+}
+
+/// First position in the sorted `keys` whose key is not below `bound`, which `sight` is of.
 #[inline(always)]
-pub(crate) fn lower_bound_near<I: Isa>(
-    isa: I,
-    keys: &[u64],
-    range: Range<usize>,
-    hint: usize,
-    bound: u64,
-) -> usize {
-    let from = window_start(keys, hint);
+pub(crate) fn lower_bound_near<I: Isa>(isa: I, keys: &[u64], sight: Sight, bound: u64) -> usize {
+    let near = sight.near();
+    if near.len() > WINDOW {
+        return lower_bound_far(isa, keys, sight.range, near, bound);
+    }
+    let from = window_start(keys, sight.hint);
     let Some(window) = window_at(keys, from) else {
         return keys.iter().map(|&key| usize::from(key < bound)).sum();
     };
@@ -32,7 +48,23 @@ pub(crate) fn lower_bound_near<I: Isa>(
     if is_settled(count, from, keys.len()) {
         return from + count;
     }
-    follow_up(isa, keys, range, from, count > 0, bound)
+    follow_up(isa, keys, sight.range, from, count > 0, bound)
+}
+
+/// As [`lower_bound_near`] where hints are not good enough for a window: halves what is in reach,
+/// then if need be the whole range.
+#[inline(always)]
+fn lower_bound_far<I: Isa>(
+    isa: I,
+    keys: &[u64],
+    range: Range<usize>,
+    near: Range<usize>,
+    bound: u64,
+) -> usize {
+    match halve(isa, keys, near, bound) {
+        Some(position) => position,
+        None => halve_all(isa, keys, range, bound),
+    }
 }
 
 /// Where the window begins: at a cache line, such that the hint has half a line on either side,
@@ -43,6 +75,20 @@ pub(crate) fn window_start(keys: &[u64], hint: usize) -> usize {
     let skew = (keys.as_ptr().addr() / size_of::<u64>()) % LINE;
     let line = (hint + skew + LINE / 2) & !(LINE - 1);
     line.saturating_sub(LINE + skew).min(keys.len().saturating_sub(WINDOW))
+}
+
+/// Where the cache line of the hint begins, or near the end of the keys, the last full one.
+#[inline(always)]
+pub(crate) fn line_start(keys: &[u64], hint: usize) -> usize {
+    let skew = (keys.as_ptr().addr() / size_of::<u64>()) % LINE;
+    let line = (hint + skew) & !(LINE - 1);
+    line.saturating_sub(skew).min(keys.len().saturating_sub(LINE))
+}
+
+/// The line that begins at `from`, unless fewer keys are left.
+#[inline(always)]
+pub(crate) fn line_at(keys: &[u64], from: usize) -> Option<&[u64; LINE]> {
+    keys.get(from..)?.first_chunk()
 }
 
 /// The window that begins at `from`, unless fewer keys are left.
@@ -87,26 +133,50 @@ pub(crate) fn follow_up<I: Isa>(
         true => next + WINDOW..range.end,
         false => range.start..next,
     };
-    halve(isa, keys, rest, bound)
+    halve_all(isa, keys, rest, bound)
 }
 
-/// Halves the range down to a window. What comes out is checked against its neighbours; if the
-/// answer is not in the range, ends included, all keys are halved.
+/// Halves the range, and all keys if the answer is not in it, ends included.
 #[inline(always)]
-pub(crate) fn halve<I: Isa>(isa: I, keys: &[u64], range: Range<usize>, bound: u64) -> usize {
+pub(crate) fn halve_all<I: Isa>(isa: I, keys: &[u64], range: Range<usize>, bound: u64) -> usize {
+    match halve(isa, keys, range, bound) {
+        Some(position) => position,
+        None => keys.partition_point(|&key| key < bound),
+    }
+}
+
+/// Halves the range down to a window. What comes out is checked against its neighbours: `None` if
+/// the answer is not in the range, ends included.
+///
+/// How often it halves depends on the range alone, so there is no branch that waits for a key.
+#[inline(always)]
+pub(crate) fn halve<I: Isa>(
+    isa: I,
+    keys: &[u64],
+    range: Range<usize>,
+    bound: u64,
+) -> Option<usize> {
     let end = range.end.min(keys.len());
     let mut start = range.start.min(end);
     let mut len = end - start;
     while len > WINDOW {
         let half = len / 2;
-        // A conditional move: which half it is cannot be predicted.
-        start += if keys[start + half - 1] < bound { half } else { 0 };
+        let is_below = keys[start + half - 1] < bound;
+        start = select(is_below, start + half, start);
         len -= half;
     }
     let from = start.min(keys.len().saturating_sub(WINDOW));
-    let count = window_at(keys, from).map_or(0, |window| isa.count_below(window, bound));
-    let position = from + count;
+    let position = match window_at(keys, from) {
+        Some(window) => from + isa.count_below(window, bound),
+        None => keys.partition_point(|&key| key < bound),
+    };
     let is_above = position == 0 || keys[position - 1] < bound;
     let is_below = keys.get(position).is_none_or(|&key| key >= bound);
-    if is_above && is_below { position } else { keys.partition_point(|&key| key < bound) }
+    (is_above && is_below).then_some(position)
+}
+
+/// A conditional move: which half a key is in cannot be predicted.
+#[inline(always)]
+pub(crate) fn select(condition: bool, yes: usize, no: usize) -> usize {
+    std::hint::select_unpredictable(condition, yes, no)
 }
