@@ -2,9 +2,9 @@
 //!
 //! One lookup waits for memory twice, for its leaf and for its keys. A group of lookups taken
 //! through the same stage together has those waits overlap: each stage asks for the memory that
-//! the next one needs. Lookups whose window does not settle them are not followed up at once,
-//! which would stall the rest on a mispredicted branch; they are put on a list and finished when
-//! the group is through.
+//! the next one needs. Lookups whose cache line does not settle them are not followed up at once,
+//! which would stall the rest on a mispredicted branch; they are put on a list, and the list goes
+//! through the next stage together.
 //!
 //! The answers are those of [`Rmi::lower_bound`], in the order of the probes.
 
@@ -14,9 +14,10 @@ use crate::rmi::Rmi;
 use crate::root::Place;
 use crate::search;
 use crate::simd::{self, Isa, Kernel, LINE, WINDOW};
+use crate::slots::Slots;
 
 /// Lookups taken through the stages together.
-const GROUP: usize = 128;
+pub(crate) const GROUP: usize = 128;
 
 impl Rmi {
     /// Sets `positions[i]` to the lower bound of `probes[i]`, for all `i`. Probes need not be
@@ -25,20 +26,54 @@ impl Rmi {
     /// # Panics
     /// If `positions` and `probes` differ in length; else as [`Rmi::lower_bound`].
     pub fn lower_bound_batch(&self, keys: &[u64], probes: &[u64], positions: &mut [usize]) {
-        self.assert_len(keys);
+        self.assert_len(keys.len());
         assert!(probes.len() == positions.len(), "one position is needed per probe");
         simd::dispatch::<LowerBounds, _, _, _>(self, keys, (probes, positions));
     }
+
+    /// Sets `ranges[i]` to the positions of the keys in `bounds[i]`, for all `i`: from the lower
+    /// bound of its start to that of its end. Empty bounds give empty ranges.
+    ///
+    /// ```
+    /// use omen_index::Rmi;
+    ///
+    /// let keys: Vec<u64> = (0..1_000).map(|i| i * 10).collect();
+    /// let index = Rmi::train(&keys)?;
+    /// let mut ranges = [0..0, 0..0];
+    /// index.range_batch(&keys, &[15..40, 5_000..u64::MAX], &mut ranges);
+    /// assert_eq!(ranges, [2..4, 500..1_000]);
+    /// # Ok::<(), omen_index::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If `ranges` and `bounds` differ in length; else as [`Rmi::lower_bound`].
+    pub fn range_batch(&self, keys: &[u64], bounds: &[Range<u64>], ranges: &mut [Range<usize>]) {
+        assert!(bounds.len() == ranges.len(), "one range is needed per pair of bounds");
+        let mut probes = [0; GROUP];
+        let mut positions = [0; GROUP];
+        for (bounds, ranges) in bounds.chunks(GROUP / 2).zip(ranges.chunks_mut(GROUP / 2)) {
+            let (starts, ends) = probes.split_at_mut(bounds.len());
+            for ((bounds, start), end) in bounds.iter().zip(starts).zip(ends) {
+                (*start, *end) = (bounds.start, bounds.end.max(bounds.start));
+            }
+            let count = 2 * bounds.len();
+            self.lower_bound_batch(keys, &probes[..count], &mut positions[..count]);
+            let (starts, ends) = positions.split_at(bounds.len());
+            for ((range, start), end) in ranges.iter_mut().zip(starts).zip(ends) {
+                *range = *start..*end;
+            }
+        }
+    }
 }
 
-/// [`Rmi::lower_bound_batch`].
-struct LowerBounds;
+/// Lower bounds of many probes.
+pub(crate) struct LowerBounds;
 
-impl Kernel<&Rmi, &[u64], (&[u64], &mut [usize])> for LowerBounds {
+impl<S: Slots> Kernel<&Rmi, S, (&[u64], &mut [usize])> for LowerBounds {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(isa: I, rmi: &Rmi, keys: &[u64], (probes, positions): (&[u64], &mut [usize])) {
+    fn run<I: Isa>(isa: I, rmi: &Rmi, keys: S, (probes, positions): (&[u64], &mut [usize])) {
         for (probes, positions) in probes.chunks(GROUP).zip(positions.chunks_mut(GROUP)) {
             lower_bound_group(isa, rmi, keys, probes, positions);
         }
@@ -47,10 +82,10 @@ impl Kernel<&Rmi, &[u64], (&[u64], &mut [usize])> for LowerBounds {
 
 /// One group of lookups.
 #[inline(always)]
-fn lower_bound_group<I: Isa>(
+fn lower_bound_group<I: Isa, S: Slots>(
     isa: I,
     rmi: &Rmi,
-    keys: &[u64],
+    keys: S,
     probes: &[u64],
     positions: &mut [usize],
 ) {
@@ -63,51 +98,60 @@ fn lower_bound_group<I: Isa>(
     let mut froms = [0u32; GROUP];
     let mut rests = [const { 0..0 }; GROUP];
     let mut wide = List::new();
-    for (i, place) in places[..probes.len()].iter().enumerate() {
-        let sight = rmi.sight(*place);
+    for (i, &place) in places[..probes.len()].iter().enumerate() {
+        let sight = rmi.sight(place);
         let near = sight.near();
-        froms[i] = search::line_start(keys, sight.hint) as u32;
+        froms[i] = keys.around::<LINE>(sight.hint) as u32;
+        keys.prefetch(froms[i] as usize);
         wide.push_if(near.len() > WINDOW, i);
         rests[i] = near.start as u32..near.end as u32;
-        simd::prefetch(keys.get(froms[i] as usize));
     }
+
     narrow_together(keys, probes, &mut rests, &wide);
     for i in wide.iter() {
         let middle = rests[i].start.midpoint(rests[i].end);
-        froms[i] = search::line_start(keys, middle as usize) as u32;
-        simd::prefetch(keys.get(froms[i] as usize));
+        froms[i] = keys.around::<LINE>(middle as usize) as u32;
+        keys.prefetch(froms[i] as usize);
     }
 
-    let mut missed = List::new();
-    for (i, ((&probe, position), &from)) in probes.iter().zip(&mut *positions).zip(&froms).enumerate()
-    {
-        let from = from as usize;
-        let count = search::line_at(keys, from).map_or(0, |line| isa.count_below(line, probe));
+    let (mut missed, mut lost) = (List::new(), List::new());
+    for (i, (&probe, position)) in probes.iter().zip(&mut *positions).enumerate() {
+        let from = froms[i] as usize;
+        let counted = keys.count_below::<LINE, I>(isa, from, probe);
+        let count = counted.unwrap_or(0);
         *position = from + count;
         let is_left = (count == 0) & (from > 0);
         let is_right = (count == LINE) & (from + LINE < keys.len());
-        missed.push_if(is_left | is_right, i);
-        simd::prefetch(keys.get(neighbour(keys, from, is_right)));
+        missed.push_if((is_left | is_right) & counted.is_some(), i);
+        lost.push_if(counted.is_none(), i);
+        keys.prefetch(keys.beside::<LINE>(from, is_right));
     }
 
-    let mut lost = List::new();
+    // What could not be counted, because pages are shorter than lines, has all of its range left.
+    for i in lost.iter() {
+        rests[i] = rmi.leaf_range(places[i].leaf);
+    }
     for i in missed.iter() {
         let from = froms[i] as usize;
         let is_right = positions[i] > from;
-        let next = neighbour(keys, from, is_right);
-        let count = search::line_at(keys, next).map_or(0, |line| isa.count_below(line, probes[i]));
-        positions[i] = next + count;
+        let next = keys.beside::<LINE>(from, is_right);
         let range = rmi.leaf_range(places[i].leaf);
-        let (is_lost, rest) = match is_right {
-            true => (
-                (count == LINE) & (next + LINE < keys.len()),
-                (next + LINE) as u32..range.end.max((next + LINE) as u32),
-            ),
-            false => ((count == 0) & (next > 0), range.start.min(next as u32)..next as u32),
+        let Some(count) = keys.count_below::<LINE, I>(isa, next, probes[i]) else {
+            rests[i] = range;
+            lost.push_if(true, i);
+            continue;
         };
-        rests[i] = rest;
-        lost.push_if(is_lost, i);
+        positions[i] = next + count;
+        // Between the two lines there is no gap, so only the far side is open.
+        let lost_left = !is_right & (count == 0) & (next > 0);
+        let lost_right = is_right & (count == LINE) & (next + LINE < keys.len());
+        rests[i] = match is_right {
+            true => (next + LINE) as u32..range.end.max((next + LINE) as u32),
+            false => range.start.min(next as u32)..next as u32,
+        };
+        lost.push_if(lost_left | lost_right, i);
     }
+
     narrow_together(keys, probes, &mut rests, &lost);
     for i in lost.iter() {
         let rest = rests[i].start as usize..rests[i].end as usize;
@@ -115,35 +159,30 @@ fn lower_bound_group<I: Isa>(
     }
 }
 
-/// Where the line next to the one at `from` begins.
-#[inline(always)]
-fn neighbour(keys: &[u64], from: usize, is_right: bool) -> usize {
-    let right = (from + LINE).min(keys.len().saturating_sub(LINE));
-    if is_right { right } else { from.saturating_sub(LINE) }
-}
-
 /// Halves the ranges of the lookups in the list, all by one step after the other, until they fit
 /// a line.
 #[inline(always)]
-fn narrow_together(keys: &[u64], probes: &[u64], ranges: &mut [Range<u32>; GROUP], list: &List) {
+fn narrow_together<S: Slots>(
+    keys: S,
+    probes: &[u64],
+    ranges: &mut [Range<u32>; GROUP],
+    list: &List,
+) {
     let mut active = List::new();
     for i in list.iter() {
         active.push_if(ranges[i].len() > LINE, i);
     }
     while active.len > 0 {
         for i in active.iter() {
-            let middle = ranges[i].start + ranges[i].len() as u32 / 2 - 1;
-            simd::prefetch(keys.get(middle as usize));
+            keys.prefetch(ranges[i].start as usize + ranges[i].len() / 2 - 1);
         }
         let mut left = List::new();
         for i in active.iter() {
-            let Range { start, end } = ranges[i];
-            let half = (end - start) / 2;
-            let key = keys.get((start + half - 1) as usize).copied().unwrap_or(u64::MAX);
-            let start = search::select(key < probes[i], (start + half) as usize, start as usize) as u32;
-            let len = ranges[i].len() as u32 - half;
-            ranges[i] = start..start + len;
-            left.push_if(len as usize > LINE, i);
+            let len = ranges[i].len();
+            let half = len / 2;
+            let start = search::step(keys, ranges[i].start as usize, half, probes[i]);
+            ranges[i] = start as u32..(start + len - half) as u32;
+            left.push_if(len - half > LINE, i);
         }
         active = left;
     }
@@ -156,6 +195,7 @@ struct List {
 }
 
 impl List {
+    #[inline(always)]
     fn new() -> Self {
         Self { lanes: [0; GROUP], len: 0 }
     }
@@ -167,7 +207,8 @@ impl List {
         self.len += usize::from(condition);
     }
 
+    #[inline(always)]
     fn iter(&self) -> impl Iterator<Item = usize> + '_ {
-        self.lanes[..self.len].iter().map(|&lane| usize::from(lane))
+        self.lanes[..self.len].iter().map(|&lane| usize::from(lane) % GROUP)
     }
 }

@@ -33,6 +33,7 @@ use crate::error::Error;
 use crate::linear::Line;
 use crate::rmi::Rmi;
 use crate::root::{Piece, Root};
+use crate::simd::{self, Isa, Kernel};
 
 /// First bytes of every stored index.
 const MAGIC: [u8; 8] = *b"OMENRMI\0";
@@ -212,9 +213,7 @@ impl Header {
             return Err(corrupt(base, "the first leaf does not start at position 0"));
         }
         let pairs = starts.iter().zip(&starts[1..]);
-        // Without a way out of the loop, so that it is done many at a time.
-        let descents: u32 = pairs.clone().map(|(a, b)| u32::from(start(a) > start(b))).sum();
-        if descents > 0 {
+        if simd::dispatch::<Descents, _, _, _>(starts, (), ()) > 0 {
             let leaf = pairs.clone().take_while(|(a, b)| start(a) <= start(b)).count();
             return Err(corrupt(base + START_BYTES * (leaf + 1), "leaf starts descend"));
         }
@@ -223,6 +222,20 @@ impl Header {
             return Err(corrupt(end, "the last leaf does not end at the number of keys"));
         }
         Ok(())
+    }
+}
+
+/// How many numbers are below the one before. There is no way out of the loop, so that it is done
+/// many at a time.
+struct Descents;
+
+impl Kernel<&[[u8; START_BYTES]], (), ()> for Descents {
+    type Output = u32;
+
+    #[inline(always)]
+    fn run<I: Isa>(_isa: I, starts: &[[u8; START_BYTES]], (): (), (): ()) -> u32 {
+        let start = |entry: &[u8; START_BYTES]| u32::from_le_bytes(*entry);
+        starts.iter().zip(&starts[1..]).map(|(a, b)| u32::from(start(a) > start(b))).sum()
     }
 }
 

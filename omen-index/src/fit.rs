@@ -77,12 +77,7 @@ pub(crate) struct Fitter {
 impl Fitter {
     /// A fitter that has seen no key.
     pub(crate) fn new() -> Self {
-        let mut s = Shape::STANDARD;
-        if let Ok(v) = std::env::var("SHAPE") {
-            let v: Vec<usize> = v.split(',').map(|x| x.parse().unwrap()).collect();
-            s = Shape { leaf_keys_min: v[0], leaf_keys_max: v[1], cell_keys_min: v[2], cost_good: v[3] as u64, cost_continue: v[4] as u64 };
-        }
-        Self::with_shape(s)
+        Self::with_shape(Shape::STANDARD)
     }
 
     /// A fitter that aims at another shape.
@@ -244,7 +239,7 @@ impl Fitter {
         let is_spoiling = gap > (keys[range.end - 1] - keys[range.start]) / 4;
         let at = if is_spoiling || gap_inside == 0 { at } else { at_inside };
         // Between sample `at` and the next lie the keys of which two are that far apart.
-        let from = at * SAMPLE_STEP;
+        let from = (at * SAMPLE_STEP).min(range.end - 1);
         let around = &keys[from..range.end.min(from + SAMPLE_STEP + 1)];
         let gaps = around.iter().zip(around.iter().skip(1)).map(|(a, b)| b - a).zip(from + 1..);
         let (gap, cut) = gaps.max_by_key(|&(gap, cut)| (gap, Reverse(cut)))?;
@@ -277,14 +272,14 @@ impl Verdict {
     fn of(errors: &[u64; 1 + u32::BITS as usize]) -> Self {
         let count: u64 = errors.iter().sum();
         // Errors of up to two bits are within the window.
-        let halvings: u64 = errors.iter().zip(0u64..).map(|(n, bits)| n * bits.saturating_sub(2)).sum();
-        let mut reach = REACH_MIN;
-        // Half of the errors of three bits are within the window, as it lies on whole lines.
-        let mut beyond = errors[3] / 2 + errors[4..].iter().sum::<u64>();
-        while beyond * REACH_MISSES > count && reach < 1 << (u32::BITS - 1) {
-            reach *= 2;
-            beyond = errors[reach.ilog2() as usize + 1..].iter().sum();
+        let halvings: u64 =
+            errors.iter().zip(0u64..).map(|(n, bits)| n * bits.saturating_sub(2)).sum();
+        // Up to twice the window, following up is quicker than halving.
+        let mut bits = 4;
+        while errors[bits + 1..].iter().sum::<u64>() * REACH_MISSES > count {
+            bits += 1;
         }
+        let reach = if bits == 4 { REACH_MIN } else { 1 << bits.min(31) };
         Verdict { cost: 16 * halvings / count.max(1), reach }
     }
 }
@@ -325,9 +320,9 @@ fn count_starts(
     if !has_first {
         new[0] = position;
     }
-    for (&key, before) in keys.iter().zip(position + 1..) {
+    for (i, &key) in keys.iter().enumerate() {
         // The last key routed to a leaf leaves the start of the next one.
-        new[layout.leaf(key) + 1] = before;
+        new[layout.leaf(key) + 1] = position + 1 + i as u32;
     }
     let mut start = position;
     for entry in &mut new[1..] {

@@ -50,18 +50,20 @@ pub mod key;
 
 mod fit;
 mod linear;
-mod simd;
 mod root;
+mod simd;
+mod slots;
 
 mod rmi;
 
 mod batch;
 mod codec;
 mod crc32c;
+mod paged;
 mod search;
 mod train;
 
-#[cfg(all(test, any()))]
+#[cfg(test)]
 mod tests;
 
 /// Compiles and runs the examples of the README.
@@ -70,5 +72,6 @@ mod tests;
 struct Readme;
 
 pub use error::Error;
+pub use paged::{KeyPage, LeKeys, PagedKeys};
 pub use rmi::{Rmi, RmiStats};
 pub use train::RmiBuilder;

@@ -29,6 +29,7 @@ use crate::error::Error;
 use crate::root::{Place, Root};
 use crate::search::{self, Sight};
 use crate::simd::{self, Isa, Kernel};
+use crate::slots::Slots;
 
 /// A learned index over a sorted sequence of `u64` keys: two layers of models (a *recursive model
 /// index*) that narrow every possible key to a short range of positions.
@@ -98,7 +99,7 @@ impl Rmi {
     /// sorted it is meaningless, but still at most `keys.len()`.
     #[inline]
     pub fn lower_bound(&self, keys: &[u64], key: u64) -> usize {
-        self.assert_len(keys);
+        self.assert_len(keys.len());
         simd::dispatch::<LowerBound, _, _, _>(self, keys, key)
     }
 
@@ -111,7 +112,7 @@ impl Rmi {
         match key.checked_add(1) {
             Some(next) => self.lower_bound(keys, next),
             None => {
-                self.assert_len(keys);
+                self.assert_len(keys.len());
                 keys.len()
             }
         }
@@ -179,8 +180,8 @@ impl Rmi {
 
     /// Refuses keys that cannot be the trained ones.
     #[inline]
-    pub(crate) fn assert_len(&self, keys: &[u64]) {
-        assert!(keys.len() == self.len(), "not the keys this index was trained on");
+    pub(crate) fn assert_len(&self, keys: usize) {
+        assert!(keys == self.len, "not the keys this index was trained on");
     }
 
     /// Where to search for `key`.
@@ -222,13 +223,13 @@ impl Kernel<&Rmi, u64, ()> for Locate {
 }
 
 /// [`Rmi::lower_bound`].
-struct LowerBound;
+pub(crate) struct LowerBound;
 
-impl Kernel<&Rmi, &[u64], u64> for LowerBound {
+impl<S: Slots> Kernel<&Rmi, S, u64> for LowerBound {
     type Output = usize;
 
     #[inline(always)]
-    fn run<I: Isa>(isa: I, rmi: &Rmi, keys: &[u64], key: u64) -> usize {
+    fn run<I: Isa>(isa: I, rmi: &Rmi, keys: S, key: u64) -> usize {
         search::lower_bound_near(isa, keys, rmi.locate(isa, key), key)
     }
 }

@@ -23,9 +23,17 @@ impl Rmi {
     /// [`Error::Unsorted`] if they do not ascend, [`Error::TooManyKeys`] if there are more than
     /// `u32::MAX`.
     pub fn train(keys: &[u64]) -> Result<Rmi, Error> {
+        Rmi::train_with(Fitter::new(), CHUNK, keys)
+    }
+
+    /// Trains an index with that fitter, so many keys at a time.
+    pub(crate) fn train_with(
+        mut fitter: Fitter,
+        chunk_len: usize,
+        keys: &[u64],
+    ) -> Result<Rmi, Error> {
         let count = checked_count(keys.len())?;
-        let mut fitter = Fitter::new();
-        for (chunk, position) in keys.chunks(CHUNK).zip((0..).step_by(CHUNK)) {
+        for (chunk, position) in keys.chunks(chunk_len).zip((0..).step_by(chunk_len)) {
             check_order(chunk, position, keys.get(position.wrapping_sub(1)))?;
             fitter.add(chunk, position as u32);
         }
