@@ -53,7 +53,7 @@ fn stored_form_is_as_specified() {
 fn training_and_format_do_not_drift() {
     let keys = Distribution::Doubling.keys(10_000, 42);
     let bytes = Rmi::train(&keys).unwrap().to_bytes();
-    assert_eq!((bytes.len(), crc32c(&bytes[..bytes.len() - 4])), (4_172, 0x6D2E_2BC8));
+    assert_eq!((bytes.len(), crc32c(&bytes[..bytes.len() - 4])), (2_288, 0x4C49_875D));
 }
 
 /// An index of several cells and leaves, in a few hundred bytes.
@@ -66,17 +66,20 @@ fn small_index() -> (Vec<u64>, Rmi) {
 }
 
 /// Puts the checksum of the first `len` bytes after them.
-fn seal(bytes: &mut Vec<u8>, len: usize) {
+pub(super) fn seal(bytes: &mut Vec<u8>, len: usize) {
     bytes.truncate(len);
     bytes.extend(crc32c(bytes).to_le_bytes());
 }
 
 /// Whatever the bytes are, what comes out of them must stay within its bounds.
-fn check_hostile(bytes: &[u8]) {
+pub(super) fn check_hostile(bytes: &[u8]) {
     let Ok(index) = Rmi::from_bytes(bytes) else { return };
     assert_eq!(index.to_bytes(), bytes);
     let len = index.len();
-    assert!(len < 1 << 20, "tests do not make up so many keys");
+    if len > 1 << 16 {
+        // More keys than a test wants to make.
+        return;
+    }
     let keys: Vec<u64> = (0..len as u64).collect();
     let unsorted: Vec<u64> = keys.iter().rev().copied().collect();
     let knots: Vec<u64> =
@@ -91,7 +94,8 @@ fn check_hostile(bytes: &[u8]) {
         assert!(range.start >= before, "routing descends");
         before = range.start;
         assert!(range.start <= index.predict(probe) && index.predict(probe) <= range.end);
-        assert!(index.lower_bound(&keys, probe) <= len);
+        let lower = (probe as usize).min(len);
+        assert!(probe > len as u64 || index.lower_bound(&keys, probe) == lower, "wrong answer");
         assert!(index.upper_bound(&unsorted, probe) <= len);
     }
     index.lower_bound_batch(&keys, &probes, &mut vec![0; probes.len()]);
@@ -206,7 +210,7 @@ proptest! {
             body.extend([ends[0], ends[1], factor].iter().flat_map(|part| part.to_le_bytes()));
             body.extend(reach.to_le_bytes());
             let product = u128::from(ends[1].saturating_sub(ends[0])) * u128::from(factor);
-            leaves += (product >> 64) as u64 + 1;
+            leaves = leaves.saturating_add((product >> 64) as u64 + 1);
         }
         if valid && leaves < 400 {
             let last = starts[starts.len() - 1];
