@@ -13,7 +13,7 @@ use std::ops::Range;
 use crate::rmi::Rmi;
 use crate::root::Place;
 use crate::search;
-use crate::simd::{self, Isa, Kernel, LINE, WINDOW};
+use crate::simd::{self, Isa, Kernel, LINE};
 use crate::slots::Slots;
 
 /// Lookups taken through the stages together.
@@ -96,22 +96,9 @@ fn lower_bound_group<I: Isa, S: Slots>(
     }
 
     let mut froms = [0u32; GROUP];
-    let mut rests = [const { 0..0 }; GROUP];
-    let mut wide = List::new();
-    for (i, &place) in places[..probes.len()].iter().enumerate() {
-        let sight = rmi.sight(place);
-        let near = sight.near();
-        froms[i] = keys.around::<LINE>(sight.hint) as u32;
-        keys.prefetch(froms[i] as usize);
-        wide.push_if(near.len() > WINDOW, i);
-        rests[i] = near.start as u32..near.end as u32;
-    }
-
-    narrow_together(keys, probes, &mut rests, &wide);
-    for i in wide.iter() {
-        let middle = rests[i].start.midpoint(rests[i].end);
-        froms[i] = keys.around::<LINE>(middle as usize) as u32;
-        keys.prefetch(froms[i] as usize);
+    for (from, &place) in froms.iter_mut().zip(&places[..probes.len()]) {
+        *from = keys.around::<LINE>(rmi.sight(place).hint) as u32;
+        keys.prefetch(*from as usize);
     }
 
     let (mut missed, mut lost) = (List::new(), List::new());
@@ -127,6 +114,7 @@ fn lower_bound_group<I: Isa, S: Slots>(
         keys.prefetch(keys.beside::<LINE>(from, is_right));
     }
 
+    let mut rests = [const { 0..0 }; GROUP];
     // What could not be counted, because pages are shorter than lines, has all of its range left.
     for i in lost.iter() {
         rests[i] = rmi.leaf_range(places[i].leaf);

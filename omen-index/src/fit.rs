@@ -59,7 +59,7 @@ const COST_STEP: usize = 4;
 const REACH_MIN: u32 = (WINDOW / 2) as u32;
 
 /// One key of so many may lie beyond the reach of its cell.
-const REACH_MISSES: u64 = 8;
+const REACH_MISSES: u64 = 32;
 
 /// Makes cells of keys that arrive in chunks.
 #[derive(Clone, Debug)]

@@ -119,6 +119,7 @@ impl Root {
     }
 
     /// The pieces in order.
+    #[cfg(test)]
     pub(crate) fn pieces(&self) -> impl Iterator<Item = Piece> + '_ {
         self.cells.iter().map(|&Cell { line, last, reach, .. }| Piece { line, last, reach })
     }

@@ -282,7 +282,7 @@ mod x86 {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,bmi1,bmi2,lzcnt,popcnt")]
     unsafe fn count_below_avx512<const N: usize>(keys: *const u64, bound: u64) -> usize {
-        const { assert!(N % 8 == 0 && N <= 64) }
+        const { assert!(N.is_multiple_of(8) && N <= 64) }
         let bounds = _mm512_set1_epi64(bound as i64);
         let mut mask = 0u64;
         for i in (0..N).step_by(8) {
@@ -298,7 +298,7 @@ mod x86 {
     #[inline]
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     unsafe fn count_below_avx2<const N: usize>(keys: *const u64, bound: u64) -> usize {
-        const { assert!(N % 4 == 0 && N <= 64) }
+        const { assert!(N.is_multiple_of(4) && N <= 64) }
         // The comparison is signed; flipping the top bit of both sides makes it unsigned.
         let flip = _mm256_set1_epi64x(i64::MIN);
         let bounds = _mm256_xor_si256(_mm256_set1_epi64x(bound as i64), flip);
