@@ -16,6 +16,24 @@ fn crc32c_matches_its_check_values() {
     assert_eq!(crc32c(&[0xFF; 32]), 0x62A8_AB43);
 }
 
+/// Around the lengths at which three stretches are taken together, bit by bit.
+#[test]
+fn crc32c_of_long_inputs_is_that_of_the_definition() {
+    let mut random = distributions::Random(3);
+    let bytes: Vec<u8> = (0..20_000).map(|_| random.next() as u8).collect();
+    for len in [7, 8, 9, 1_024, 3_071, 3_072, 3_073, 3_080, 6_144, 6_200, 20_000] {
+        let mut register = u32::MAX;
+        for byte in &bytes[..len] {
+            register ^= u32::from(*byte);
+            for _ in 0..8 {
+                let low = register & 1;
+                register = register >> 1 ^ low * 0x82F6_3B78;
+            }
+        }
+        assert_eq!(crc32c(&bytes[..len]), !register, "{len} bytes");
+    }
+}
+
 #[test]
 fn stored_index_reads_back_equal() {
     for distribution in ALL {
