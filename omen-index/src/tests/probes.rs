@@ -49,7 +49,7 @@ fn builder_takes_batches_of_any_length() {
     }
 }
 
-/// Every set of up to five of 256 keys, every probe: `EXHAUSTIVE=5`, hours. Four of 64 by default.
+/// Every set of up to four of 64 keys, every probe; with `EXHAUSTIVE=3`, of up to three of 256.
 #[test]
 fn every_small_set_of_keys_and_every_probe() {
     let deep = std::env::var("EXHAUSTIVE").ok().and_then(|text| text.parse().ok());

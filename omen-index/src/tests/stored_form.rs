@@ -27,7 +27,7 @@ fn crc32c_of_long_inputs_is_that_of_the_definition() {
             register ^= u32::from(*byte);
             for _ in 0..8 {
                 let low = register & 1;
-                register = register >> 1 ^ low * 0x82F6_3B78;
+                register = (register >> 1) ^ (low * 0x82F6_3B78);
             }
         }
         assert_eq!(crc32c(&bytes[..len]), !register, "{len} bytes");
