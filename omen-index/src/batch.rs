@@ -1,20 +1,23 @@
 //! Many lookups at once.
 //!
 //! One lookup waits for memory twice, for its leaf and for its keys. A group of lookups taken
-//! through the same stage together has those waits overlap. Lookups whose window does not settle
-//! them are not followed up at once, which would stall the rest on a mispredicted branch; they
-//! are put on a list and finished when the group is through.
+//! through the same stage together has those waits overlap: each stage asks for the memory that
+//! the next one needs. Lookups whose cache line does not settle them are not followed up at once,
+//! which would stall the rest on a mispredicted branch; they are put on a list, and the list goes
+//! through the next stage together.
 //!
 //! The answers are those of [`Rmi::lower_bound`], in the order of the probes.
 
 use std::ops::Range;
 
-use crate::rmi::{self, Rmi};
+use crate::rmi::Rmi;
 use crate::root::Place;
-use crate::search::{self, WINDOW};
+use crate::search;
+use crate::simd::{self, Isa, Kernel, LINE};
+use crate::slots::Slots;
 
 /// Lookups taken through the stages together.
-const GROUP: usize = 128;
+pub(crate) const GROUP: usize = 128;
 
 impl Rmi {
     /// Sets `positions[i]` to the lower bound of `probes[i]`, for all `i`. Probes need not be
@@ -23,50 +26,177 @@ impl Rmi {
     /// # Panics
     /// If `positions` and `probes` differ in length; else as [`Rmi::lower_bound`].
     pub fn lower_bound_batch(&self, keys: &[u64], probes: &[u64], positions: &mut [usize]) {
-        self.assert_len(keys);
+        self.assert_len(keys.len());
         assert!(probes.len() == positions.len(), "one position is needed per probe");
-        for (probes, positions) in probes.chunks(GROUP).zip(positions.chunks_mut(GROUP)) {
-            if keys.len() < WINDOW {
-                for (probe, position) in probes.iter().zip(positions) {
-                    *position = self.lower_bound(keys, *probe);
-                }
-            } else {
-                self.lower_bound_group(keys, probes, positions);
+        simd::dispatch::<LowerBounds, _, _, _>(self, keys, (probes, positions));
+    }
+
+    /// Sets `ranges[i]` to the positions of the keys in `bounds[i]`, for all `i`: from the lower
+    /// bound of its start to that of its end. Empty bounds give empty ranges.
+    ///
+    /// ```
+    /// use omen_index::Rmi;
+    ///
+    /// let keys: Vec<u64> = (0..1_000).map(|i| i * 10).collect();
+    /// let index = Rmi::train(&keys)?;
+    /// let mut ranges = [0..0, 0..0];
+    /// index.range_batch(&keys, &[15..40, 5_000..u64::MAX], &mut ranges);
+    /// assert_eq!(ranges, [2..4, 500..1_000]);
+    /// # Ok::<(), omen_index::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If `ranges` and `bounds` differ in length; else as [`Rmi::lower_bound`].
+    pub fn range_batch(&self, keys: &[u64], bounds: &[Range<u64>], ranges: &mut [Range<usize>]) {
+        assert!(bounds.len() == ranges.len(), "one range is needed per pair of bounds");
+        let mut probes = [0; GROUP];
+        let mut positions = [0; GROUP];
+        for (bounds, ranges) in bounds.chunks(GROUP / 2).zip(ranges.chunks_mut(GROUP / 2)) {
+            let (starts, ends) = probes.split_at_mut(bounds.len());
+            for ((bounds, start), end) in bounds.iter().zip(starts).zip(ends) {
+                (*start, *end) = (bounds.start, bounds.end.max(bounds.start));
+            }
+            let count = 2 * bounds.len();
+            self.lower_bound_batch(keys, &probes[..count], &mut positions[..count]);
+            let (starts, ends) = positions.split_at(bounds.len());
+            for ((range, start), end) in ranges.iter_mut().zip(starts).zip(ends) {
+                *range = *start..*end;
             }
         }
     }
+}
 
-    /// One group of lookups in at least [`WINDOW`] keys.
-    fn lower_bound_group(&self, keys: &[u64], probes: &[u64], positions: &mut [usize]) {
-        let mut places = [Place::default(); GROUP];
-        for (place, &probe) in places.iter_mut().zip(probes) {
-            *place = self.root.route(probe);
-        }
+/// Lower bounds of many probes.
+pub(crate) struct LowerBounds;
 
-        let mut ranges: [Range<usize>; GROUP] = [const { 0..0 }; GROUP];
-        let mut froms = [0; GROUP];
-        for (i, place) in places.iter().take(probes.len()).enumerate() {
-            ranges[i] = self.leaf_range(place.leaf);
-            froms[i] = search::window_start(keys.len(), rmi::hint(&ranges[i], *place));
-        }
+impl<S: Slots> Kernel<&Rmi, S, (&[u64], &mut [usize])> for LowerBounds {
+    type Output = ();
 
-        let mut unsettled = [0; GROUP];
-        let mut unsettled_count = 0;
-        for (i, &probe) in probes.iter().enumerate() {
-            let from = froms[i];
-            let count = match keys[from..].first_chunk::<WINDOW>() {
-                Some(window) => search::partition_16(window, |k| k < probe),
-                None => 0, // never: there are at least as many keys
-            };
-            positions[i] = from + count;
-            unsettled[unsettled_count] = i;
-            let settled = search::is_settled(&ranges[i], from, count, WINDOW);
-            unsettled_count += usize::from(!settled);
+    #[inline(always)]
+    fn run<I: Isa>(isa: I, rmi: &Rmi, keys: S, (probes, positions): (&[u64], &mut [usize])) {
+        for (probes, positions) in probes.chunks(GROUP).zip(positions.chunks_mut(GROUP)) {
+            lower_bound_group(isa, rmi, keys, probes, positions);
         }
+    }
+}
 
-        for &i in &unsettled[..unsettled_count] {
-            let range = ranges[i].clone();
-            positions[i] = search::partition_near(keys, range, positions[i], |k| k < probes[i]);
+/// One group of lookups.
+#[inline(always)]
+fn lower_bound_group<I: Isa, S: Slots>(
+    isa: I,
+    rmi: &Rmi,
+    keys: S,
+    probes: &[u64],
+    positions: &mut [usize],
+) {
+    let mut places = [Place::default(); GROUP];
+    for (place, &probe) in places.iter_mut().zip(probes) {
+        *place = rmi.root.route(isa, probe);
+        simd::prefetch(rmi.leaf_entry(place.leaf));
+    }
+
+    let mut froms = [0u32; GROUP];
+    for (from, &place) in froms.iter_mut().zip(&places[..probes.len()]) {
+        *from = keys.around::<LINE>(rmi.sight(place).hint) as u32;
+        keys.prefetch(*from as usize);
+    }
+
+    let (mut missed, mut lost) = (List::new(), List::new());
+    for (i, (&probe, position)) in probes.iter().zip(&mut *positions).enumerate() {
+        let from = froms[i] as usize;
+        let counted = keys.count_below::<LINE, I>(isa, from, probe);
+        let count = counted.unwrap_or(0);
+        *position = from + count;
+        let is_left = (count == 0) & (from > 0);
+        let is_right = (count == LINE) & (from + LINE < keys.len());
+        missed.push_if((is_left | is_right) & counted.is_some(), i);
+        lost.push_if(counted.is_none(), i);
+        keys.prefetch(keys.beside::<LINE>(from, is_right));
+    }
+
+    let mut rests = [const { 0..0 }; GROUP];
+    // What could not be counted, because pages are shorter than lines, has all of its range left.
+    for i in lost.iter() {
+        rests[i] = rmi.leaf_range(places[i].leaf);
+    }
+    for i in missed.iter() {
+        let from = froms[i] as usize;
+        let is_right = positions[i] > from;
+        let next = keys.beside::<LINE>(from, is_right);
+        let range = rmi.leaf_range(places[i].leaf);
+        let Some(count) = keys.count_below::<LINE, I>(isa, next, probes[i]) else {
+            rests[i] = range;
+            lost.push_if(true, i);
+            continue;
+        };
+        positions[i] = next + count;
+        // Between the two lines there is no gap, so only the far side is open.
+        let lost_left = !is_right & (count == 0) & (next > 0);
+        let lost_right = is_right & (count == LINE) & (next + LINE < keys.len());
+        rests[i] = match is_right {
+            true => (next + LINE) as u32..range.end.max((next + LINE) as u32),
+            false => range.start.min(next as u32)..next as u32,
+        };
+        lost.push_if(lost_left | lost_right, i);
+    }
+
+    narrow_together(keys, probes, &mut rests, &lost);
+    for i in lost.iter() {
+        let rest = rests[i].start as usize..rests[i].end as usize;
+        positions[i] = search::halve_all(isa, keys, rest, probes[i]);
+    }
+}
+
+/// Halves the ranges of the lookups in the list, all by one step after the other, until they fit
+/// a line.
+#[inline(always)]
+fn narrow_together<S: Slots>(
+    keys: S,
+    probes: &[u64],
+    ranges: &mut [Range<u32>; GROUP],
+    list: &List,
+) {
+    let mut active = List::new();
+    for i in list.iter() {
+        active.push_if(ranges[i].len() > LINE, i);
+    }
+    while active.len > 0 {
+        for i in active.iter() {
+            keys.prefetch(ranges[i].start as usize + ranges[i].len() / 2 - 1);
         }
+        let mut left = List::new();
+        for i in active.iter() {
+            let len = ranges[i].len();
+            let half = len / 2;
+            let start = search::step(keys, ranges[i].start as usize, half, probes[i]);
+            ranges[i] = start as u32..(start + len - half) as u32;
+            left.push_if(len - half > LINE, i);
+        }
+        active = left;
+    }
+}
+
+/// Lookups of a group that are not through.
+struct List {
+    lanes: [u8; GROUP],
+    len: usize,
+}
+
+impl List {
+    #[inline(always)]
+    fn new() -> Self {
+        Self { lanes: [0; GROUP], len: 0 }
+    }
+
+    /// Without a branch: the place after the last is written in any case.
+    #[inline(always)]
+    fn push_if(&mut self, condition: bool, lane: usize) {
+        self.lanes[self.len % GROUP] = lane as u8;
+        self.len += usize::from(condition);
+    }
+
+    #[inline(always)]
+    fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+        self.lanes[..self.len].iter().map(|&lane| usize::from(lane) % GROUP)
     }
 }

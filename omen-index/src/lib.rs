@@ -5,13 +5,15 @@
 //! those times. But the positions of sorted keys, seen as a function of the key, are a rising
 //! curve, and a rising curve is well described by short straight pieces:
 //!
-//! 1. The **root** cuts the keys into at most 256 *cells* of about equal count, so outliers and
-//!    dense regions each get their share. Finding the cell reads 2 KiB that stay in the cache.
+//! 1. The **root** cuts the key space into *cells*, each short enough for a straight line: one for
+//!    keys that lie on a line, one for every few hundred keys where none fits, so outliers and
+//!    dense regions each get their share. Finding the cell compares 16 cells at a time.
 //! 2. One multiplication per cell places the key in one of the cell's *leaves*: equally wide
 //!    slices of the key space. A leaf is four bytes, the position of its first key.
 //!
-//! The key's leaf `l` and the next leaf bound the answer, `start[l] ..= start[l + 1]`, a dozen or
-//! so positions in which the **last-mile search** compares real keys.
+//! The key's leaf `l` and the next leaf bound the answer, `start[l] ..= start[l + 1]`, and how far
+//! the key lies into its leaf says where to look first: the **last-mile search** compares the two
+//! cache lines of keys there.
 //!
 //! The bounds are a guarantee, not an expectation. Routing never decreases as keys grow, and
 //! `start[l]` counts the keys routed before leaf `l`; so for every one of the 2^64 possible keys,
@@ -32,7 +34,7 @@
 //!
 //! // Without the keys at hand, the index names the few positions worth reading.
 //! let range = index.search_range(1_000 + 77 * 77);
-//! assert!(range.contains(&77) && range.len() < 100);
+//! assert!(range.contains(&77) && range.len() <= 512);
 //!
 //! // It is stored apart from the keys, checksummed, and checked when read back.
 //! let stored = index.to_bytes();
@@ -43,14 +45,17 @@
 //! Keys of other types are mapped to `u64` in order: numbers by [`key::IndexKey`], tuples and
 //! strings by the byte encoding in [`key::encoding`].
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod error;
 pub mod fingerprints;
 pub mod key;
 
+mod fit;
 mod linear;
 mod root;
+mod simd;
+mod slots;
 
 mod rmi;
 pub mod runs;
@@ -58,6 +63,7 @@ pub mod runs;
 mod batch;
 mod codec;
 mod crc32c;
+mod paged;
 mod search;
 mod train;
 
@@ -70,5 +76,6 @@ mod tests;
 struct Readme;
 
 pub use error::Error;
+pub use paged::{KeyPage, LeKeys, PagedKeys};
 pub use rmi::{Rmi, RmiStats};
 pub use train::RmiBuilder;

@@ -3,37 +3,49 @@
 //! Made by `train` or `codec`; the last step of a lookup is in `search`, many lookups at once in
 //! `batch`. Nothing here allocates.
 //!
-//! Invariants: `starts` has one entry per leaf and one more; it begins with 0, never decreases
-//! and ends with the number of keys; `starts[l]` is the number of keys routed to leaves before
-//! `l`. The root only names leaves that exist.
+//! The leaves are read where they lie in the stored form, so an index that was read is as quick
+//! to open as its checksum is to calculate. Leaf `l` is four bytes, its *start*: how many keys are
+//! routed to leaves before it. After the last leaf comes the number of keys.
+//!
+//! Invariants: starts begin with 0, never decrease and end with the number of keys. The root only
+//! names leaves that exist.
 //!
 //! Why [`Rmi::search_range`] holds for every key. Let `r` be the root's routing; it never
 //! decreases. Take any `q` and `l = r(q)`.
 //! * A key `k` with `r(k) < l` is below `q`, for `k >= q` would mean `r(k) >= l`. There are
-//!   `starts[l]` such keys, so the lower bound of `q`, the number of keys below `q`, is at least
-//!   `starts[l]`.
-//! * A key `k` with `r(k) > l` is above `q`, likewise. All but those are `starts[l + 1]` keys, so
-//!   the upper bound of `q`, the number of keys not above `q`, is at most `starts[l + 1]`.
+//!   `start[l]` such keys, so the lower bound of `q`, the number of keys below `q`, is at least
+//!   `start[l]`.
+//! * A key `k` with `r(k) > l` is above `q`, likewise. All but those are `start[l + 1]` keys, so
+//!   the upper bound of `q`, the number of keys not above `q`, is at most `start[l + 1]`.
 //!
 //! As the lower bound is never above the upper bound, both lie in the range. Equal keys are
 //! routed alike, so a run of equal keys never straddles two leaves. Empty leaves, keys between,
 //! before and after the stored ones need no special case.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::error::Error;
 use crate::root::{Place, Root};
-use crate::search;
+use crate::search::{self, Sight};
+use crate::simd::{self, Isa, Kernel};
+use crate::slots::Slots;
 
 /// A learned index over a sorted sequence of `u64` keys: two layers of models (a *recursive model
 /// index*) that narrow every possible key to a short range of positions.
 ///
 /// The index does not hold the keys. Lookups that need them take them as an argument; it must be
 /// the very sequence the index was trained on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Rmi {
     pub(crate) root: Root,
-    pub(crate) starts: Vec<u32>,
+    /// Holds the stored form, at `stored`.
+    pub(crate) bytes: Arc<[u8]>,
+    pub(crate) stored: Range<usize>,
+    /// Where in `bytes` the leaves begin.
+    pub(crate) leaves_at: usize,
+    pub(crate) leaf_count: usize,
+    pub(crate) len: usize,
 }
 
 /// Size and sharpness of an index.
@@ -41,6 +53,8 @@ pub struct Rmi {
 pub struct RmiStats {
     /// Number of keys indexed.
     pub keys: usize,
+    /// Number of cells of the root.
+    pub cells: usize,
     /// Number of leaves.
     pub leaves: usize,
     /// Length of the stored form, in bytes.
@@ -54,12 +68,12 @@ pub struct RmiStats {
 impl Rmi {
     /// Number of keys the index was trained on.
     pub fn len(&self) -> usize {
-        self.starts.last().map_or(0, |&count| count as usize)
+        self.len
     }
 
     /// Whether the index was trained on no keys.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.len == 0
     }
 
     /// The positions worth looking at for `key`, be it stored or not.
@@ -68,25 +82,25 @@ impl Rmi {
     /// (first position with `keys[p] > key`) satisfy `range.start <= p && p <= range.end`.
     #[inline]
     pub fn search_range(&self, key: u64) -> Range<usize> {
-        self.leaf_range(self.root.route(key).leaf)
+        simd::dispatch::<Locate, _, _, _>(self, key, ()).0
     }
 
     /// A guess at the position of `key`, inside its search range, ends included.
     #[inline]
     pub fn predict(&self, key: u64) -> usize {
-        self.locate(key).1
+        simd::dispatch::<Locate, _, _, _>(self, key, ()).1
     }
 
     /// First position with `keys[p] >= key`, or `keys.len()`.
     ///
     /// # Panics
-    /// If `keys` has another length than the keys the index was trained on. With other keys of
-    /// the same length the result is meaningless, but still at most `keys.len()`.
+    /// If `keys` has another length than the keys the index was trained on. With other sorted
+    /// keys of the same length the result is right, if slow to come by; with keys that are not
+    /// sorted it is meaningless, but still at most `keys.len()`.
     #[inline]
     pub fn lower_bound(&self, keys: &[u64], key: u64) -> usize {
-        self.assert_len(keys);
-        let (range, hint) = self.locate(key);
-        search::partition_near(keys, range, hint, |k| k < key)
+        self.assert_len(keys.len());
+        simd::dispatch::<LowerBound, _, _, _>(self, keys, key)
     }
 
     /// First position with `keys[p] > key`, or `keys.len()`.
@@ -95,9 +109,13 @@ impl Rmi {
     /// As [`Rmi::lower_bound`].
     #[inline]
     pub fn upper_bound(&self, keys: &[u64], key: u64) -> usize {
-        self.assert_len(keys);
-        let (range, hint) = self.locate(key);
-        search::partition_near(keys, range, hint, |k| k <= key)
+        match key.checked_add(1) {
+            Some(next) => self.lower_bound(keys, next),
+            None => {
+                self.assert_len(keys.len());
+                keys.len()
+            }
+        }
     }
 
     /// Whether this index belongs to `keys`: if so, every lookup with them is exact.
@@ -127,50 +145,91 @@ impl Rmi {
     pub fn stats(&self) -> RmiStats {
         let mut range_max = 0;
         let mut squares = 0.0;
-        for leaf in self.starts.windows(2) {
-            let range = leaf[1] - leaf[0];
-            range_max = range_max.max(range as usize);
-            squares += f64::from(range) * f64::from(range);
+        for leaf in 0..self.leaf_count {
+            let range = self.leaf_range(leaf as u32);
+            let len = range.end - range.start;
+            range_max = range_max.max(len as usize);
+            squares += f64::from(len) * f64::from(len);
         }
-        let keys = self.len();
         RmiStats {
-            keys,
-            leaves: self.leaf_count(),
-            bytes: self.encoded_len(),
+            keys: self.len,
+            cells: self.root.cell_count(),
+            leaves: self.leaf_count,
+            bytes: self.stored.len(),
             range_max,
-            range_mean: if keys == 0 { 0.0 } else { squares / keys as f64 },
+            range_mean: if self.len == 0 { 0.0 } else { squares / self.len as f64 },
         }
-    }
-
-    /// Number of leaves.
-    pub(crate) fn leaf_count(&self) -> usize {
-        self.starts.len() - 1
     }
 
     /// The positions of a leaf's keys.
-    #[inline]
-    pub(crate) fn leaf_range(&self, leaf: usize) -> Range<usize> {
-        self.starts[leaf] as usize..self.starts[leaf + 1] as usize
+    #[inline(always)]
+    pub(crate) fn leaf_range(&self, leaf: u32) -> Range<u32> {
+        match self.leaf_entry(leaf) {
+            Some(&[a, b, c, d, e, f, g, h]) => {
+                u32::from_le_bytes([a, b, c, d])..u32::from_le_bytes([e, f, g, h])
+            }
+            None => 0..0, // never: the root only names leaves that exist
+        }
+    }
+
+    /// The start of a leaf and of the next.
+    #[inline(always)]
+    pub(crate) fn leaf_entry(&self, leaf: u32) -> Option<&[u8; 8]> {
+        self.bytes.get(self.leaves_at + 4 * leaf as usize..)?.first_chunk()
     }
 
     /// Refuses keys that cannot be the trained ones.
     #[inline]
-    pub(crate) fn assert_len(&self, keys: &[u64]) {
-        assert!(keys.len() == self.len(), "not the keys this index was trained on");
+    pub(crate) fn assert_len(&self, keys: usize) {
+        assert!(keys == self.len, "not the keys this index was trained on");
     }
 
-    #[inline]
-    fn locate(&self, key: u64) -> (Range<usize>, usize) {
-        let place = self.root.route(key);
-        let range = self.leaf_range(place.leaf);
-        let hint = hint(&range, place);
-        (range, hint)
+    /// Where to search for `key`.
+    #[inline(always)]
+    pub(crate) fn locate<I: Isa>(&self, isa: I, key: u64) -> Sight {
+        self.sight(self.root.route(isa, key))
+    }
+
+    /// Where to search for a key that lands at `place`.
+    #[inline(always)]
+    pub(crate) fn sight(&self, place: Place) -> Sight {
+        let Range { start, end } = self.leaf_range(place.leaf);
+        // Below 2^64: both factors are below 2^32.
+        let ahead = (u64::from(place.fraction) * u64::from(end - start)) >> 32;
+        let hint = start as usize + ahead as usize;
+        Sight { range: start as usize..end as usize, hint, reach: place.reach as usize }
     }
 }
 
-/// The position as far into the range as the key lies in the leaf's slice of the key space.
-#[inline]
-pub(crate) fn hint(range: &Range<usize>, place: Place) -> usize {
-    let ahead = u128::from(place.fraction) * (range.end - range.start) as u128;
-    range.start + (ahead >> 64) as usize
+impl PartialEq for Rmi {
+    fn eq(&self, other: &Self) -> bool {
+        self.stored_form() == other.stored_form()
+    }
+}
+
+impl Eq for Rmi {}
+
+/// [`Rmi::search_range`] and [`Rmi::predict`].
+struct Locate;
+
+impl Kernel<&Rmi, u64, ()> for Locate {
+    type Output = (Range<usize>, usize);
+
+    #[inline(always)]
+    fn run<I: Isa>(isa: I, rmi: &Rmi, key: u64, (): ()) -> Self::Output {
+        let sight = rmi.locate(isa, key);
+        (sight.range, sight.hint)
+    }
+}
+
+/// [`Rmi::lower_bound`].
+pub(crate) struct LowerBound;
+
+impl<S: Slots> Kernel<&Rmi, S, u64> for LowerBound {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run<I: Isa>(isa: I, rmi: &Rmi, keys: S, key: u64) -> usize {
+        search::lower_bound_near(isa, keys, rmi.locate(isa, key), key)
+    }
 }

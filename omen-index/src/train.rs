@@ -1,28 +1,20 @@
-//! Training: from sorted keys to an index.
+//! Training: from sorted keys, in one pass, to an index.
 //!
-//! Three passes over the keys, the first two light: check the order and pick equally spaced keys
-//! as knots; count the distinct keys of each cell to give it leaves; route every key to its leaf
-//! by the same arithmetic that lookups use. There is nothing to fit and no error to measure: the
-//! bounds are right whatever the knots and leaf counts are, which decide only how tight they are.
+//! Keys are taken a *chunk* at a time, which stays in the first-level cache while `fit` looks at
+//! it. The chunk either continues the last cell, if the keys go on along its line, or gets cells of
+//! its own. Either way the keys are then routed by the same arithmetic that lookups use, and
+//! counted. There is nothing to fit and no error to measure for the bounds: they are right
+//! whatever the lines are, which decide only how tight they are.
+//!
+//! [`Rmi::train`] and [`RmiBuilder`] run the same code on the same chunks, so they make the same
+//! index; the builder holds one chunk and what will be the index.
 
 use crate::error::Error;
+use crate::fit::Fitter;
 use crate::rmi::Rmi;
-use crate::root::{CELLS_MAX, Root};
 
-/// How finely keys are divided. It decides the size and the sharpness of an index, never whether
-/// it is right.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Shape {
-    /// Distinct keys per leaf aimed at: 4 bytes of index for so many keys.
-    pub(crate) keys_per_leaf: usize,
-    /// Keys per cell aimed at, unless that makes too many cells; few keys get a small root.
-    pub(crate) keys_per_cell_min: usize,
-}
-
-impl Shape {
-    /// A leaf's keys fill two cache lines, which is what one step of the last-mile search reads.
-    pub(crate) const STANDARD: Shape = Shape { keys_per_leaf: 16, keys_per_cell_min: 64 };
-}
+/// Keys looked at together.
+pub(crate) const CHUNK: usize = 4096;
 
 impl Rmi {
     /// Trains an index on `keys`, which ascend and may repeat.
@@ -31,125 +23,113 @@ impl Rmi {
     /// [`Error::Unsorted`] if they do not ascend, [`Error::TooManyKeys`] if there are more than
     /// `u32::MAX`.
     pub fn train(keys: &[u64]) -> Result<Rmi, Error> {
-        Rmi::train_shaped(keys, Shape::STANDARD)
+        Rmi::train_with(Fitter::new(), CHUNK, keys)
     }
 
-    /// Trains an index of the given shape.
-    pub(crate) fn train_shaped(keys: &[u64], shape: Shape) -> Result<Rmi, Error> {
-        checked_count(keys.len())?;
-        if let Some(before) = keys.windows(2).position(|pair| pair[0] > pair[1]) {
-            return Err(Error::Unsorted { position: before + 1 });
+    /// Trains an index with that fitter, so many keys at a time.
+    pub(crate) fn train_with(
+        mut fitter: Fitter,
+        chunk_len: usize,
+        keys: &[u64],
+    ) -> Result<Rmi, Error> {
+        let count = checked_count(keys.len())?;
+        for (chunk, position) in keys.chunks(chunk_len).zip((0..).step_by(chunk_len)) {
+            check_order(chunk, position, keys.get(position.wrapping_sub(1)))?;
+            fitter.add(chunk, position as u32);
         }
-
-        let knots = choose_knots(keys, shape);
-        let last = keys.last().copied().unwrap_or(0);
-        let cells = split_at_knots(keys, &knots);
-
-        let mut first_leaves = Vec::with_capacity(knots.len());
-        let mut leaf_count = 0;
-        for (c, cell) in cells.iter().enumerate() {
-            first_leaves.push(leaf_count);
-            let cell_last = knots.get(c + 1).map_or(last, |next| next - 1);
-            leaf_count += choose_leaf_count(cell, cell_last - knots[c], shape);
-        }
-
-        let root = Root::new(&knots, last, &first_leaves, leaf_count);
-        let starts = count_starts(&root, &cells, leaf_count);
-        Ok(Rmi { root, starts })
+        Ok(fitter.finish(count))
     }
 }
 
-/// Builds an index from keys that arrive one by one, in order.
+/// Where the keys of a chunk, which begins at `position` after the key `before`, first descend.
+fn check_order(chunk: &[u64], position: usize, before: Option<&u64>) -> Result<(), Error> {
+    if before.is_some_and(|&before| before > chunk[0]) {
+        return Err(Error::Unsorted { position });
+    }
+    // Without a way out of the loop, so that it is done many at a time.
+    let pairs = chunk.iter().zip(&chunk[1..]);
+    let descents: usize = pairs.map(|(a, b)| usize::from(a > b)).sum();
+    if descents == 0 {
+        return Ok(());
+    }
+    let sorted = chunk.windows(2).take_while(|pair| pair[0] <= pair[1]).count();
+    Err(Error::Unsorted { position: position + sorted + 1 })
+}
+
+/// Builds an index from keys that arrive one by one or in batches, in order.
 ///
-/// It keeps the keys, 8 bytes each, until [`RmiBuilder::finish`].
-#[derive(Clone, Debug, Default)]
+/// Besides the index to be, it holds at most 4,096 keys.
+#[derive(Clone, Debug)]
 pub struct RmiBuilder {
-    keys: Vec<u64>,
+    fitter: Fitter,
+    chunk: Vec<u64>,
+    /// Keys before the chunk.
+    done: usize,
+    /// The key added last.
+    last: u64,
+}
+
+impl Default for RmiBuilder {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl RmiBuilder {
     /// A builder that has seen no key.
     pub fn new() -> Self {
-        Self::default()
+        Self { fitter: Fitter::new(), chunk: Vec::new(), done: 0, last: 0 }
     }
 
     /// Adds the next key, which must not be below the one before.
     ///
     /// # Errors
     /// As [`Rmi::train`]; the refused key is not added.
+    #[inline]
     pub fn push(&mut self, key: u64) -> Result<(), Error> {
-        if self.keys.last().is_some_and(|&previous| previous > key) {
-            return Err(Error::Unsorted { position: self.keys.len() });
+        let position = self.done + self.chunk.len();
+        if key < self.last {
+            return Err(Error::Unsorted { position });
         }
-        checked_count(self.keys.len() + 1)?;
-        self.keys.push(key);
+        checked_count(position + 1)?;
+        self.last = key;
+        self.chunk.push(key);
+        if self.chunk.len() == CHUNK {
+            self.add_chunk();
+        }
         Ok(())
+    }
+
+    /// Adds the next keys.
+    ///
+    /// # Errors
+    /// As [`Rmi::train`]; of refused keys, those before the position named in the error were
+    /// added.
+    pub fn extend_from_slice(&mut self, keys: &[u64]) -> Result<(), Error> {
+        keys.iter().try_for_each(|&key| self.push(key))
     }
 
     /// The index over all keys pushed, the same that [`Rmi::train`] makes of them.
     ///
     /// # Errors
-    /// None of its own; the signature leaves room for training that does not buffer.
-    pub fn finish(self) -> Result<Rmi, Error> {
-        Rmi::train(&self.keys)
+    /// None today; the signature leaves room for them.
+    pub fn finish(mut self) -> Result<Rmi, Error> {
+        if !self.chunk.is_empty() {
+            self.add_chunk();
+        }
+        Ok(self.fitter.finish(checked_count(self.done)?))
+    }
+
+    #[inline(never)]
+    fn add_chunk(&mut self) {
+        // `push` lets in no more than `u32::MAX` keys.
+        self.fitter.add(&self.chunk, self.done as u32);
+        self.done += self.chunk.len();
+        self.chunk.clear();
     }
 }
 
 /// The number of keys as stored.
 pub(crate) fn checked_count(count: usize) -> Result<u32, Error> {
     u32::try_from(count).map_err(|_| Error::TooManyKeys)
-}
-
-/// Equally spaced keys, the first one included; without keys, the single knot 0.
-fn choose_knots(keys: &[u64], shape: Shape) -> Vec<u64> {
-    if keys.is_empty() {
-        return vec![0];
-    }
-    let cells = (keys.len() / shape.keys_per_cell_min).clamp(1, CELLS_MAX);
-    let mut knots: Vec<u64> =
-        (0..cells).map(|c| keys[(c as u64 * keys.len() as u64 / cells as u64) as usize]).collect();
-    knots.dedup();
-    knots
-}
-
-/// The keys of each cell.
-fn split_at_knots<'a>(keys: &'a [u64], knots: &[u64]) -> Vec<&'a [u64]> {
-    let mut rest = keys;
-    let mut cells = Vec::with_capacity(knots.len());
-    for &next in &knots[1..] {
-        let (cell, after) = rest.split_at(rest.partition_point(|&key| key < next));
-        cells.push(cell);
-        rest = after;
-    }
-    cells.push(rest);
-    cells
-}
-
-/// How many leaves a cell gets whose keys spread over `span + 1` values: enough for its distinct
-/// keys, no more than there are values, and at least one.
-fn choose_leaf_count(cell: &[u64], span: u64, shape: Shape) -> u32 {
-    let changes = cell.windows(2).filter(|pair| pair[0] != pair[1]).count();
-    let wanted = (changes / shape.keys_per_leaf + 1) as u64;
-    // At most u32::MAX keys were let in, so the cast loses nothing.
-    wanted.min(span.saturating_add(1)) as u32
-}
-
-/// How many keys are routed before each leaf, and their number after the last.
-fn count_starts(root: &Root, cells: &[&[u64]], leaf_count: u32) -> Vec<u32> {
-    let mut starts = vec![0; leaf_count as usize + 1];
-    let mut position = 0;
-    for (c, cell) in cells.iter().enumerate() {
-        for &key in *cell {
-            position += 1;
-            // The last key routed to a leaf leaves the start of the next one.
-            starts[root.place_in(c, key).leaf + 1] = position;
-        }
-    }
-    let mut start = 0;
-    for entry in &mut starts {
-        // An empty leaf ends where it begins.
-        start = start.max(*entry);
-        *entry = start;
-    }
-    starts
 }

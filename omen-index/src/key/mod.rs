@@ -4,17 +4,21 @@
 //! that the index is trained on, its *model key*. [`encoding`] turns a key of one or more columns
 //! into bytes that compare like the columns do; [`model_key`] cuts a model key out of those bytes.
 //!
+//! [`ByteIndex`] is a learned index over such byte strings; it looks at as many bytes as it takes.
+//!
 //! Invariant of both: a smaller key never maps to a larger result. Numbers keep all of their
 //! order; of bytes, a model key keeps the order of eight, and keys that agree in them appear to
 //! the index as equal, so a lookup ends with comparing the keys themselves.
 
 pub mod encoding;
 
+mod byte_index;
 mod byte_order;
 mod bytes;
 mod float;
 mod index_key;
 mod number;
 
+pub use byte_index::{ByteIndex, ByteIndexBuilder};
 pub use encoding::{common_prefix_len, model_key, prefix_successor, successor};
 pub use index_key::IndexKey;

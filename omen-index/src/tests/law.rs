@@ -4,20 +4,41 @@
 use proptest::prelude::*;
 
 use super::distributions::{self, ALL};
-use crate::train::{Shape, checked_count};
-use crate::{Error, Rmi, RmiBuilder};
+use crate::batch::LowerBounds;
+use crate::fit::{Fitter, Shape};
+use crate::rmi::LowerBound;
+use crate::train::checked_count;
+use crate::{Error, LeKeys, PagedKeys, Rmi, RmiBuilder, simd};
 
-/// From one leaf and one cell per key to the standard shape.
-const SHAPES: [Shape; 4] = [
-    Shape { keys_per_leaf: 1, keys_per_cell_min: 1 },
-    Shape { keys_per_leaf: 1, keys_per_cell_min: 1 << 30 },
-    Shape { keys_per_leaf: 3, keys_per_cell_min: 5 },
-    Shape::STANDARD,
+/// How finely keys are divided, and how many are looked at together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan {
+    pub(super) shape: Shape,
+    pub(super) chunk: usize,
+}
+
+const fn plan(leaf_keys: (usize, usize), cell_keys_min: usize, cost: u64, chunk: usize) -> Plan {
+    let (leaf_keys_min, leaf_keys_max) = leaf_keys;
+    let (cost_good, cost_continue) = (cost, cost);
+    let shape = Shape { leaf_keys_min, leaf_keys_max, cell_keys_min, cost_good, cost_continue };
+    Plan { shape, chunk }
+}
+
+pub(super) const STANDARD: Plan = Plan { shape: Shape::STANDARD, chunk: crate::train::CHUNK };
+
+/// From a leaf for each key to a leaf for all, from many cells to one, and what is used.
+pub(super) const PLANS: [Plan; 5] = [
+    plan((1, 1), 1, 0, 3),
+    plan((1, 2), 1 << 30, 0, 1 << 30),
+    plan((3, 9), 5, 1, 64),
+    plan((1 << 30, 1 << 30), 1 << 30, 1 << 30, 7),
+    STANDARD,
 ];
 
 /// Holds an index of `keys` to every promise, for all probes.
-fn check(keys: &[u64], probes: &[u64], shape: Shape) {
-    let index = Rmi::train_shaped(keys, shape).unwrap();
+fn check(keys: &[u64], probes: &[u64], plan: Plan) {
+    let fitter = Fitter::with_shape(plan.shape);
+    let index = Rmi::train_with(fitter, plan.chunk, keys).unwrap();
     assert_eq!(index.len(), keys.len());
     assert_eq!(index.is_empty(), keys.is_empty());
     assert_eq!(index.verify(keys), Ok(()));
@@ -38,6 +59,75 @@ fn check(keys: &[u64], probes: &[u64], shape: Shape) {
     let mut positions = vec![usize::MAX; probes.len()];
     index.lower_bound_batch(keys, probes, &mut positions);
     assert_eq!(positions, expected);
+    check_each_isa(&index, keys, probes, &expected);
+    check_paged(&index, keys, probes, &expected);
+    let bounds: Vec<_> = probes.windows(2).map(|pair| pair[0]..pair[1]).collect();
+    let mut ranges = vec![0..0; bounds.len()];
+    index.range_batch(keys, &bounds, &mut ranges);
+    for (range, pair) in ranges.iter().zip(expected.windows(2)) {
+        assert_eq!(*range, pair[0]..pair[1].max(pair[0]));
+    }
+}
+
+/// Every set of instructions gives the same answers.
+fn check_each_isa(index: &Rmi, keys: &[u64], probes: &[u64], expected: &[usize]) {
+    for (&probe, &lower) in probes.iter().zip(expected) {
+        let each = simd::run_on_each::<LowerBound, _, _, _>(index, keys, probe);
+        assert!(each.iter().all(|&position| position == lower), "{each:?} for {probe}, {lower}");
+    }
+    for rank in 0..3 {
+        let mut positions = vec![usize::MAX; probes.len()];
+        simd::run_on::<LowerBounds, _, _, _>(rank, index, keys, (probes, &mut positions[..]));
+        assert_eq!(positions, expected);
+    }
+}
+
+/// Pages give the answers of one slice, whatever their length, as numbers and as bytes.
+fn check_paged(index: &Rmi, keys: &[u64], probes: &[u64], expected: &[usize]) {
+    let bytes: Vec<u8> =
+        [7].into_iter().chain(keys.iter().flat_map(|key| key.to_le_bytes())).collect();
+    for page_len in [1, 5, 8, 16, 19, 100, 1_024] {
+        let pages: Vec<&[u64]> = keys.chunks(page_len).collect();
+        let le_pages: Vec<LeKeys> = bytes[1..].chunks(8 * page_len).map(LeKeys::new).collect();
+        let (paged, le_paged) = (PagedKeys::new(&pages), PagedKeys::new(&le_pages));
+        let mut positions = vec![usize::MAX; probes.len()];
+        index.lower_bound_paged_batch(paged, probes, &mut positions);
+        assert_eq!(positions, expected, "pages of {page_len}");
+        positions.fill(usize::MAX);
+        index.lower_bound_paged_batch(le_paged, probes, &mut positions);
+        assert_eq!(positions, expected, "bytes in pages of {page_len}");
+        for (&probe, &lower) in probes.iter().zip(expected) {
+            assert_eq!(index.lower_bound_paged(paged, probe), lower, "pages of {page_len}");
+            assert_eq!(index.lower_bound_paged(le_paged, probe), lower, "pages of {page_len}");
+            let number = (index.predict(probe) / page_len).min(pages.len().saturating_sub(1));
+            let first = number * page_len;
+            if let (Some(&page), Some(&le_page)) = (pages.get(number), le_pages.get(number)) {
+                let within = page.partition_point(|&key| key < probe);
+                assert_eq!(index.lower_bound_in_page(page, first, probe), within);
+                assert_eq!(index.lower_bound_in_page(le_page, first, probe), within);
+            }
+        }
+    }
+}
+
+/// An index of other keys costs time, not answers.
+#[test]
+fn index_of_other_keys_finds_the_right_positions() {
+    for (seed, distribution) in (1..).zip(ALL) {
+        let keys = distribution.keys(3_000, seed);
+        let probes = distributions::probes(&keys, seed);
+        for other in ALL {
+            let index = Rmi::train(&other.keys(3_000, seed + 100)).unwrap();
+            let expected: Vec<usize> =
+                probes.iter().map(|&probe| keys.partition_point(|&key| key < probe)).collect();
+            let mut positions = vec![0; probes.len()];
+            index.lower_bound_batch(&keys, &probes, &mut positions);
+            assert_eq!(positions, expected, "{distribution:?} with an index of {other:?}");
+            for (&probe, &lower) in probes.iter().zip(&expected).step_by(7) {
+                assert_eq!(index.lower_bound(&keys, probe), lower);
+            }
+        }
+    }
 }
 
 #[test]
@@ -64,8 +154,8 @@ fn law_holds_for_every_small_multiset() {
 
     let mut checked = 0;
     for_each_multiset(&DOMAIN, 5, &mut Vec::new(), &mut |keys| {
-        for shape in &SHAPES[..3] {
-            check(keys, &probes, *shape);
+        for plan in &PLANS[..3] {
+            check(keys, &probes, *plan);
         }
         checked += 1;
     });
@@ -95,8 +185,8 @@ fn law_holds_for_every_subset_of_a_small_range() {
     for bits in 0u32..1 << 12 {
         let keys: Vec<u64> = (0..12).filter(|bit| bits >> bit & 1 == 1).collect();
         let probes: Vec<u64> = (0..14).collect();
-        check(&keys, &probes, SHAPES[0]);
-        check(&keys, &probes, SHAPES[2]);
+        check(&keys, &probes, PLANS[0]);
+        check(&keys, &probes, PLANS[2]);
     }
 }
 
@@ -106,7 +196,7 @@ fn law_holds_on_every_distribution() {
         let seed = 0xC0FFEE + seed as u64;
         let keys = distribution.keys(20_000, seed);
         let probes = distributions::probes(&keys, seed);
-        check(&keys, &probes, Shape::STANDARD);
+        check(&keys, &probes, STANDARD);
     }
 }
 
@@ -116,8 +206,8 @@ fn law_holds_around_the_window_and_cell_counts() {
         for count in [0, 1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 127, 128, 255, 256, 257, 1_024] {
             let keys = distribution.keys(count, count as u64);
             let probes = distributions::probes(&keys, 7);
-            for shape in SHAPES {
-                check(&keys, &probes, shape);
+            for plan in PLANS {
+                check(&keys, &probes, plan);
             }
         }
     }
@@ -129,7 +219,7 @@ proptest! {
     #[test]
     fn law_holds_for_random_mixtures(
         parts in prop::collection::vec((0..ALL.len(), 0usize..700, any::<u64>()), 1..4),
-        shape in prop::sample::select(SHAPES.to_vec()),
+        plan in prop::sample::select(PLANS.to_vec()),
         seed in any::<u64>(),
     ) {
         let mut keys: Vec<u64> = parts
@@ -137,21 +227,21 @@ proptest! {
             .flat_map(|(which, count, seed)| ALL[which].keys(count, seed >> 1))
             .collect();
         keys.sort_unstable();
-        check(&keys, &distributions::probes(&keys, seed), shape);
+        check(&keys, &distributions::probes(&keys, seed), plan);
     }
 
     #[test]
     fn law_holds_for_arbitrary_keys(
         mut keys in prop::collection::vec(any::<u64>(), 0..200),
         copies in prop::collection::vec(any::<prop::sample::Index>(), 0..50),
-        shape in prop::sample::select(SHAPES.to_vec()),
+        plan in prop::sample::select(PLANS.to_vec()),
     ) {
         if !keys.is_empty() {
             let copies: Vec<u64> = copies.iter().map(|copy| *copy.get(&keys)).collect();
             keys.extend(copies);
         }
         keys.sort_unstable();
-        check(&keys, &distributions::probes(&keys, 3), shape);
+        check(&keys, &distributions::probes(&keys, 3), plan);
     }
 }
 
@@ -163,7 +253,7 @@ fn equal_keys_share_a_leaf() {
     let index = Rmi::train(&keys).unwrap();
     let range = index.search_range(15_000);
     assert!(range.start <= 1_500 && range.end >= 6_501, "{range:?}");
-    check(&keys, &distributions::probes(&keys, 1), Shape::STANDARD);
+    check(&keys, &distributions::probes(&keys, 1), STANDARD);
 }
 
 #[test]
@@ -171,12 +261,12 @@ fn smooth_keys_get_short_ranges() {
     let dense: Vec<u64> = (0..100_000).collect();
     let stats = Rmi::train(&dense).unwrap().stats();
     assert_eq!(stats.keys, 100_000);
-    assert!(stats.range_max <= 17, "{stats:?}");
-    assert!(stats.bytes < 32_000, "{stats:?}");
+    assert!(stats.range_max <= 512 && stats.cells <= 3, "{stats:?}");
+    assert!(stats.bytes < 3_000, "{stats:?}");
 
     let uniform = distributions::Distribution::Uniform.keys(100_000, 5);
     let stats = Rmi::train(&uniform).unwrap().stats();
-    assert!(stats.range_mean < 20.0 && stats.range_max < 50, "{stats:?}");
+    assert!(stats.range_mean < 50.0 && stats.range_max < 100 && stats.bytes < 13_000, "{stats:?}");
 }
 
 #[test]
@@ -185,7 +275,7 @@ fn outliers_do_not_spoil_the_rest() {
     keys.extend((0..20).map(|i| u64::MAX - (1 << 50) * i));
     keys.sort_unstable();
     let stats = Rmi::train(&keys).unwrap().stats();
-    assert!(stats.range_mean < 25.0, "{stats:?}");
+    assert!(stats.range_mean < 512.0 && stats.bytes < 5_000, "{stats:?}");
 }
 
 #[test]
