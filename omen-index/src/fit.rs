@@ -58,6 +58,9 @@ const COST_STEP: usize = 4;
 /// The reach of a cell whose hints are good: half the window.
 const REACH_MIN: u32 = (WINDOW / 2) as u32;
 
+/// Errors of up to so many bits are left to following up, which is quicker than halving at once.
+const REACH_BITS_MIN: usize = 6;
+
 /// One key of so many may lie beyond the reach of its cell.
 const REACH_MISSES: u64 = 32;
 
@@ -274,12 +277,11 @@ impl Verdict {
         // Errors of up to two bits are within the window.
         let halvings: u64 =
             errors.iter().zip(0u64..).map(|(n, bits)| n * bits.saturating_sub(2)).sum();
-        // Up to twice the window, following up is quicker than halving.
-        let mut bits = 4;
+        let mut bits = REACH_BITS_MIN;
         while errors[bits + 1..].iter().sum::<u64>() * REACH_MISSES > count {
             bits += 1;
         }
-        let reach = if bits == 4 { REACH_MIN } else { 1 << bits.min(31) };
+        let reach = if bits == REACH_BITS_MIN { REACH_MIN } else { 1 << bits.min(31) };
         Verdict { cost: 16 * halvings / count.max(1), reach }
     }
 }
