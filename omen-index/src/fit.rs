@@ -1,14 +1,14 @@
 //! Fitting: which cells a chunk of keys gets, and how many leaves.
 //!
 //! Called by `train` with one chunk after the other. All decisions weigh bytes against the *cost*
-//! of a layout: how far, in halvings beyond the window of the last-mile search, the hints are from the
-//! keys, averaged over a sample of the keys.
+//! of a layout: how far, in halvings beyond the window of the last-mile search, the hints are from
+//! the keys, averaged over a sample of the keys.
 //!
 //! 1. A chunk whose keys go on along the line of the last cell, at low cost, becomes part of it.
 //! 2. Else it becomes cells of its own. Each gets the fewest leaves that keep the cost low.
 //! 3. Where even many leaves do not, the keys are bent: the cell is cut in two at a wide gap near
-//!    its middle, or at one so wide that it spoils the line, as long as the cells stay large enough to
-//!    be worth their bytes.
+//!    its middle, or at one so wide that it spoils the line, as long as the cells stay large enough
+//!    to be worth their bytes.
 //!
 //! None of this affects what is right. Invariants: cells ascend and do not overlap; every key
 //! added lies in a cell; equal keys lie in one leaf; `starts[l]` is the number of keys before leaf

@@ -154,16 +154,56 @@ impl Keys {
     /// In a sorted list: the first index in `range` whose key is not below `probe`, or the end of
     /// the range.
     pub fn lower_bound_in(&self, range: Range<usize>, probe: &[u8]) -> usize {
-        let (mut low, mut high) = (range.start, range.end);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if self.compare_bytes(middle, probe) == Ordering::Less {
-                low = middle + 1;
-            } else {
-                high = middle;
+        let start = range.start;
+        match self {
+            Self::Fixed { width, values } => match least_not_below(*width, probe) {
+                Some(least) => start + values[range].partition_point(|value| *value < least),
+                None => range.end,
+            },
+            Self::Bytes { .. } => {
+                let (mut low, mut high) = (start, range.end);
+                while low < high {
+                    let middle = low + (high - low) / 2;
+                    if self.bytes(middle) < probe {
+                        low = middle + 1;
+                    } else {
+                        high = middle;
+                    }
+                }
+                low
             }
         }
-        low
+    }
+
+    /// [`Keys::lower_bound_in`], looking first where `hint` says: the nearer it is, the fewer keys
+    /// are compared.
+    pub fn lower_bound_near(&self, range: Range<usize>, hint: usize, probe: &[u8]) -> usize {
+        let is_below = |index: usize| self.compare_bytes(index, probe) == Ordering::Less;
+        let (mut low, mut high) = (range.start, range.end);
+        let hint = hint.clamp(low, high);
+        let mut step = 1;
+        if hint < high && is_below(hint) {
+            low = hint + 1;
+            while high - low > step {
+                if !is_below(low + step - 1) {
+                    high = low + step - 1;
+                    break;
+                }
+                low += step;
+                step *= 2;
+            }
+        } else {
+            high = hint;
+            while high - low > step {
+                if is_below(high - step) {
+                    low = high - step + 1;
+                    break;
+                }
+                high -= step;
+                step *= 2;
+            }
+        }
+        self.lower_bound_in(low..high, probe)
     }
 
     /// The indices that sort the list; equal keys keep their order.
@@ -208,4 +248,12 @@ impl Keys {
             }
         }
     }
+}
+
+/// For keys of a fixed width as they are kept: the least number that is not below `probe`, any byte
+/// string; `None` if all are below.
+pub fn least_not_below(width: usize, probe: &[u8]) -> Option<u64> {
+    let model = model_key(&probe[..probe.len().min(width)], 0);
+    // A longer probe is above the key that it begins with.
+    if probe.len() <= width { Some(model) } else { model.checked_add(1) }
 }

@@ -220,3 +220,24 @@ fn keys_convert_only_without_loss() {
     assert_eq!(text, time.encode_key(&Key::from(1_372_932_000)).unwrap());
     assert!(time.describe(&text).contains("2013-07-04T10:00:00Z"));
 }
+
+proptest! {
+    #[test]
+    fn a_search_finds_the_lower_bound_wherever_it_begins(
+        mut numbers in prop::collection::vec(0u16..300, 0..60),
+        probe in prop::collection::vec(0u8..4, 0..4),
+        (start, len, hint) in (0usize..60, 0usize..60, 0usize..80),
+        fixed: bool,
+    ) {
+        numbers.sort_unstable();
+        numbers.dedup();
+        let mut keys = Keys::new(fixed.then_some(2));
+        numbers.iter().for_each(|number| keys.push(&number.to_be_bytes()));
+        let start = start.min(keys.len());
+        let range = start..(start + len).min(keys.len());
+        let below = |i: &usize| *keys.get(*i) < probe[..];
+        let expected = start + range.clone().take_while(below).count();
+        prop_assert_eq!(keys.lower_bound_in(range.clone(), &probe), expected);
+        prop_assert_eq!(keys.lower_bound_near(range, hint, &probe), expected);
+    }
+}

@@ -7,7 +7,7 @@ use omen_index::Rmi;
 use omen_index::key::{common_prefix_len, model_key};
 
 use crate::error::{Error, Result};
-use crate::storage::key::Keys;
+use crate::storage::key::{Keys, least_not_below};
 use omen_index::fingerprints::Fingerprints;
 
 /// Runs of at most this many rows are searched by halving: a model would cost more than it saves.
@@ -52,8 +52,23 @@ impl RunIndex {
         self.fingerprints.may_contain(hash)
     }
 
+    /// The first position of `keys`, those trained on, whose key is not below `probe`.
+    pub(super) fn lower_bound(&self, keys: &Keys, probe: &[u8]) -> usize {
+        match keys {
+            Keys::Fixed { width, values } => match least_not_below(*width, probe) {
+                Some(least) => self.rmi.lower_bound(values, least),
+                None => values.len(),
+            },
+            Keys::Bytes { .. } => {
+                let range = self.search_range(probe, keys.len());
+                let hint = self.rmi.predict(model_key(probe, self.prefix.len()));
+                keys.lower_bound_near(range, hint, probe)
+            }
+        }
+    }
+
     /// Positions that hold the lower bound of `probe` for sure, of `rows` in all.
-    pub(super) fn search_range(&self, probe: &[u8], rows: usize) -> Range<usize> {
+    fn search_range(&self, probe: &[u8], rows: usize) -> Range<usize> {
         let head = &probe[..probe.len().min(self.prefix.len())];
         match head.cmp(self.prefix.as_slice()) {
             // All keys begin with the prefix: a probe that differs is below or above all of them.

@@ -130,11 +130,11 @@ impl Run {
 
     /// The first position whose key is not below `probe`, any byte string.
     pub fn lower_bound(&self, probe: &[u8]) -> u32 {
-        let range = match &self.index {
-            Some(index) => index.search_range(probe, self.keys.len()),
-            None => 0..self.keys.len(),
+        let position = match &self.index {
+            Some(index) => index.lower_bound(&self.keys, probe),
+            None => self.keys.lower_bound_in(0..self.keys.len(), probe),
         };
-        self.keys.lower_bound_in(range, probe) as u32
+        position as u32
     }
 }
 

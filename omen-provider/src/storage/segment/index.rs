@@ -22,7 +22,7 @@ use omen_index::{Rmi, RmiBuilder, RmiStats};
 
 use super::bytes_reader::BytesReader;
 use super::layout::PageLayout;
-use crate::storage::key::Keys;
+use crate::storage::key::{Keys, least_not_below};
 
 /// Where the lower bound of a probe lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +106,37 @@ impl KeyIndex {
         (range.start as u32).min(end)..end
     }
 
+    /// Where the model expects the lower bound of `probe`.
+    pub(super) fn predict(&self, probe: &[u8]) -> u32 {
+        self.model.predict(model_key(probe, self.prefix.len())) as u32
+    }
+
+    /// The lower bound of a probe in a page, whose first position is `start`, given its keys and
+    /// the positions that [`KeyIndex::locate`] allows in it; and whether the key there is the
+    /// probe.
+    pub(super) fn search_page(
+        &self,
+        keys: &Keys,
+        start: u32,
+        window: &Range<u32>,
+        probe: &[u8],
+    ) -> (u32, bool) {
+        let index = match keys {
+            // Such keys are what the model was trained on.
+            Keys::Fixed { width, values } if self.prefix.is_empty() => {
+                match least_not_below(*width, probe) {
+                    Some(least) => {
+                        self.model.lower_bound_in_page(&values[..], start as usize, least)
+                    }
+                    None => values.len(),
+                }
+            }
+            _ => return search_page(keys, start, window, self.predict(probe), probe),
+        };
+        let found = index < keys.len() && keys.compare_bytes(index, probe) == Ordering::Equal;
+        (start + index as u32, found)
+    }
+
     /// Chooses the page within the hint; `None` if fences and hint cannot both be right.
     fn refine(&self, probe: &[u8], hint: Range<u32>) -> Option<Place> {
         let first = (hint.start.min(self.rows - 1) / self.page_rows) as usize;
@@ -135,17 +166,19 @@ impl KeyIndex {
     }
 }
 
-/// The lower bound of `probe` in a page's keys, given the positions the index allows in it.
+/// The lower bound of `probe` in a page's keys, given the positions the index allows in it and
+/// where it expects the key.
 pub(super) fn search_page(
     keys: &Keys,
     start: u32,
     window: &Range<u32>,
+    hint: u32,
     probe: &[u8],
 ) -> (u32, bool) {
     let clamp = |position: u32| (position.saturating_sub(start) as usize).min(keys.len());
     let (low, high) = (clamp(window.start), clamp(window.end));
     let below = |i: usize| keys.compare_bytes(i, probe) == Ordering::Less;
-    let mut index = keys.lower_bound_in(low..high, probe);
+    let mut index = keys.lower_bound_near(low..high, clamp(hint), probe);
     // The neighbours prove the answer; were the index wrong, the whole page is searched.
     if (index > 0 && !below(index - 1)) || (index < keys.len() && below(index)) {
         index = keys.lower_bound_in(0..keys.len(), probe);
@@ -166,8 +199,8 @@ impl KeyIndexBuilder {
     /// For keys within `bounds`, kept as `like` keeps them.
     pub(super) fn new(bounds: (&[u8], &[u8]), fixed_width: Option<usize>) -> Self {
         let shared = common_prefix_len(bounds.0, bounds.1);
-        // Keys of fixed width lose at most seven of eight bytes to the prefix.
-        let prefix_len = if fixed_width.is_some() { shared.min(7) } else { shared };
+        // Keys of fixed width are numbers to the model as they are.
+        let prefix_len = if fixed_width.is_some() { 0 } else { shared };
         Self { prefix_len, model: RmiBuilder::new(), fences: Keys::new(fixed_width) }
     }
 

@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::index::{Place, search_page};
+use super::index::Place;
 use super::page_cache::PageKey;
 use super::{ReadStats, Segment};
 use crate::error::Result;
@@ -76,7 +76,8 @@ impl Segment {
                         let Ok(at) = pages.binary_search(page) else { continue };
                         let start = self.layout.positions(*page).start;
                         let key = keys.get(*index as usize);
-                        let (position, found) = search_page(&page_keys[at], start, window, &key);
+                        let (position, found) =
+                            self.index.search_page(&page_keys[at], start, window, &key);
                         out.extend(found.then_some((*index, position)));
                     }
                 }
@@ -91,7 +92,8 @@ impl Segment {
             Place::At { position, found } => Ok((position, found)),
             Place::In { page, window } => {
                 let keys = self.keys_of(page, stats).await?;
-                Ok(search_page(&keys, self.layout.positions(page).start, &window, key))
+                let start = self.layout.positions(page).start;
+                Ok(self.index.search_page(&keys, start, &window, key))
             }
         }
     }
