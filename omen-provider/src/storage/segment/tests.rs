@@ -515,7 +515,7 @@ fn the_learned_index_leaves_few_positions_to_search() {
         // The first key of each page is known without reading it.
         assert_eq!(pages, 40_000usize.div_ceil(8192));
         assert!(widest <= 512, "{widest} of 8192 positions");
-        // Only in the last leaf, which the last key ends early, is the guess off by more than a few.
+        // Only in the last leaf, which the last key ends early, is it off by more than a few.
         assert!(distance < 2 * 40_000, "{distance} positions beside, all together");
         assert!(farthest <= 64, "expected {farthest} positions beside");
     });
