@@ -192,22 +192,37 @@ impl RunMap {
         all.into_iter()
     }
 
-    /// Takes in a run: behind the tail, or in the place of a tail of one run that it is not above
-    /// (so that one large key does not end all appending), or by itself.
+    /// Takes in a run: behind the tail, or behind the newest run, which makes a tail of the two, or
+    /// by itself.
     fn add_run(&mut self, run: KeyRun) {
-        let (len, max) = (run.len() as u32, run.max());
-        let ascends = self.tail.last().is_none_or(|(last, _)| *last < run.min());
-        if !ascends && self.tail.iter().len() > 1 {
-            self.runs.push(Arc::new(run.with_fingerprints()));
-            return self.merge_at_once();
-        }
-        if !ascends || self.tail.len().saturating_add(len) > TAIL_KEYS_MAX {
+        let len = run.len() as u32;
+        let ascends = self.tail.last().is_some_and(|(last, _)| *last < run.min());
+        if ascends && self.tail.len().saturating_add(len) > TAIL_KEYS_MAX {
             self.end_tail();
+        } else if ascends {
+            // A tail of so many runs is longer than it may be, unless they are very short.
+            if let Err((_, run)) = self.tail.push((run.max(), Arc::new(run)), len) {
+                self.end_tail();
+                self.runs.push(run);
+            }
+            return;
         }
-        if let Err(run) = self.tail.push((max, Arc::new(run)), len) {
-            self.end_tail();
-            // An empty tail takes any run.
-            let _ = self.tail.push(run, len);
+        let fits_behind = |last: &mut Arc<KeyRun>| {
+            last.max() < run.min() && last.len() + run.len() <= TAIL_KEYS_MAX as usize
+        };
+        match self.runs.pop_if(fits_behind) {
+            Some(last) => {
+                self.end_tail();
+                for run in [last, Arc::new(run)] {
+                    let len = run.len() as u32;
+                    // An empty tail takes two runs.
+                    let _ = self.tail.push((run.max(), run), len);
+                }
+            }
+            None => {
+                self.runs.push(Arc::new(run.with_fingerprints()));
+                self.merge_at_once();
+            }
         }
     }
 
@@ -222,14 +237,11 @@ impl RunMap {
         let run = KeyRun::concat(&runs);
         let (len, max) = (run.len() as u32, run.max());
         let ascends = self.ended.last().is_none_or(|(last, _)| *last < run.min());
-        if ascends && runs.len() > 1 {
-            if let Err((_, run)) = self.ended.push((max, Arc::new(run)), len) {
-                self.runs.push(run);
-            }
-        } else {
+        if !ascends {
             self.runs.push(Arc::new(run.with_fingerprints()));
+        } else if let Err((_, run)) = self.ended.push((max, Arc::new(run)), len) {
+            self.runs.push(run);
         }
-        self.merge_at_once();
     }
 
     fn merge_at_once(&mut self) {
