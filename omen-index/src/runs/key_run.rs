@@ -6,6 +6,7 @@
 
 use crate::fingerprints::{Fingerprints, hash_u64};
 use crate::rmi::Rmi;
+use crate::simd;
 
 /// Runs of at most this many keys are halved: they fit the first caches, a model saves nothing.
 const UNINDEXED_KEYS_MAX: usize = 2048;
@@ -118,6 +119,18 @@ impl KeyRun {
             Some(index) => index.lower_bound(&self.keys, key),
             None => self.keys.partition_point(|&k| k < key),
         }
+    }
+
+    /// Asks for the keys that a lookup of `key` will compare.
+    pub(super) fn prefetch_keys(&self, key: u64) {
+        if let Some(index) = &self.index {
+            simd::prefetch(self.keys.get(index.predict(key)));
+        }
+    }
+
+    /// Asks for the value at `position`.
+    pub(super) fn prefetch_value(&self, position: usize) {
+        simd::prefetch(self.values.get(position));
     }
 
     /// Sets `positions[i]` to the lower bound of `keys[i]`.

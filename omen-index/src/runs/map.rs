@@ -140,12 +140,13 @@ impl RunMap {
         for run in &self.runs {
             find_group(run, keys, &hashes, values);
         }
+        for tail in [&self.tail, &self.ended].into_iter().filter(|tail| !tail.is_empty()) {
+            find_group_in_tail(tail, keys, values);
+        }
         for ((&key, value), &hash) in keys.iter().zip(values.iter_mut()).zip(&hashes) {
             if value.is_none() {
-                *value = self.get_in_tails(key, hash).or_else(|| {
-                    let mut waiting = self.buffer.find(hash);
-                    waiting.find(|(_, (k, _))| *k == key).map(|(_, (_, value))| *value)
-                });
+                let mut waiting = self.buffer.find(hash);
+                *value = waiting.find(|(_, (k, _))| *k == key).map(|(_, (_, value))| *value);
             }
         }
     }
@@ -288,6 +289,30 @@ fn find_group(run: &KeyRun, keys: &[u64], hashes: &[u64; GROUP], values: &mut [O
     for (&i, &position) in candidates[..count].iter().zip(&positions) {
         if run.keys().get(position) == Some(&keys[i]) {
             values[i] = Some(run.values()[position]);
+        }
+    }
+}
+
+/// Looks up in a tail those of a group of keys that have no value yet. Each may be in another run,
+/// so there is no batch for any of them; but their waits for memory overlap.
+fn find_group_in_tail(tail: &Tail<(u64, Arc<KeyRun>)>, keys: &[u64], values: &mut [Option<u64>]) {
+    let (mut candidates, mut count) = ([None; GROUP], 0);
+    for (i, &key) in keys.iter().enumerate() {
+        if values[i].is_none()
+            && let Some(((_, run), _)) = tail.search(|(max, _)| *max < key)
+        {
+            run.prefetch_keys(key);
+            candidates[count] = Some((i, &**run, 0));
+            count += 1;
+        }
+    }
+    for (i, run, position) in candidates[..count].iter_mut().flatten() {
+        *position = run.lower_bound(keys[*i]);
+        run.prefetch_value(*position);
+    }
+    for (i, run, position) in candidates[..count].iter().flatten() {
+        if run.keys().get(*position) == Some(&keys[*i]) {
+            values[*i] = Some(run.values()[*position]);
         }
     }
 }
