@@ -1,24 +1,35 @@
 //! Few entries in no order: where single keys gather before they are sorted into a run.
 //!
-//! An entry is added in constant time. A small filter of bits answers most questions for absent
-//! keys without a look at the entries; for the others all hashes are compared, newest first.
+//! An entry is added in constant time. The newest entries lie in a list of their own; each time
+//! there are [`BLOCK`] of them, they become a block that is shared with all clones. A small filter
+//! of bits answers most questions for absent keys without a look at the blocks; for the others all
+//! hashes are compared, newest first.
 //!
-//! Invariant: the bits of every entry's hash are set in the filter, which is shared with the clones
-//! that share the entries' memory: it may know of entries that a list does not have.
+//! Invariant: the bits of every hash in a block are set in the filter, which is shared with the
+//! clones that share the blocks' memory: it may know of entries that a list does not have.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::slots::Slots;
 
+/// Entries of a block: few enough to be copied with a clone and to be compared one by one.
+const BLOCK: usize = 32;
+
 /// Words of the filter: 16 bits for each entry, two of them set, so about one in fifty absent keys
 /// passes a full buffer.
 const FILTER_WORDS: usize = Buffer::<()>::CAPACITY * 16 / 64;
 
+/// Hashes of keys with their values.
+type Block<V> = Arc<[(u64, V)]>;
+
 /// At most [`Buffer::CAPACITY`] values, found by the hash of their key. A clone is a snapshot.
 #[derive(Clone, Debug)]
 pub struct Buffer<V> {
-    entries: Slots<(u64, V)>,
+    /// All but the newest entries, [`BLOCK`] in each.
+    blocks: Slots<Block<V>>,
+    /// The newest entries, fewer than [`BLOCK`].
+    recent: Vec<(u64, V)>,
     filter: Arc<[AtomicU64; FILTER_WORDS]>,
 }
 
@@ -32,12 +43,12 @@ impl<V: Clone> Buffer<V> {
     /// An empty buffer.
     pub fn new() -> Self {
         let filter = Arc::new([const { AtomicU64::new(0) }; FILTER_WORDS]);
-        Self { entries: Slots::new(Self::CAPACITY), filter }
+        Self { blocks: Slots::new(Self::CAPACITY / BLOCK), recent: Vec::new(), filter }
     }
 
     /// How many values.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.blocks.len() * BLOCK + self.recent.len()
     }
 
     /// Whether there is none.
@@ -47,7 +58,7 @@ impl<V: Clone> Buffer<V> {
 
     /// How many more values there is room for.
     pub fn room(&self) -> usize {
-        self.entries.room()
+        Self::CAPACITY - self.len()
     }
 
     /// Adds a value under the hash of its key, at position [`Buffer::len`]. The hash must be well
@@ -55,27 +66,53 @@ impl<V: Clone> Buffer<V> {
     ///
     /// # Errors
     /// Gives the value back if the buffer is full.
+    #[inline]
     pub fn push(&mut self, hash: u64, value: V) -> Result<(), V> {
-        if self.entries.push((hash, value)).map_err(|(_, value)| value)? {
+        if self.room() == 0 {
+            return Err(value);
+        }
+        self.recent.push((hash, value));
+        if self.recent.len() == BLOCK {
+            self.close_block();
+        }
+        Ok(())
+    }
+
+    /// Shares the newest entries.
+    fn close_block(&mut self) {
+        let block: Block<V> = self.recent.drain(..).collect();
+        let hashes = block.clone();
+        // There is room: the buffer was not full.
+        let Ok(is_copied) = self.blocks.push(block) else { return };
+        if is_copied {
             // The old filter belongs to the list that the old memory belongs to.
             let words = std::array::from_fn(|i| AtomicU64::new(self.filter[i].load(Relaxed)));
             self.filter = Arc::new(words);
         }
         // Nobody else writes to the filter: whoever adds to it has the slot, and lists are handed
         // on after the bits are set. So it need not be an atomic update.
-        let (word, bits) = place(hash);
-        self.filter[word].store(self.filter[word].load(Relaxed) | bits, Relaxed);
-        Ok(())
+        for (hash, _) in hashes.iter() {
+            let (word, bits) = place(*hash);
+            self.filter[word].store(self.filter[word].load(Relaxed) | bits, Relaxed);
+        }
     }
 
     /// The value at `position`, counted in the order of arrival.
     pub fn get(&self, position: usize) -> Option<&V> {
-        self.entries.get(position).map(|(_, value)| value)
+        let entry = match self.blocks.get(position / BLOCK) {
+            Some(block) => block.get(position % BLOCK),
+            None => self.recent.get(position.checked_sub(self.blocks.len() * BLOCK)?),
+        };
+        entry.map(|(_, value)| value)
     }
 
     /// The values in the order of arrival.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &V> + ExactSizeIterator {
-        self.entries.iter().map(|(_, value)| value)
+    pub fn iter(&self) -> impl Iterator<Item = &V> {
+        self.blocks
+            .iter()
+            .flat_map(|block| block.iter())
+            .chain(&self.recent)
+            .map(|(_, value)| value)
     }
 
     /// Position and value of every entry under this hash, newest first. Different keys may share a
@@ -83,10 +120,18 @@ impl<V: Clone> Buffer<V> {
     pub fn find(&self, hash: u64) -> impl Iterator<Item = (usize, &V)> {
         let (word, bits) = place(hash);
         let may_hold = self.filter[word].load(Relaxed) & bits == bits;
-        let entries = self.entries.iter().enumerate().rev();
-        let searched = entries.take(if may_hold { self.len() } else { 0 });
-        searched.filter(move |(_, (h, _))| *h == hash).map(|(i, (_, value))| (i, value))
+        let blocks = self.blocks.iter().enumerate().rev();
+        let searched = blocks.take(if may_hold { self.blocks.len() } else { 0 });
+        let recent_first = self.blocks.len() * BLOCK;
+        let recent = find_in(&self.recent, recent_first, hash);
+        recent.chain(searched.flat_map(move |(i, block)| find_in(block, i * BLOCK, hash)))
     }
+}
+
+/// The entries under `hash`, newest first; the first of all has position `first`.
+fn find_in<V>(entries: &[(u64, V)], first: usize, hash: u64) -> impl Iterator<Item = (usize, &V)> {
+    let same = entries.iter().enumerate().rev().filter(move |(_, (h, _))| *h == hash);
+    same.map(move |(i, (_, value))| (first + i, value))
 }
 
 impl<V: Clone> Default for Buffer<V> {

@@ -26,11 +26,6 @@ impl<T: Clone> Slots<T> {
         self.len
     }
 
-    /// How many more there is room for.
-    pub(super) fn room(&self) -> usize {
-        self.shared.len() - self.len
-    }
-
     /// Adds an entry; gives it back if the list is full. True if the memory is a new one, because
     /// another list has added to the old one.
     ///
@@ -90,7 +85,6 @@ mod tests {
         assert_eq!(first.iter().copied().collect::<Vec<_>>(), [1, 2]);
         assert_eq!(second.iter().copied().collect::<Vec<_>>(), [1, 3, 4]);
         assert_eq!(empty_twin.get(0), None);
-        assert_eq!((first.room(), second.room()), (2, 1));
         second.push(5).unwrap();
         assert_eq!(second.push(6), Err(6));
         assert_eq!(second.partition_point(|&e| e < 4), 2);
