@@ -163,7 +163,13 @@ mod tests {
             buffer.push(hash(key), key).unwrap();
         }
         assert_eq!(buffer.push(0, 512), Err(512));
-        let found = |b: &Buffer<u64>, key| b.find(hash(key)).map(|(_, v)| *v).collect::<Vec<_>>();
+        let found = |b: &Buffer<u64>, key| -> Vec<u64> {
+            // Each value is its position.
+            b.find(hash(key))
+                .inspect(|(at, v)| assert_eq!(*at as u64, **v))
+                .map(|(_, v)| *v)
+                .collect()
+        };
         assert_eq!(found(&buffer, 7), [207, 7]);
         assert_eq!(found(&buffer, 150), [150]);
         assert_eq!(found(&buffer, 400), [400]);
@@ -176,17 +182,19 @@ mod tests {
     #[test]
     fn lists_that_part_on_two_threads_lose_nothing() {
         let hash = |key: u64| key.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        for round in 0..50 {
+        let start = std::sync::Barrier::new(2);
+        for round in 0..300 {
             let mut trunk = Buffer::new();
             (0..round).for_each(|key| trunk.push(hash(key), key).unwrap());
             let grow = |mut branch: Buffer<u64>, first: u64| {
+                start.wait();
                 (first..first + 200).for_each(|key| branch.push(hash(key), key).unwrap());
                 branch
             };
             let (one, two) = std::thread::scope(|scope| {
                 let (a, b) = (trunk.clone(), trunk.clone());
-                let a = scope.spawn(move || grow(a, 1000));
-                let b = scope.spawn(move || grow(b, 5000));
+                let a = scope.spawn(|| grow(a, 1000));
+                let b = scope.spawn(|| grow(b, 5000));
                 (a.join().unwrap(), b.join().unwrap())
             });
             for (branch, first) in [(one, 1000), (two, 5000)] {
