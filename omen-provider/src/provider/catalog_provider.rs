@@ -11,7 +11,8 @@ use datafusion::catalog::{
     CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider, TableProvider,
 };
 use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::execution::FunctionRegistry;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionContext;
 
 use super::exact_counts::with_summaries;
@@ -82,10 +83,31 @@ fn add_summaries(ctx: &SessionContext) {
         .with_session_id(state.session_id().to_string())
         .with_physical_optimizer_rules(rules)
         .build();
+    keep_functions(&state, &mut rebuilt);
     // Which the builder turned off, not to create the catalog again.
     let catalog = &mut rebuilt.config_mut().options_mut().catalog;
     catalog.create_default_catalog_and_schema = creates_default;
     *state = rebuilt;
+}
+
+/// Gives the functions of `old` their names again. The builder registers functions under all their
+/// names in no particular order, so one that took the name of another may have lost it.
+fn keep_functions(old: &SessionState, new: &mut SessionState) {
+    for (name, function) in old.scalar_functions() {
+        if name == function.name() && new.scalar_functions().get(name) != Some(function) {
+            let _ = new.register_udf(Arc::clone(function));
+        }
+    }
+    for (name, function) in old.aggregate_functions() {
+        if name == function.name() && new.aggregate_functions().get(name) != Some(function) {
+            let _ = new.register_udaf(Arc::clone(function));
+        }
+    }
+    for (name, function) in old.window_functions() {
+        if name == function.name() && new.window_functions().get(name) != Some(function) {
+            let _ = new.register_udwf(Arc::clone(function));
+        }
+    }
 }
 
 /// The tables of a database in front of another schema.

@@ -10,7 +10,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::key::Keys;
 use super::row_ranges::RowRanges;
-use super::run::Run;
+use super::run::{Run, RunView};
 use super::segment::{ReadStats, Segment};
 use super::version::{Place, TableVersion};
 use crate::error::{Error, Result};
@@ -121,7 +121,8 @@ pub fn duplicate_key(table: &TableVersion, key: &[u8]) -> Error {
 fn overlaps(table: &TableVersion, segment: &Segment) -> bool {
     let (min, max) = (&segment.record().min_key, &segment.record().max_key);
     let apart = |low: &[u8], high: &[u8]| low > max.as_slice() || high < min.as_slice();
-    table.runs.iter().any(|view| view.overlaps(min, max))
+    let beside = |view: &RunView| view.bounds().is_none_or(|(low, high)| apart(&low, &high));
+    !table.runs.iter().all(beside)
         || table
             .segments
             .iter()

@@ -17,7 +17,6 @@ use crate::storage::deletion_vector::DeletionVector;
 use crate::storage::flush::{FlushedTable, write_runs};
 use crate::storage::manifest::{self, deletions_name};
 use crate::storage::publication::{describe, save_deletions};
-use crate::storage::run::upcoming_id;
 use crate::storage::segment::Segment;
 use crate::storage::version::{PartId, SegmentView, TableVersion, Version};
 use crate::storage::wal::log_name;
@@ -26,7 +25,7 @@ impl Engine {
     /// Turns all runs into segments and publishes the manifest of that log position.
     pub(super) async fn flush(&self, writer: &Writer, durable: &mut Durable) -> Result<()> {
         self.check_open()?;
-        let (base, log) = {
+        let (base, log, _frozen) = {
             let accepted = writer.accepted.lock().await;
             self.check_open()?;
             writer.flush_wanted.store(false, SeqCst);
@@ -36,12 +35,9 @@ impl Engine {
             }
             let header =
                 writer.log.rotate(self.medium.next_file(), u64::from_le_bytes(random()?)).await?;
-            writer.frozen_runs.store(upcoming_id(), SeqCst);
-            (Arc::clone(&accepted), header.number)
+            (Arc::clone(&accepted), header.number, writer.freeze())
         };
-        let result = self.flush_version(writer, durable, &base, log).await;
-        writer.frozen_runs.store(0, SeqCst);
-        result
+        self.flush_version(writer, durable, &base, log).await
     }
 
     async fn flush_version(

@@ -31,6 +31,7 @@ pub use verify::VerifyReport;
 use super::manifest::Manifest;
 use super::medium::Medium;
 use super::publication::SavedDeletions;
+use super::run::upcoming_id;
 use super::segment::Segment;
 use super::snapshot::{Snapshot, TableSnapshot};
 use super::store::DirectoryLock;
@@ -132,6 +133,23 @@ impl Engine {
     fn writer(&self) -> Result<&Writer> {
         self.check_open()?;
         self.writer.as_ref().ok_or(Error::Unavailable("opened read-only"))
+    }
+}
+
+/// While it lives, commits leave the parts in memory that there are now as they are.
+struct Frozen<'a>(&'a AtomicU64);
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        self.0.store(0, SeqCst);
+    }
+}
+
+impl Writer {
+    /// Freezes all parts in memory; the commit lock is held.
+    fn freeze(&self) -> Frozen<'_> {
+        self.frozen_runs.store(upcoming_id(), SeqCst);
+        Frozen(&self.frozen_runs)
     }
 }
 

@@ -5,13 +5,12 @@
 //! compaction ends in a manifest.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::SeqCst;
 
 use super::{Engine, Writer};
 use crate::error::Result;
 use crate::storage::carry::{carry_to_run, carry_to_segments};
 use crate::storage::compaction::{self, Task};
-use crate::storage::run::{RunView, upcoming_id};
+use crate::storage::run::RunView;
 use crate::storage::schema::TableId;
 use crate::storage::segment::Segment;
 use crate::storage::version::{PartId, TableVersion, Version};
@@ -20,7 +19,7 @@ impl Engine {
     /// Merges runs of a full tier, whatever their size.
     pub(super) async fn merge_large_runs(&self, writer: &Writer) -> Result<()> {
         loop {
-            let (base, chosen) =
+            let (base, chosen, _frozen) =
                 {
                     let accepted = writer.accepted.lock().await;
                     let Some(chosen) = accepted.tables().iter().find_map(|table| {
@@ -28,12 +27,9 @@ impl Engine {
                     }) else {
                         return Ok(());
                     };
-                    writer.frozen_runs.store(upcoming_id(), SeqCst);
-                    (Arc::clone(&accepted), chosen)
+                    (Arc::clone(&accepted), chosen, writer.freeze())
                 };
-            let result = self.merge_task(writer, &base, chosen.0, &chosen.1).await;
-            writer.frozen_runs.store(0, SeqCst);
-            result?;
+            self.merge_task(writer, &base, chosen.0, &chosen.1).await?;
         }
     }
 

@@ -62,22 +62,33 @@ impl Runs {
             self.add_sorted(run, frozen);
             return Ok(());
         }
-        let mut buffer = self.views.iter().rposition(|v| v.is_buffer() && v.id() >= frozen);
-        if let Some(index) = buffer
-            && self.views[index].room() < run.len()
-        {
-            let full = self.views[index].sorted()?;
-            self.views.remove(index);
-            if let Some(sorted) = full {
-                self.add_sorted(sorted, frozen);
+        let mut newest_first = self.views.iter().rev();
+        let newest = newest_first.find(|view| view.is_buffer() && view.id() >= frozen);
+        let open = newest.filter(|view| view.room() >= run.len()).map(RunView::id);
+        self.drain_buffers(frozen, open)?;
+        let index = match self.views.iter().position(|view| Some(view.id()) == open) {
+            Some(index) => index,
+            None => {
+                self.views.push(RunView::buffer());
+                self.views.len() - 1
             }
-            buffer = None;
-        }
-        let index = buffer.unwrap_or_else(|| {
-            self.views.push(RunView::buffer());
-            self.views.len() - 1
-        });
+        };
         self.views[index].push_rows(&run);
+        Ok(())
+    }
+
+    /// Makes runs of the buffers that are not frozen, but for the one that goes on: of full ones,
+    /// and of those that were left behind when they were frozen.
+    fn drain_buffers(&mut self, frozen: u64, open: Option<u64>) -> Result<()> {
+        let is_left =
+            |view: &RunView| view.is_buffer() && view.id() >= frozen && Some(view.id()) != open;
+        while let Some(index) = self.views.iter().position(is_left) {
+            let sorted = self.views[index].sorted()?;
+            self.views.remove(index);
+            if let Some(run) = sorted {
+                self.add_sorted(run, frozen);
+            }
+        }
         Ok(())
     }
 
@@ -113,13 +124,14 @@ impl Runs {
         view.is_some_and(|view| view.mark(position))
     }
 
-    /// Merges full tiers of runs that have at most `rows_max` rows each, until there is none.
+    /// Merges full tiers of parts that have at most `rows_max` rows each, until there is none. The
+    /// tail that may go on growing is left alone, here and below.
     pub fn merge_small(&mut self, frozen: u64, rows_max: usize) -> Result<()> {
         loop {
-            let eligible = |view: &&RunView| {
-                view.is_run() && view.id() >= frozen && view.rows() as usize <= rows_max
-            };
-            let views: Vec<&RunView> = self.views.iter().filter(eligible).collect();
+            let views: Vec<&RunView> = self
+                .settled()
+                .filter(|view| view.id() >= frozen && view.rows() as usize <= rows_max)
+                .collect();
             let Some(chosen) = full_tier(&views) else { return Ok(()) };
             let merged = merge(&chosen)?;
             let ids: Vec<u64> = chosen.iter().map(|view| view.id()).collect();
@@ -128,15 +140,17 @@ impl Runs {
         }
     }
 
-    /// The parts that should become one in the background, whatever their size. The tail that may
-    /// go on growing is left alone.
+    /// The parts that should become one in the background, whatever their size.
     pub fn merge_due(&self) -> Option<Vec<u64>> {
-        let open = self.views.iter().rposition(RunView::is_tail);
-        let eligible =
-            |(index, view): &(usize, &RunView)| !view.is_buffer() && open != Some(*index);
-        let views: Vec<&RunView> =
-            self.views.iter().enumerate().filter(eligible).map(|(_, view)| view).collect();
+        let views: Vec<&RunView> = self.settled().collect();
         full_tier(&views).map(|chosen| chosen.iter().map(|view| view.id()).collect())
+    }
+
+    /// The sorted parts, but for the tail that may go on growing.
+    fn settled(&self) -> impl Iterator<Item = &RunView> {
+        let open = self.views.iter().rposition(RunView::is_tail);
+        let parts = self.views.iter().enumerate();
+        parts.filter(move |(i, view)| !view.is_buffer() && open != Some(*i)).map(|(_, view)| view)
     }
 
     /// One run of the live rows of the parts of these ids; `None` if there are none.

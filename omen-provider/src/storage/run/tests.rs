@@ -330,3 +330,32 @@ fn merging_rows_in_order_copies_none() {
         assert_eq!(address(old), address(new));
     }
 }
+
+#[test]
+fn streams_that_alternate_do_not_pile_up_parts() {
+    let mut runs = Runs::default();
+    for round in 0..200 {
+        for stream in 0..2 {
+            let first = stream * 1_000_000 + round * 100;
+            add(&mut runs, first..first + 100);
+            runs.merge_small(0, 4096).unwrap();
+        }
+    }
+    assert!(runs.len() < 24, "{} parts", runs.len());
+}
+
+#[test]
+fn buffers_left_behind_by_a_merge_are_drained() {
+    let mut runs = Runs::default();
+    let add_one = |runs: &mut Runs, key: i64, frozen: u64| {
+        let rows = Model::from([(key, key)]);
+        runs.add(Spelling { text: false }.run(&rows), frozen).unwrap();
+        runs.iter().filter(|view| view.kind() == "buffer").count()
+    };
+    for round in 0..10 {
+        add_one(&mut runs, round * 10, 0);
+        assert_eq!(add_one(&mut runs, round * 10 + 1, upcoming_id()), 2);
+        assert_eq!(add_one(&mut runs, round * 10 + 2, 0), 1);
+    }
+    assert_eq!(rows_of(&runs, None, Spelling { text: false }).len(), 30);
+}

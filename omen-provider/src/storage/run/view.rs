@@ -295,15 +295,17 @@ impl RunView {
             keys.push_from(waiting.rows.keys(), waiting.row as usize);
         }
         let order = keys.sorted_order();
-        let batches: Vec<&RecordBatch> =
-            live.iter().map(|waiting| waiting.rows.batch_at(waiting.row).0).collect();
-        let places: Vec<(usize, usize)> = order
-            .iter()
-            .map(|&i| {
-                let Waiting { rows, row } = live[i as usize];
-                (i as usize, (row - rows.batch_at(*row).1) as usize)
-            })
-            .collect();
+        // The rows of a statement are neighbours: each of its batches is named once.
+        let mut batches: Vec<&RecordBatch> = Vec::new();
+        let mut places = Vec::with_capacity(live.len());
+        for Waiting { rows, row } in &live {
+            let (batch, first) = rows.batch_at(*row);
+            if !batches.last().is_some_and(|last| std::ptr::eq(*last, batch)) {
+                batches.push(batch);
+            }
+            places.push((batches.len() - 1, (row - first) as usize));
+        }
+        let places: Vec<(usize, usize)> = order.iter().map(|&i| places[i as usize]).collect();
         let rows = arrow::compute::interleave_record_batch(&batches, &places)?;
         Ok(Some(Arc::new(Run::new(rows, keys.take(&order))?)))
     }
