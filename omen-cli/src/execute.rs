@@ -113,7 +113,7 @@ impl Executor {
             && !left.ends_soon().await
         {
             notes::note(
-                "its last step computes on in the background, at the latest until you leave",
+                "one of its steps does not stop and uses a processor until it ends or you leave",
             );
         }
     }
