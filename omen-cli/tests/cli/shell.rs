@@ -25,7 +25,7 @@ fn interrupt_stuck(shell: &mut Terminal) {
         shell.press(CTRL_C);
         let said = shell.until_prompt();
         assert!(said.ends_with("interrupted"), "{said:?}");
-        if said.contains("computes on in the background") {
+        if said.contains("does not stop and uses a processor") {
             return;
         }
         pause *= 2;
