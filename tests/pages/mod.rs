@@ -11,7 +11,7 @@ use arrow::array::{ArrayRef, AsArray};
 use arrow::array::{Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use datafusion::prelude::{ParquetReadOptions, SessionContext};
-use omen_provider::{Database, Options, TableDefinition};
+use omen_provider::{Database, Options, Table, TableDefinition};
 
 use crate::harness::media::Medium;
 use crate::harness::{block_on, drawn, query};
@@ -145,16 +145,22 @@ fn page_rows(medium: &Medium) -> u64 {
     u64::try_from(most).unwrap()
 }
 
+/// A new database in `medium` with an empty table `m`.
+async fn new_table(medium: &Medium) -> (Database, Table) {
+    let database = medium.open(Options::default()).await.unwrap();
+    let columns = schema().fields().iter().map(|f| (f.as_ref().clone(), None)).collect();
+    let definition =
+        TableDefinition { name: "m".to_string(), columns, key: vec!["id".to_string()] };
+    database.create_table(definition, false).await.unwrap();
+    let table = database.table("m").unwrap();
+    (database, table)
+}
+
 #[test]
 fn compacted_segments_are_plain_parquet_with_the_same_rows() {
     block_on(async {
         let medium = Medium::disk();
-        let database = medium.open(Options::default()).await.unwrap();
-        let columns = schema().fields().iter().map(|f| (f.as_ref().clone(), None)).collect();
-        let key = vec!["id".to_string()];
-        let definition = TableDefinition { name: "m".to_string(), columns, key };
-        database.create_table(definition, false).await.unwrap();
-        let table = database.table("m").unwrap();
+        let (database, table) = new_table(&medium).await;
         // Out of order, written over and deleted in part, so that the segments hold dead rows.
         for start in [40_000, 0, 20_000] {
             table.insert(batch(start..start + 20_000)).await.unwrap();
@@ -192,12 +198,7 @@ fn compacted_segments_are_plain_parquet_with_the_same_rows() {
 fn compacting_leaves_no_deleted_row_in_a_file() {
     block_on(async {
         let medium = Medium::disk();
-        let database = medium.open(Options::default()).await.unwrap();
-        let columns = schema().fields().iter().map(|f| (f.as_ref().clone(), None)).collect();
-        let key = vec!["id".to_string()];
-        let definition = TableDefinition { name: "m".to_string(), columns, key };
-        database.create_table(definition, false).await.unwrap();
-        let table = database.table("m").unwrap();
+        let (database, table) = new_table(&medium).await;
         table.insert(batch(0..5000)).await.unwrap();
         database.compact().await.unwrap();
         // One segment, few of its rows deleted: nothing else calls for a new file.
