@@ -17,7 +17,6 @@ use lookup::rounds::{self, ORDER, Outcome, Setup};
 use lookup::{figures, latency, tables};
 use omen_benches::peers::allocator::CountingAllocator;
 use omen_benches::settings::{self, size_name};
-use omen_benches::turns::Turns;
 use omen_benches::workload::Workload;
 use omen_index::Rmi;
 

@@ -4,8 +4,6 @@
 //! the smooth workload where it is least so; `_any` takes all workloads in. Goals are for stored
 //! keys, but for one: binary search is never to be faster, whatever is asked for and how.
 
-use omen_benches::settings::size_name;
-
 use super::rounds::{ABSENCES, Asked, Outcome, Way};
 use super::sheet::{Row, Sheet};
 
@@ -55,8 +53,7 @@ fn goals(size: usize) -> Goals {
 
 /// Prints the figures of one size.
 pub fn print(size: usize, outcomes: &[Outcome]) {
-    let prefix = format!("index_lookup_{}", size_name(size));
-    let sheet = Lookups(Sheet { prefix, rows: outcomes });
+    let sheet = Lookups(Sheet::new(size, "", outcomes));
     let goals = goals(size);
     println!();
     sheet.faster("btreemap", "BTreeMap", 10.0, 5.0);

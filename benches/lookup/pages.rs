@@ -60,7 +60,7 @@ pub fn print(size: usize, rows: &[Paged]) {
     rows.iter().for_each(|row| table.row(row.workload.name, row.ns.clone()));
     table.print();
     println!();
-    let sheet = Sheet { prefix: format!("index_lookup_{}_paged_x", size_name(size)), rows };
+    let sheet = Sheet::new(size, "_paged_x", rows);
     sheet.measured_most("single", |row| row.ns[1] / row.ns[0]);
     sheet.measured_most("single_unaligned", |row| row.ns[2] / row.ns[0]);
     sheet.measured_most("batched", |row| row.ns[4] / row.ns[3]);

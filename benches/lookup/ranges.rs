@@ -52,7 +52,7 @@ pub fn print(size: usize, rows: &[Ranges]) {
     rows.iter().for_each(|row| table.row(row.workload.name, row.ns.clone()));
     table.print();
     println!();
-    let sheet = Sheet { prefix: format!("index_lookup_{}_range_batch", size_name(size)), rows };
+    let sheet = Sheet::new(size, "_range_batch", rows);
     sheet.measured_least("vs_pairs", |row| row.ns[1] / row.ns[0]);
     let vs_binary_search = |row: &Ranges| row.ns[2] / row.ns[0];
     sheet.measured("vs_binary_search_smooth", sheet.least(true, vs_binary_search));
