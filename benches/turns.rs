@@ -26,16 +26,16 @@ pub struct Turns {
     pub warm_up: usize,
 }
 
+type Answering<'a, Q, A> = dyn Fn(&[Q], &mut [A]) + 'a;
+
 /// A way to answer many questions.
 pub struct Contender<'a, Q, A> {
-    /// Its name in messages.
-    pub name: &'static str,
-    /// Answers all questions.
-    pub answer: Box<dyn Fn(&[Q], &mut [A]) + 'a>,
+    name: &'static str,
+    answer: Box<Answering<'a, Q, A>>,
 }
 
 impl<'a, Q, A> Contender<'a, Q, A> {
-    /// A contender that answers many questions together.
+    /// A contender that answers many questions together. Its name is for messages.
     pub fn many(name: &'static str, answer: impl Fn(&[Q], &mut [A]) + 'a) -> Self {
         Self { name, answer: Box::new(answer) }
     }

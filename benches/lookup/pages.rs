@@ -55,6 +55,9 @@ pub fn measure(workload: Workload, keys: &[u64], index: &Rmi, turns: &Turns) -> 
 /// Prints the table and the figures of one size: how many times longer a lookup in pages takes
 /// than one in a slice.
 pub fn print(size: usize, rows: &[Paged]) {
+    if rows.is_empty() {
+        return;
+    }
     let title = format!("{} keys, ns per lookup: keys in pages of 1,024", size_name(size));
     let mut table = Table::new(title, COLUMNS.map(str::to_string).to_vec(), 1);
     rows.iter().for_each(|row| table.row(row.workload.name, row.ns.clone()));

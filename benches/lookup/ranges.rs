@@ -47,6 +47,9 @@ pub fn measure(workload: Workload, keys: &[u64], index: &Rmi, turns: &Turns) -> 
 
 /// Prints the table and the figures of one size.
 pub fn print(size: usize, rows: &[Ranges]) {
+    if rows.is_empty() {
+        return;
+    }
     let title = format!("{} keys, ns per key range: where it begins and ends", size_name(size));
     let mut table = Table::new(title, COLUMNS.map(str::to_string).to_vec(), 1);
     rows.iter().for_each(|row| table.row(row.workload.name, row.ns.clone()));
