@@ -83,9 +83,11 @@ fn absent_keys_are_found_where_there_is_little_room() {
     let to_the_end: Vec<u64> = (u64::MAX - 99..=u64::MAX).collect();
     let from_the_start: Vec<u64> = (0..100).collect();
     let both_ends = vec![0, 5, u64::MAX];
-    for keys in [to_the_end, from_the_start, both_ends, vec![7], vec![0], vec![u64::MAX]] {
+    let nearly_to_the_end = vec![0, u64::MAX - 2];
+    let single = [vec![7], vec![0], vec![u64::MAX]];
+    for keys in [to_the_end, from_the_start, both_ends, nearly_to_the_end].iter().chain(&single) {
         for kind in ABSENCES {
-            for (key, at) in absent_keys(&keys, kind) {
+            for (key, at) in absent_keys(keys, kind) {
                 assert_eq!(keys.binary_search(&key), Err(at), "{kind:?} of {}", keys.len());
             }
         }
