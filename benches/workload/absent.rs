@@ -7,7 +7,7 @@
 
 use crate::random::Random;
 
-/// Numbers of the domain tried before all of it is taken to be stored.
+/// Numbers of the domain tried before nearly all of it is taken to be stored.
 const TRIES: usize = 64;
 
 /// Where absent keys lie.
@@ -65,7 +65,7 @@ impl<'a> Absent<'a> {
 
     fn in_domain(&self, random: &mut Random) -> Option<(u64, usize)> {
         let (first, last) = self.ends();
-        if first == last {
+        if self.gaps.are_none() {
             return None;
         }
         let drawn = (0..TRIES).map(|_| {
@@ -114,6 +114,10 @@ impl Gaps {
         }
         let above = (1..).zip(keys.windows(2)).filter(|(_, pair)| has_room(pair));
         Self { are_many: false, positions: above.map(|(position, _)| position).collect() }
+    }
+
+    fn are_none(&self) -> bool {
+        !self.are_many && self.positions.is_empty()
     }
 
     /// The position of a key with a gap below it.
