@@ -76,9 +76,9 @@ impl<S: Slots> Kernel<&Rmi, S, (&[u64], &mut [usize])> for LowerBounds {
     fn run<I: Isa>(isa: I, rmi: &Rmi, keys: S, (probes, positions): (&[u64], &mut [usize])) {
         for (probes, positions) in probes.chunks(GROUP).zip(positions.chunks_mut(GROUP)) {
             // A block of keys between knots takes two lines; on a line, one mostly does.
-            match rmi.knot_count {
-                0 => lower_bound_group::<LINE, I, S>(isa, rmi, keys, probes, positions),
-                _ => lower_bound_group::<WINDOW, I, S>(isa, rmi, keys, probes, positions),
+            match 2 * WINDOW * rmi.knot_count > rmi.len() {
+                false => lower_bound_group::<LINE, I, S>(isa, rmi, keys, probes, positions),
+                true => lower_bound_group::<WINDOW, I, S>(isa, rmi, keys, probes, positions),
             }
         }
     }
@@ -98,7 +98,10 @@ fn lower_bound_group<const N: usize, I: Isa, S: Slots>(
         *place = rmi.root.route(isa, probe);
         match *place {
             Place::Leaf { leaf, .. } => simd::prefetch(rmi.leaf_entry(leaf)),
-            Place::Knotted { cell, .. } => simd::prefetch(rmi.knot_bytes(cell)),
+            Place::Knotted { cell, .. } => {
+                let cell = rmi.root.knotted_cell(cell);
+                simd::prefetch(cell.and_then(|cell| rmi.knot_bytes(cell)));
+            }
         }
     }
 
@@ -110,30 +113,34 @@ fn lower_bound_group<const N: usize, I: Isa, S: Slots>(
         }
     }
 
-    let (mut missed, mut lost) = (List::new(), List::new());
+    let mut missed = List::new();
     for (i, (&probe, position)) in probes.iter().zip(&mut *positions).enumerate() {
         let from = froms[i] as usize;
-        let counted = keys.count_below::<N, I>(isa, from, probe);
-        let count = counted.unwrap_or(0);
+        let count = keys.count_below::<N, I>(isa, from, probe).unwrap_or(0);
         *position = from + count;
-        let is_left = (count == 0) & (from > 0);
-        let is_right = (count == N) & (from + N < keys.len());
-        missed.push_if((is_left | is_right) & counted.is_some(), i);
-        lost.push_if(counted.is_none(), i);
-        keys.prefetch(keys.beside::<N>(from, is_right));
-    }
-
-    let mut rests = [const { 0..0 }; GROUP];
-    // What could not be counted, because pages are shorter than lines, has all of its range left.
-    for i in lost.iter() {
-        rests[i] = range_of(rmi.sight(isa, places[i]));
+        // Whether the answer is beyond the first or the last of these keys remains to be seen.
+        missed.push_if((count == 0) | (count == N), i);
     }
     for i in missed.iter() {
         let from = froms[i] as usize;
+        keys.prefetch(keys.beside::<N>(from, positions[i] > from));
+    }
+
+    let mut lost = List::new();
+    let mut rests = [const { 0..0 }; GROUP];
+    for i in missed.iter() {
+        let from = froms[i] as usize;
         let is_right = positions[i] > from;
+        // Pages may be shorter than what is compared.
+        let was_counted = is_right || keys.count_below::<N, I>(isa, from, probes[i]).is_some();
+        let is_end = if is_right { from + N == keys.len() } else { from == 0 };
+        if was_counted & is_end {
+            continue;
+        }
         let next = keys.beside::<N>(from, is_right);
         let range = range_of(rmi.sight(isa, places[i]));
-        let Some(count) = keys.count_below::<N, I>(isa, next, probes[i]) else {
+        let counted = keys.count_below::<N, I>(isa, next, probes[i]);
+        let Some(count) = counted.filter(|_| was_counted) else {
             rests[i] = range;
             lost.push_if(true, i);
             continue;

@@ -35,6 +35,9 @@ pub(crate) struct Shape {
     pub(crate) cell_keys_min: usize,
     /// Cost, in 1/16 of a halving per key, up to which a layout is good.
     pub(crate) cost_good: u64,
+    /// Cost up to which a layout of a part of a bent chunk is good. Where cells with leaves and cells
+    /// with knots alternate, which a lookup comes to cannot be predicted.
+    pub(crate) cost_part: u64,
     /// Cost up to which a cell may be continued.
     pub(crate) cost_continue: u64,
 }
@@ -44,8 +47,9 @@ impl Shape {
     pub(crate) const STANDARD: Shape = Shape {
         leaf_keys_min: 20,
         leaf_keys_max: 256,
-        cell_keys_min: 256,
+        cell_keys_min: 512,
         cost_good: 4,
+        cost_part: 0,
         cost_continue: 6,
     };
 }
@@ -106,7 +110,7 @@ impl Fitter {
         self.sample.extend(keys.iter().step_by(SAMPLE_STEP));
         if !self.proceed(keys, position) {
             let cells_max = keys.len() / self.shape.cell_keys_min + 1;
-            self.divide(keys, 0..keys.len(), position, cells_max);
+            self.divide(keys, 0..keys.len(), position, cells_max, self.shape.cost_good);
         }
     }
 
@@ -157,7 +161,14 @@ impl Fitter {
     }
 
     /// Makes at most `cells_max` cells of the part `range` of the chunk.
-    fn divide(&mut self, keys: &[u64], range: Range<usize>, position: u32, cells_max: usize) {
+    fn divide(
+        &mut self,
+        keys: &[u64],
+        range: Range<usize>,
+        position: u32,
+        cells_max: usize,
+        cost_max: u64,
+    ) {
         let part = &keys[range.clone()];
         let [base, .., last] = *part else {
             return self.push(part, position + range.start as u32, 1);
@@ -169,13 +180,13 @@ impl Fitter {
         let finest = (changes / self.shape.leaf_keys_min + 1) as u64;
         let line = Line::new(base, last, finest);
         let layout = Layout { line, first_leaf: 0, leaves: line.at(last).0 as usize + 1 };
-        if self.judge(layout, range.clone()) > self.shape.cost_good {
+        if self.judge(layout, range.clone()) > cost_max {
             return self.bend(keys, range, position, cells_max);
         }
         // Fewer leaves, each a whole number of the finest, while that costs little.
         let mut merged = 0;
         while finest >> merged > (changes / self.shape.leaf_keys_max) as u64 + 1
-            && self.judge_merged(layout, range.clone(), merged + 1) <= self.shape.cost_good
+            && self.judge_merged(layout, range.clone(), merged + 1) <= cost_max
         {
             merged += 1;
         }
@@ -195,8 +206,9 @@ impl Fitter {
             && let Some(cut) = self.spoiling_gap(keys, range.clone())
         {
             let cells_low = (cells_max * (cut - range.start) / part.len()).clamp(1, cells_max - 1);
-            self.divide(keys, range.start..cut, position, cells_low);
-            self.divide(keys, cut..range.end, position, cells_max - cells_low);
+            let cost = self.shape.cost_part;
+            self.divide(keys, range.start..cut, position, cells_low, cost);
+            self.divide(keys, cut..range.end, position, cells_max - cells_low, cost);
             return;
         }
         if is_short {

@@ -221,10 +221,13 @@ impl Rmi {
                 let hint = start as usize + ahead as usize;
                 Sight { range: start as usize..end as usize, hint }
             }
-            Place::Knotted { cell, coordinate } => match self.knot_bytes(cell) {
-                Some(knots) => cell.narrow(isa, knots, coordinate),
-                None => Sight { range: 0..self.len, hint: 0 }, // never, as above
-            },
+            Place::Knotted { cell, coordinate } => {
+                let cell = self.root.knotted_cell(cell);
+                match cell.and_then(|cell| Some((cell, self.knot_bytes(cell)?))) {
+                    Some((cell, knots)) => cell.narrow(isa, knots, coordinate),
+                    None => Sight { range: 0..self.len, hint: 0 }, // never, as above
+                }
+            }
         }
     }
 }

@@ -32,8 +32,8 @@ const LEVELS_MAX: usize = 7;
 pub(crate) enum Place {
     /// In a leaf, so far into it, in units of 2^-32.
     Leaf { leaf: u32, fraction: u32 },
-    /// In a cell with knots, at that coordinate.
-    Knotted { cell: Knotted, coordinate: u32 },
+    /// In a cell with knots, by its number, at that coordinate.
+    Knotted { cell: u32, coordinate: u32 },
 }
 
 /// A stretch of the key space: its line, its largest stored key (the base of the line is the
@@ -141,18 +141,24 @@ impl Root {
             at = at * BLOCK + isa.rank(&self.blocks[first as usize + at].0, key);
         }
         let cell = &self.cells[at];
-        match cell.knotted() {
-            None => {
+        match cell.knots {
+            0 => {
                 let (leaf, fraction) = cell.line.at(key.min(cell.extent).max(cell.line.base));
                 let fraction = (fraction >> 32) as u32;
                 Place::Leaf { leaf: cell.first + leaf as u32, fraction }
             }
-            Some(knotted) => {
+            _ => {
                 let (coordinate, _) = cell.line.at(key.max(cell.line.base));
                 let coordinate = coordinate.min(COORDINATES - 1) as u32;
-                Place::Knotted { cell: knotted, coordinate }
+                Place::Knotted { cell: at as u32, coordinate }
             }
         }
+    }
+
+    /// The cell of that number, if it has knots.
+    #[inline(always)]
+    pub(crate) fn knotted_cell(&self, cell: u32) -> Option<Knotted> {
+        self.cells.get(cell as usize)?.knotted()
     }
 
     /// The cells with knots.

@@ -15,15 +15,15 @@ const CEILINGS: [(&str, &str, &str, u64); 12] = [
     ("scalar", "single", "even", 173),
     ("scalar", "single", "random", 175),
     ("scalar", "single", "bent", 472),
-    ("scalar", "batch", "even", 243),
-    ("scalar", "batch", "random", 270),
-    ("scalar", "batch", "bent", 592),
+    ("scalar", "batch", "even", 193),
+    ("scalar", "batch", "random", 225),
+    ("scalar", "batch", "bent", 552),
     ("avx2", "single", "even", 232),
     ("avx2", "single", "random", 234),
     ("avx2", "single", "bent", 526),
-    ("avx2", "batch", "even", 273),
-    ("avx2", "batch", "random", 304),
-    ("avx2", "batch", "bent", 623),
+    ("avx2", "batch", "even", 229),
+    ("avx2", "batch", "random", 270),
+    ("avx2", "batch", "bent", 600),
 ];
 
 fn main() {

@@ -2,7 +2,7 @@
 
 /// The distributions by name.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Distribution {
+pub(super) enum Distribution {
     Dense,
     Uniform,
     HeavyDuplicates,
@@ -22,7 +22,7 @@ pub(crate) enum Distribution {
 
 use Distribution::*;
 
-pub(crate) const ALL: [Distribution; 15] = [
+pub(super) const ALL: [Distribution; 15] = [
     Dense,
     Uniform,
     HeavyDuplicates,
@@ -42,7 +42,7 @@ pub(crate) const ALL: [Distribution; 15] = [
 
 impl Distribution {
     /// `count` sorted keys.
-    pub(crate) fn keys(self, count: usize, seed: u64) -> Vec<u64> {
+    pub(super) fn keys(self, count: usize, seed: u64) -> Vec<u64> {
         let mut random = Random(seed);
         let mut keys: Vec<u64> =
             (0..count as u64).map(|i| self.key(i, seed, &mut random)).collect();
@@ -103,7 +103,7 @@ impl Distribution {
 }
 
 /// Keys, their neighbours, the middles of gaps, the ends of the key space and random values.
-pub(crate) fn probes(keys: &[u64], seed: u64) -> Vec<u64> {
+pub(super) fn probes(keys: &[u64], seed: u64) -> Vec<u64> {
     let mut random = Random(seed);
     let mut probes = vec![0, 1, u64::MAX - 1, u64::MAX, 1 << 53, 1 << 63, (1 << 63) - 1];
     for &key in keys {
@@ -118,10 +118,10 @@ pub(crate) fn probes(keys: &[u64], seed: u64) -> Vec<u64> {
 }
 
 /// SplitMix64.
-pub(crate) struct Random(pub(crate) u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -129,7 +129,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 }

@@ -90,7 +90,7 @@ fn mutate(bytes: &mut Vec<u8>, pool: &[Vec<u8>], random: &mut Random) {
         2 => put(bytes, at & !3, &value.to_le_bytes()[..4]),
         3 => put(bytes, at & !3, &value.to_le_bytes()),
         // One of the counts of the header.
-        4 => put(bytes, 12 + 4 * (at % 3), &value.to_le_bytes()[..4]),
+        4 => put(bytes, 12 + 4 * (at % 4), &value.to_le_bytes()[..4]),
         5 => {
             let other = &pool[random.below(pool.len() as u64) as usize];
             let from = at.min(other.len());

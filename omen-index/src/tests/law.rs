@@ -19,8 +19,14 @@ pub(super) struct Plan {
 
 const fn plan(leaf_keys: (usize, usize), cell_keys_min: usize, cost: u64, chunk: usize) -> Plan {
     let (leaf_keys_min, leaf_keys_max) = leaf_keys;
-    let (cost_good, cost_continue) = (cost, cost);
-    let shape = Shape { leaf_keys_min, leaf_keys_max, cell_keys_min, cost_good, cost_continue };
+    let shape = Shape {
+        leaf_keys_min,
+        leaf_keys_max,
+        cell_keys_min,
+        cost_good: cost,
+        cost_part: cost / 2,
+        cost_continue: cost,
+    };
     Plan { shape, chunk }
 }
 
