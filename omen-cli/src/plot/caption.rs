@@ -9,10 +9,9 @@ use crate::notes::{counted, grouped, rows};
 /// Letters of a key in a caption.
 const KEY_LETTERS_MAX: usize = 60;
 
-/// What a part is called: what it is, and its file.
+/// What a part is called: its file, or what it is in memory.
 pub(super) fn name(part: &PartInspection) -> String {
-    let file = part.file.as_ref().map_or_else(String::new, |file| format!(" {file}"));
-    format!("{}{file}", part.kind)
+    part.file.clone().unwrap_or_else(|| format!("{} in memory", part.kind))
 }
 
 /// What the figures mean for a lookup, in a sentence or two.
@@ -35,15 +34,15 @@ pub(super) fn verdict(sample: &IndexSample, figures: &Figures) -> String {
     let alike = match figures.alike() {
         alike if !sample.fixed_width && alike >= 0.1 => format!(
             " {} of the keys begin like the key before them, as far as the first 8 bytes behind \
-             those that all keys share: there the index has nothing to tell them apart by.",
+             those that all keys share, which is where the index looks first.",
             percent(alike)
         ),
         _ => String::new(),
     };
     format!(
-        "Half of the keys lie more than {} from where the index expects them, one in a hundred \
-         more than {}: a lookup {page} halves what is left, in about {}.{alike}",
-        counted(u64::from(figures.error_of(0.5).saturating_sub(1)), "position"),
+        "Half of the keys lie at least {} from where the index expects them, one in a hundred at \
+         least {}: a lookup {page} finds its key there in about {}.{alike}",
+        counted(u64::from(figures.error_of(0.5)), "position"),
         grouped(u64::from(figures.error_of(0.99))),
         counted(u64::from(u32::BITS - (searched - 1).leading_zeros()), "comparison"),
     )

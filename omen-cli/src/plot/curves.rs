@@ -36,8 +36,9 @@ pub(super) fn differences(svg: &mut Svg, frame: &Frame, sample: &IndexSample) {
         "predicted minus actual position, and the search range, along the keys",
     );
     let legend = [
-        (colour::RANGE, 9.0, "search range: the key is here for sure"),
-        (colour::MODEL, 4.0, "expected place"),
+        (colour::RANGE, 9.0, "search range"),
+        (colour::MODEL_PALE, 9.0, "expected places"),
+        (colour::MODEL, 9.0, "middle half of them"),
     ];
     frame.heading(svg, "How far the index is off", &legend);
     let spans = spans(sample, frame.width as usize);
@@ -52,13 +53,19 @@ pub(super) fn differences(svg: &mut Svg, frame: &Frame, sample: &IndexSample) {
     outline.extend(band(|span| span.range.0).into_iter().rev());
     svg.area("range", &Path::through(outline), colour::RANGE);
     frame.rows(svg, &scale.ticks(13.0 / frame.height));
-    let mut strokes = Path::default();
-    for span in &spans {
-        let x = frame.x((span.from + span.to) / 2.0);
-        strokes.upright(x, y(span.error.1) - 0.7, y(span.error.0) + 0.7);
-    }
     let width = spans.first().map_or(1.0, |s| (s.to - s.from) * frame.width * 0.8);
-    svg.stroke("error", &strokes, colour::MODEL, width.clamp(1.0, 6.0));
+    let strokes = |of: fn(&Span) -> (f64, f64)| {
+        let mut strokes = Path::default();
+        for span in &spans {
+            let (low, high) = of(span);
+            let x = frame.x((span.from + span.to) / 2.0);
+            strokes.upright(x, y(high) - 0.7, y(low) + 0.7);
+        }
+        strokes
+    };
+    let width = width.clamp(1.0, 6.0);
+    svg.stroke("error", &strokes(|span| span.error), colour::MODEL_PALE, width);
+    svg.stroke("middle", &strokes(|span| span.middle), colour::MODEL, width);
     frame.columns(svg, &counts(u64::from(sample.rows), 6), "position of the key (rows before it)");
     svg.end();
 }
@@ -69,6 +76,8 @@ struct Span {
     to: f64,
     /// The least and the greatest difference of prediction and position.
     error: (f64, f64),
+    /// Those that a quarter of the keys does not reach, and does not exceed.
+    middle: (f64, f64),
     /// How far the search ranges reach below and above the position.
     range: (f64, f64),
 }
@@ -84,27 +93,32 @@ fn spans(sample: &IndexSample, pieces: usize) -> Vec<Span> {
         Some(_) => 0.0,
         None => 1.0,
     };
-    let mut spans: Vec<Span> = Vec::with_capacity(pieces);
+    let mut spans = Vec::with_capacity(pieces);
     for piece in 0..pieces {
         let (first, end) = (start(piece), start(piece + 1));
-        let away = |key: &SampledKey, place: u32| f64::from(place) - f64::from(key.position);
-        let mut span = Span {
-            from: place(first),
-            to: place(end),
-            error: (f64::INFINITY, f64::NEG_INFINITY),
-            range: (0.0, 0.0),
-        };
-        for key in keys.get(first..end).unwrap_or_default() {
-            let error = away(key, key.predicted);
-            span.error = (span.error.0.min(error), span.error.1.max(error));
-            span.range.0 = span.range.0.min(away(key, key.range.start));
-            span.range.1 = span.range.1.max(away(key, key.range.end));
-        }
-        if span.error.0 <= span.error.1 {
-            spans.push(span);
-        }
+        let keys = keys.get(first..end).unwrap_or_default();
+        spans.extend(Span::new(keys, place(first), place(end)));
     }
     spans
+}
+
+impl Span {
+    /// What `keys` span; `None` if there are none.
+    fn new(keys: &[SampledKey], from: f64, to: f64) -> Option<Self> {
+        let away = |key: &SampledKey, place: u32| f64::from(place) - f64::from(key.position);
+        let mut errors: Vec<f64> = keys.iter().map(|key| away(key, key.predicted)).collect();
+        errors.sort_by(f64::total_cmp);
+        let last = errors.len().checked_sub(1)?;
+        let below = keys.iter().map(|key| away(key, key.range.start));
+        let above = keys.iter().map(|key| away(key, key.range.end));
+        Some(Self {
+            from,
+            to,
+            error: (errors[0], errors[last]),
+            middle: (errors[last / 4], errors[last - last / 4]),
+            range: (below.fold(0.0, f64::min), above.fold(0.0, f64::max)),
+        })
+    }
 }
 
 /// Points of which at most four remain in each pixel's column: the first, the lowest, the highest

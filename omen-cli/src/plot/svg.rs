@@ -13,6 +13,7 @@ pub(super) mod colour {
     pub(in super::super) const AXIS: &str = "#9aa5b1";
     pub(in super::super) const KEYS: &str = "#56b4e9";
     pub(in super::super) const MODEL: &str = "#b84a00";
+    pub(in super::super) const MODEL_PALE: &str = "#eda86f";
     pub(in super::super) const RANGE: &str = "#b9c9d9";
     pub(in super::super) const MARK: &str = "#00664f";
 }
@@ -240,13 +241,13 @@ fn shown(letter: char) -> char {
     }
 }
 
-/// How wide a text is, roughly: fonts differ.
+/// How wide a text is, roughly: fonts differ, and this is a wide one.
 pub(super) fn width(text: &str, size: f64) -> f64 {
     let of = |letter: char| match letter {
-        'i' | 'j' | 'l' | 'I' | '.' | ',' | ':' | ';' | '|' | '!' | '\'' | ' ' => 0.31,
+        'i' | 'j' | 'l' | 'I' | '.' | ',' | ':' | ';' | '|' | '!' | '\'' | ' ' => 0.33,
         'm' | 'w' | 'M' | 'W' | '%' | '@' => 0.88,
-        'A'..='Z' => 0.68,
-        '\0'..='\u{2dff}' => 0.58,
+        'A'..='Z' => 0.7,
+        '\0'..='\u{2dff}' => 0.63,
         _ => 1.0,
     };
     text.chars().map(of).sum::<f64>() * size
