@@ -62,7 +62,10 @@ impl Histogram<'_> {
             let tip = format!("{}: {:.2} % of keys", span_text(bucket), share * 100.0);
             svg.bar("bar", place, self.colour, &tip);
             let style = Style::new(10.0, colour::TEXT).anchored(Anchor::Middle);
-            let label = percent(*share).replace(" %", "").replace("under ", "<");
+            let label = percent(*share)
+                .replace(" %", "")
+                .replace("less than ", "<")
+                .replace("more than ", ">");
             if width(&label, style.size) <= slot {
                 svg.text(x + slot * 0.4, frame.bottom() - height - 4.0, style, &label);
             }

@@ -19,15 +19,16 @@ pub(super) fn verdict(sample: &IndexSample, figures: &Figures) -> String {
     let page = if sample.page_rows.is_some() { "reads one page and" } else { "reads no file and" };
     let near = figures.in_window();
     if near >= 0.5 {
+        let mostly = if near >= 0.9 { "" } else { "in most cases " };
         let then = if sample.fixed_width {
             "compares 16 keys at once"
         } else {
             "compares a few keys around that place"
         };
         return format!(
-            "{} of the keys lie less than {WITHIN_WINDOW} positions from where the index expects \
-             them: a lookup {page} {then}.",
-            percent(near)
+            "{} less than {WITHIN_WINDOW} positions from where the index expects them: a lookup \
+             {page} {mostly}{then}.",
+            keys_lie(near)
         );
     }
     let searched = figures.range_of(0.5).min(sample.page_rows.unwrap_or(u32::MAX)).max(2);
@@ -46,6 +47,17 @@ pub(super) fn verdict(sample: &IndexSample, figures: &Figures) -> String {
         grouped(u64::from(figures.error_of(0.99))),
         counted(u64::from(u32::BITS - (searched - 1).leading_zeros()), "comparison"),
     )
+}
+
+/// The beginning of a sentence about a share of the keys.
+fn keys_lie(share: f64) -> String {
+    let shown = percent(share);
+    let mut letters = shown.chars();
+    match (share, letters.next()) {
+        (1.0.., _) => "All keys lie".to_string(),
+        (_, Some(first)) => format!("{}{} of the keys lie", first.to_uppercase(), letters.as_str()),
+        (_, None) => shown,
+    }
 }
 
 /// The figures of a part, a line for each subject.
@@ -85,9 +97,8 @@ pub(super) fn lines(part: &PartInspection, sample: &IndexSample, figures: &Figur
         None => String::new(),
     };
     lines.push(format!(
-        "{} of the keys lie in the first window of 16 keys around where the index expects them\
-         {page}{page_rows}.",
-        percent(figures.in_window())
+        "{} in the first window of 16 keys around where the index expects them{page}{page_rows}.",
+        keys_lie(figures.in_window())
     ));
     lines.push(match sample.is_whole() {
         true => "Every key is counted.".to_string(),

@@ -12,7 +12,7 @@ use super::svg::{Path, Svg, colour};
 pub(super) fn distribution(svg: &mut Svg, frame: &Frame, sample: &IndexSample, axis: &KeyAxis) {
     svg.begin("distribution", "position over key, actual and predicted");
     let legend =
-        [(colour::KEYS, 5.0, "the keys"), (colour::MODEL, 1.8, "where the index expects them")];
+        [(colour::KEYS, 6.0, "the keys"), (colour::MODEL, 1.8, "where the index expects them")];
     frame.heading(svg, "Where the keys lie", &legend);
     frame.rows(svg, &counts(u64::from(sample.rows), 4));
     let curve = |of: fn(&SampledKey) -> u32| {
@@ -23,8 +23,8 @@ pub(super) fn distribution(svg: &mut Svg, frame: &Frame, sample: &IndexSample, a
         let points: Vec<_> = sample.entries.iter().zip(&axis.places).map(place).collect();
         Path::through(thinned(&points))
     };
-    svg.stroke("keys", &curve(|key| key.position), colour::KEYS, 5.0);
-    svg.stroke("model", &curve(|key| key.predicted), colour::MODEL, 1.4);
+    svg.stroke("keys", &curve(|key| key.position), colour::KEYS, 6.0);
+    svg.stroke("model", &curve(|key| key.predicted), colour::MODEL, 1.6);
     frame.columns(svg, &axis.ticks, &axis.title);
     svg.end();
 }

@@ -109,8 +109,8 @@ pub(super) fn percent(share: f64) -> String {
     let digits = if (1.0..99.0).contains(&percent) { 0 } else { 1 };
     let shown = match percent {
         p if p <= 0.0 || p >= 100.0 => format!("{:.0}", p.clamp(0.0, 100.0)),
-        p if p < 0.05 => "under 0.1".to_string(),
-        p if p > 99.95 => "over 99.9".to_string(),
+        p if p < 0.05 => "less than 0.1".to_string(),
+        p if p > 99.95 => "more than 99.9".to_string(),
         p => format!("{p:.digits$}"),
     };
     format!("{shown} %")
@@ -132,7 +132,8 @@ mod tests {
     #[test]
     fn per_cents_do_not_pretend() {
         let shown = [0.0, 0.0001, 0.004, 0.5, 0.981, 0.9951, 0.99999, 1.0].map(percent);
-        let expected = ["0 %", "under 0.1 %", "0.4 %", "50 %", "98 %", "99.5 %", "over 99.9 %"];
+        let expected =
+            ["0 %", "less than 0.1 %", "0.4 %", "50 %", "98 %", "99.5 %", "more than 99.9 %"];
         assert_eq!(shown[..7], expected);
         assert_eq!(shown[7], "100 %");
     }

@@ -81,7 +81,7 @@ impl Frame {
     /// before it.
     fn centres(&self, ticks: &[Tick]) -> Vec<Option<f64>> {
         const OVERHANG: f64 = 30.0;
-        const GAP: f64 = 10.0;
+        const GAP: f64 = 12.0;
         let mut free = f64::NEG_INFINITY;
         let place = |tick: &Tick| {
             let half = width(&tick.label, SMALL) / 2.0;

@@ -65,7 +65,8 @@ impl KeyAxis {
         };
         let (places, ticks) = match &values {
             Values::Whole(values, scale) => {
-                (whole_places(values), fitting(frame, |n| whole_ticks(values, *scale, n)))
+                let ticks = fitting(frame, |n| whole_ticks(values, *scale, n));
+                (whole_places(values), or_ends(ticks, sample))
             }
             Values::Times(times, shown) => {
                 let (min, max) = ends(times);
@@ -75,7 +76,7 @@ impl KeyAxis {
             Values::Real(values) => real_axis(values, frame),
             Values::Seen => {
                 let places = seen_places(sample);
-                let ticks = fitting(frame, |n| seen_ticks(sample, &places, n));
+                let ticks = seen_ticks(sample, &places, frame);
                 (places, ticks)
             }
         };
@@ -251,8 +252,8 @@ fn seen_places(sample: &IndexSample) -> Vec<f64> {
     whole_places(&numbers)
 }
 
-/// The first and the last key, and those nearest to even places between.
-fn seen_ticks(sample: &IndexSample, places: &[f64], parts: u32) -> Vec<Tick> {
+/// The first and the last key, and those nearest to even places between, as many as fit.
+fn seen_ticks(sample: &IndexSample, places: &[f64], frame: &Frame) -> Vec<Tick> {
     let last = places.len().saturating_sub(1);
     let nearest = |wanted: f64| {
         let after = places.partition_point(|place| *place < wanted).min(last);
@@ -262,14 +263,34 @@ fn seen_ticks(sample: &IndexSample, places: &[f64], parts: u32) -> Vec<Tick> {
             _ => after,
         }
     };
-    let mut chosen: Vec<usize> =
-        (0..=parts).map(|i| nearest(f64::from(i) / f64::from(parts))).collect();
-    chosen.dedup();
-    let tick = |index: usize| {
-        let label = shortened(&key_text(sample, index), KEY_LETTERS_MAX);
-        Some(Tick { at: *places.get(index)?, label })
+    let ticks = |parts: u32, letters: usize| {
+        let mut chosen: Vec<usize> =
+            (0..=parts).map(|i| nearest(f64::from(i) / f64::from(parts))).collect();
+        chosen.dedup();
+        let tick = |index: usize| {
+            Some(Tick { at: *places.get(index)?, label: key_label(sample, index, letters) })
+        };
+        chosen.into_iter().filter_map(tick).collect::<Vec<_>>()
     };
-    chosen.into_iter().filter_map(tick).collect()
+    let letters = [KEY_LETTERS_MAX, 24, 18, 14];
+    let mut tries = (1..=TICKS_MAX).rev().flat_map(|n| letters.map(|letters| ticks(n, letters)));
+    tries.find(|ticks| frame.fit(ticks)).unwrap_or_default()
+}
+
+/// Key `index`, shortened; what all keys begin with is left out if that is much.
+fn key_label(sample: &IndexSample, index: usize, letters_max: usize) -> String {
+    const MUCH: usize = 8;
+    let last = sample.entries.len().saturating_sub(1);
+    let (first, last) = (key_text(sample, 0), key_text(sample, last));
+    let shared = first.chars().zip(last.chars()).take_while(|(a, b)| a == b).count();
+    let text = key_text(sample, index);
+    match shared {
+        MUCH.. if first != last => shortened(
+            &['…'].into_iter().chain(text.chars().skip(shared)).collect::<String>(),
+            letters_max,
+        ),
+        _ => shortened(&text, letters_max),
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@ use crate::notes::{counted, rows};
 
 const WIDTH: f64 = 1080.0;
 const MARGIN: f64 = 28.0;
-const TEXT_WIDTH: f64 = WIDTH - 2.0 * MARGIN;
+/// Widths of text are estimated generously.
+const TEXT_WIDTH: f64 = (WIDTH - 2.0 * MARGIN) * 1.07;
 const HEADING: Style = Style::new(15.0, colour::TEXT).bold();
 const VERDICT: Style = Style::new(13.5, colour::TEXT);
 const NOTE: Style = Style::new(12.0, colour::MUTED);

@@ -11,8 +11,8 @@ pub(super) mod colour {
     pub(in super::super) const MUTED: &str = "#52606d";
     pub(in super::super) const GRID: &str = "#e4e7eb";
     pub(in super::super) const AXIS: &str = "#9aa5b1";
-    pub(in super::super) const KEYS: &str = "#56b4e9";
-    pub(in super::super) const MODEL: &str = "#b84a00";
+    pub(in super::super) const KEYS: &str = "#7cc4f0";
+    pub(in super::super) const MODEL: &str = "#b04300";
     pub(in super::super) const MODEL_PALE: &str = "#eda86f";
     pub(in super::super) const RANGE: &str = "#b9c9d9";
     pub(in super::super) const MARK: &str = "#00664f";
