@@ -41,7 +41,7 @@ pub(super) fn differences(svg: &mut Svg, frame: &Frame, sample: &IndexSample) {
         (colour::MODEL, 9.0, "middle half of them"),
     ];
     frame.heading(svg, "How far the index is off", &legend);
-    let spans = spans(sample, frame.width as usize);
+    let spans = spans(sample, frame.width as usize / 2);
     let reach = |span: &Span| span.range.0.abs().max(span.range.1.abs());
     let scale = Magnitudes::new(spans.iter().map(reach).fold(0.0, f64::max));
     let y = |value: f64| frame.y(scale.at(value));

@@ -179,27 +179,57 @@ impl Svg {
     }
 }
 
-/// The outline of a line or an area.
+/// The outline of a line or an area: steps from point to point, in tenths of a pixel, because that
+/// is half as long as the points themselves.
 #[derive(Debug, Default)]
 pub(super) struct Path {
     data: String,
+    at: (i64, i64),
 }
 
 impl Path {
     /// A line through points.
     pub(super) fn through(points: impl IntoIterator<Item = (f64, f64)>) -> Self {
         let mut path = Self::default();
-        for (index, (x, y)) in points.into_iter().enumerate() {
-            let command = if index == 0 { 'M' } else { 'L' };
-            let _ = write!(path.data, "{command}{} {}", short(x), short(y));
+        for point in points {
+            if path.data.is_empty() { path.begin(point) } else { path.draw_to(point) }
         }
         path
     }
 
     /// One more vertical stroke.
     pub(super) fn upright(&mut self, x: f64, from: f64, to: f64) {
-        let _ = write!(self.data, "M{} {}V{}", short(x), short(from), short(to));
+        self.begin((x, from));
+        self.draw_to((x, to));
     }
+
+    fn begin(&mut self, point: (f64, f64)) {
+        let (x, y) = self.step(point);
+        let _ = write!(self.data, "m{}{}", short(x), signed(y));
+    }
+
+    fn draw_to(&mut self, point: (f64, f64)) {
+        let _ = match self.step(point) {
+            (0.0, 0.0) => Ok(()),
+            (0.0, y) => write!(self.data, "v{}", short(y)),
+            (x, 0.0) => write!(self.data, "h{}", short(x)),
+            (x, y) => write!(self.data, "l{}{}", short(x), signed(y)),
+        };
+    }
+
+    /// Goes to a point; how far that is.
+    fn step(&mut self, (x, y): (f64, f64)) -> (f64, f64) {
+        let tenths = |value: f64| (value * 10.0).round() as i64;
+        let (from, to) = (self.at, (tenths(x), tenths(y)));
+        self.at = to;
+        ((to.0 - from.0) as f64 / 10.0, (to.1 - from.1) as f64 / 10.0)
+    }
+}
+
+/// A number behind another: the sign parts them, or a space.
+fn signed(value: f64) -> String {
+    let number = short(value);
+    if number.starts_with('-') { number } else { format!(" {number}") }
 }
 
 /// A number with one decimal, which is a tenth of a pixel.
@@ -290,6 +320,16 @@ mod tests {
     #[test]
     fn numbers_are_short_and_finite() {
         assert_eq!([1.0, -0.04, 12.345, f64::NAN].map(short), ["1", "0", "12.3", "0"]);
+    }
+
+    #[test]
+    fn a_path_goes_through_its_points() {
+        let path = Path::through([(10.0, 20.0), (11.04, 18.0), (11.04, 18.0), (11.0, 30.0)]);
+        assert_eq!(path.data, "m10 20l1-2v12");
+        let mut strokes = Path::default();
+        strokes.upright(5.0, 1.0, 4.5);
+        strokes.upright(7.0, 2.0, 1.0);
+        assert_eq!(strokes.data, "m5 1v3.5m2-2.5v-1");
     }
 
     #[test]
