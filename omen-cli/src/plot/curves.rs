@@ -53,7 +53,7 @@ pub(super) fn differences(svg: &mut Svg, frame: &Frame, sample: &IndexSample) {
     outline.extend(band(|span| span.range.0).into_iter().rev());
     svg.area("range", &Path::through(outline), colour::RANGE);
     frame.rows(svg, &scale.ticks(13.0 / frame.height));
-    let width = spans.first().map_or(1.0, |s| (s.to - s.from) * frame.width * 0.8);
+    let width = spans.first().map_or(1.0, |s| (s.to - s.from) * frame.width * 1.02);
     let strokes = |of: fn(&Span) -> (f64, f64)| {
         let mut strokes = Path::default();
         for span in &spans {

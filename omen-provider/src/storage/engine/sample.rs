@@ -80,3 +80,137 @@ async fn sample_part(
     let run = table.runs.iter().nth(part - table.segments.len());
     run.map_or(Ok(None), |view| view.sample(&table.schema.key, keys_max))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+    use arrow::datatypes::Int64Type;
+
+    use super::*;
+    use crate::storage::index_sample::SampledKey;
+    use crate::storage::store::Store;
+    use crate::{Database, Options, TableDefinition};
+
+    const ALL: SampleLimits = SampleLimits { parts_max: usize::MAX, keys_max: u32::MAX };
+
+    fn integers(count: i64) -> Vec<i64> {
+        // Neither even nor dense, and every key once.
+        (0..count).map(|i| i * i * 3 - 50_000).collect()
+    }
+
+    fn batch(keys: &[i64], as_text: bool) -> RecordBatch {
+        let key: ArrayRef = match as_text {
+            true => Arc::new(StringArray::from_iter_values(keys.iter().map(|key| name(*key)))),
+            false => Arc::new(Int64Array::from(keys.to_vec())),
+        };
+        let note: ArrayRef = Arc::new(Int64Array::from(keys.to_vec()));
+        RecordBatch::try_from_iter([("note", note), ("id", key)]).unwrap()
+    }
+
+    fn name(key: i64) -> String {
+        format!("user/{:06}", key + 50_000)
+    }
+
+    async fn database(keys: &[i64], as_text: bool, segment_rows_max: usize) -> Database {
+        let blobs = Arc::new(object_store::memory::InMemory::new());
+        let options = Options { row_group_rows: 700, segment_rows_max, ..Options::default() };
+        let db = options.open_store(Store::object_store(blobs, "memory")).await.unwrap();
+        let rows = batch(keys, as_text);
+        let definition = TableDefinition::new("t", &rows.schema()).primary_key(["id"]);
+        db.create_table(definition, false).await.unwrap();
+        db.table("t").unwrap().insert(rows).await.unwrap();
+        db
+    }
+
+    fn text_of(sample: &IndexSample) -> Vec<String> {
+        let column = sample.columns[0].as_ref();
+        match column.as_string_opt::<i32>() {
+            Some(texts) => texts.iter().map(|text| text.unwrap().to_string()).collect(),
+            None => {
+                let keys = column.as_primitive::<Int64Type>();
+                keys.values().iter().map(|key| name(*key)).collect()
+            }
+        }
+    }
+
+    /// Compares a sample with the sorted keys of its part, written as text.
+    #[track_caller]
+    fn check(sample: &IndexSample, part: &[String]) {
+        assert_eq!((sample.rows as usize, sample.columns.len()), (part.len(), 1));
+        assert_eq!(sample.columns[0].len(), sample.entries.len());
+        for (entry, text) in sample.entries.iter().zip(text_of(sample)) {
+            assert_eq!(part[entry.position as usize], text, "the key at {}", entry.position);
+            let range = entry.range.start..=entry.range.end;
+            assert!(range.contains(&entry.position), "{entry:?}");
+            assert!(range.contains(&entry.predicted), "{entry:?}");
+        }
+        assert!(sample.entries.is_sorted_by(|a, b| a.position < b.position));
+        assert!(sample.entries.is_sorted_by(|a, b| a.number <= b.number));
+        assert!(sample.entries.last().unwrap().number > sample.entries[0].number);
+        let errors = |e: &SampledKey| e.position.abs_diff(e.predicted);
+        let mean = sample.entries.iter().map(errors).sum::<u32>() as usize / sample.entries.len();
+        assert!(mean * 10 < part.len(), "predictions are {mean} off");
+    }
+
+    #[tokio::test]
+    async fn samples_hold_keys_positions_and_predictions() {
+        let keys = integers(2_500);
+        for as_text in [false, true] {
+            let db = database(&keys, as_text, 1_000).await;
+            let in_memory = db.sample_indexes("t", ALL, &|_, _| {}).await.unwrap();
+            let texts: Vec<String> = keys.iter().map(|key| name(*key)).collect();
+            assert_eq!(in_memory.parts.len(), 1);
+            assert_eq!(in_memory.parts[0].1.page_rows, None);
+            assert_eq!(in_memory.table.parts[0].kind, "run");
+            check(&in_memory.parts[0].1, &texts);
+
+            db.compact().await.unwrap();
+            let gone: Vec<i64> = keys.iter().copied().filter(|key| key % 4 == 0).collect();
+            let table = db.table("t").unwrap();
+            match as_text {
+                true => table.delete(gone.iter().map(|key| name(*key))).await.unwrap(),
+                false => table.delete(gone.iter().copied()).await.unwrap(),
+            };
+            let on_disk = db.sample_indexes("t", ALL, &|_, _| {}).await.unwrap();
+            let rows: Vec<u64> =
+                on_disk.parts.iter().map(|(at, _)| on_disk.table.parts[*at].rows).collect();
+            assert!(rows.len() > 2 && rows.is_sorted_by(|a, b| a >= b), "{rows:?}");
+            // Deleted rows keep their positions, which is what the index was trained on.
+            let deleted = on_disk.table.parts.iter().map(|part| part.deleted).sum::<u64>();
+            assert_eq!(deleted, gone.len() as u64);
+            let mut seen = HashSet::new();
+            for (at, sample) in &on_disk.parts {
+                assert!(sample.is_whole() && sample.page_rows.is_some());
+                let texts_of_part = text_of(sample);
+                let begin = texts.iter().position(|text| *text == texts_of_part[0]).unwrap();
+                check(sample, &texts[begin..begin + on_disk.table.parts[*at].rows as usize]);
+                seen.extend(texts_of_part);
+            }
+            assert_eq!(seen.len(), keys.len());
+        }
+    }
+
+    #[tokio::test]
+    async fn samples_are_bounded_and_progress_is_told() {
+        let keys = integers(2_500);
+        let texts: Vec<String> = keys.iter().map(|key| name(*key)).collect();
+        let db = database(&keys, false, 1 << 20).await;
+        db.compact().await.unwrap();
+        let told = std::sync::Mutex::new(Vec::new());
+        let progress = |done, total| told.lock().unwrap().push((done, total));
+        let limits = SampleLimits { parts_max: 6, keys_max: 100 };
+        let sample = db.sample_indexes("t", limits, &progress).await.unwrap();
+        let (_, sample) = &sample.parts[0];
+        assert!(!sample.is_whole() && (90..=110).contains(&sample.entries.len()));
+        assert_eq!(sample.entries.last().unwrap().position, 2_499);
+        check(sample, &texts);
+        let told = told.into_inner().unwrap();
+        assert!(told.is_sorted() && told.last() == Some(&(100, 100)), "{told:?}");
+        let none = SampleLimits { parts_max: 0, ..limits };
+        assert!(db.sample_indexes("t", none, &|_, _| {}).await.unwrap().parts.is_empty());
+        let missing = db.sample_indexes("u", limits, &|_, _| {}).await;
+        assert!(matches!(missing, Err(Error::NotFound(_))));
+    }
+}
