@@ -73,7 +73,10 @@ impl KeyAxis {
                 let ticks = fitting(frame, |n| calendar::ticks(min, max, n, *shown));
                 (whole_places(times), or_ends(ticks, sample))
             }
-            Values::Real(values) => real_axis(values, frame),
+            Values::Real(values) => {
+                let (places, ticks) = real_axis(values, frame);
+                (places, or_ends(ticks, sample))
+            }
             Values::Seen => {
                 let places = seen_places(sample);
                 let ticks = seen_ticks(sample, &places, frame);
@@ -163,11 +166,10 @@ fn fitting(frame: &Frame, ticks: impl Fn(u32) -> Vec<Tick>) -> Vec<Tick> {
 /// The ticks; the first and the last key if there are too few.
 fn or_ends(ticks: Vec<Tick>, sample: &IndexSample) -> Vec<Tick> {
     let last = sample.entries.len().saturating_sub(1);
-    match ticks.len() {
-        0 | 1 if last > 0 => {
-            let label = |index| shortened(&key_text(sample, index), KEY_LETTERS_MAX);
-            vec![Tick { at: 0.0, label: label(0) }, Tick { at: 1.0, label: label(last) }]
-        }
+    let tick = |at, index| Tick { at, label: shortened(&key_text(sample, index), KEY_LETTERS_MAX) };
+    match (ticks.len(), last) {
+        (0, 0) if !sample.entries.is_empty() => vec![tick(0.5, 0)],
+        (0 | 1, 1..) => vec![tick(0.0, 0), tick(1.0, last)],
         _ => ticks,
     }
 }
@@ -218,11 +220,7 @@ fn real_axis(values: &[f64], frame: &Frame) -> (Vec<f64>, Vec<Tick>) {
         false => 0.5,
     };
     let ticks = |parts| {
-        let (step, decimals) = round_step_real(span * 2.0, parts);
-        if !(step.is_normal() && step.is_finite()) {
-            let label = format!("{:?}", min * 2.0);
-            return vec![Tick { at: 0.5, label }];
-        }
+        let Some((step, decimals)) = round_step_real(span * 2.0, parts) else { return Vec::new() };
         let first = (min * 2.0 / step).ceil();
         let values = (0..=parts + 1).map(|i| (first + f64::from(i)) * step);
         let inside = values.filter(|value| value / 2.0 <= max + span * 1e-9);

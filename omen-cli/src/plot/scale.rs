@@ -46,17 +46,20 @@ pub(super) fn fraction(min: i128, max: i128, value: i128) -> f64 {
     }
 }
 
-/// Round steps for numbers with a fraction: the step, and how many decimals show it.
-pub(super) fn round_step_real(span: f64, parts: u32) -> (f64, usize) {
+/// A round step for numbers with a fraction, and how many decimals show it; `None` if numbers of
+/// that size have no round steps.
+pub(super) fn round_step_real(span: f64, parts: u32) -> Option<(f64, usize)> {
+    const DECIMALS_MAX: i32 = 17;
     let least = span / f64::from(parts.max(1));
-    let exponent = least.log10().floor();
-    let unit = 10_f64.powf(exponent);
-    let factor = [1.0, 2.0, 5.0, 10.0].into_iter().find(|f| f * unit >= least * (1.0 - 1e-9));
-    let step = factor.unwrap_or(10.0) * unit;
-    let decimals = (-step.log10() + 1e-9).floor().max(-1.0) + if step < 1.0 { 1.0 } else { 0.0 };
-    let shown = format!("{step:.*}", decimals.max(0.0) as usize);
-    let exact = shown.parse::<f64>().is_ok_and(|value| (value - step).abs() < step * 1e-6);
-    (step, decimals.max(0.0) as usize + usize::from(!exact))
+    if !least.is_normal() {
+        return None;
+    }
+    let exponent = least.log10().floor() as i32;
+    let rounds = [(1.0, exponent), (2.0, exponent), (5.0, exponent), (1.0, exponent + 1)];
+    let mut steps = rounds.into_iter().map(|(factor, exponent)| {
+        (factor * 10_f64.powi(exponent), (-exponent).clamp(0, DECIMALS_MAX) as usize)
+    });
+    steps.find(|(step, _)| step.is_normal() && *step >= least * (1.0 - 1e-9))
 }
 
 /// A whole number with groups of three digits.
@@ -140,9 +143,11 @@ mod tests {
         assert_eq!(round_step(0, 5), 1);
         assert_eq!(round_step(u128::from(u64::MAX), 4), 5_000_000_000_000_000_000);
         assert!(round_step(u128::MAX, 1) > 0);
-        assert_eq!(round_step_real(1.0, 5), (0.2, 1));
-        assert_eq!(round_step_real(100.0, 4), (50.0, 0));
-        assert_eq!(round_step_real(0.003, 3).1, 3);
+        assert_eq!(round_step_real(1.0, 5), Some((0.2, 1)));
+        assert_eq!(round_step_real(100.0, 4), Some((50.0, 0)));
+        assert_eq!(round_step_real(0.003, 3).map(|(_, decimals)| decimals), Some(3));
+        let none = [0.0, f64::INFINITY, f64::NAN, f64::MIN_POSITIVE].map(|s| round_step_real(s, 4));
+        assert_eq!(none, [None; 4]);
     }
 
     #[test]

@@ -336,6 +336,6 @@ mod tests {
     fn text_is_cut_and_wrapped() {
         assert_eq!(shortened("abcdef", 6), "abcdef");
         assert_eq!(shortened("abcdefg", 6), "abcde…");
-        assert_eq!(wrapped("aaaa bbbb cccc", 10.0, 50.0), ["aaaa bbbb", "cccc"]);
+        assert_eq!(wrapped("aaaa bbbb cccc", 10.0, 60.0), ["aaaa bbbb", "cccc"]);
     }
 }
