@@ -57,7 +57,7 @@ impl SamplePlan {
     pub fn new(rows: u32, page_rows: u32, keys_max: u32) -> Self {
         let page_rows = page_rows.max(1);
         let pages_read = rows.div_ceil(page_rows).min(PAGES_MAX);
-        let rows_read = u64::from(pages_read) * u64::from(page_rows.min(rows));
+        let rows_read = (u64::from(pages_read) * u64::from(page_rows)).min(rows.into());
         let stride = rows_read.div_ceil(u64::from(keys_max.max(1))).max(1) as u32;
         Self { rows, page_rows, pages_read, stride }
     }
