@@ -213,7 +213,7 @@ fn with_point(value: i128, scale: i32, decimals: usize) -> String {
 fn real_axis(values: &[f64], frame: &Frame) -> (Vec<f64>, Vec<Tick>) {
     let finite = || values.iter().copied().filter(|value| value.is_finite());
     // Halved, so that the span of the largest numbers is a number.
-    let (min, max) = (finite().next().unwrap_or(0.0) / 2.0, finite().last().unwrap_or(0.0) / 2.0);
+    let (min, max) = (finite().next().unwrap_or(0.0) / 2.0, finite().next_back().unwrap_or(0.0) / 2.0);
     let span = max - min;
     let place = |value: f64| match span > 0.0 {
         true => ((value / 2.0 - min) / span).clamp(0.0, 1.0),
