@@ -1,6 +1,7 @@
 //! Round times on an axis: seconds, hours, days, months, years.
 //!
-//! Called by `key_axis`. Times are nanoseconds since 1970, in the calendar that the key is shown in.
+//! Called by `key_axis`. Times are nanoseconds since 1970, in the calendar that the key is shown
+//! in.
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime};
 

@@ -1,4 +1,5 @@
-//! The file a picture is written to: its ending says which form, and it appears whole or not at all.
+//! The file a picture is written to: its ending says which form, and it appears whole or not at
+//! all.
 
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};

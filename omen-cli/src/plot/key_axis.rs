@@ -212,8 +212,10 @@ fn with_point(value: i128, scale: i32, decimals: usize) -> String {
 /// Places and ticks of numbers with a fraction; infinite ones lie at the ends.
 fn real_axis(values: &[f64], frame: &Frame) -> (Vec<f64>, Vec<Tick>) {
     let finite = || values.iter().copied().filter(|value| value.is_finite());
+    let first = finite().next().unwrap_or(0.0);
+    let last = finite().next_back().unwrap_or(0.0);
     // Halved, so that the span of the largest numbers is a number.
-    let (min, max) = (finite().next().unwrap_or(0.0) / 2.0, finite().next_back().unwrap_or(0.0) / 2.0);
+    let (min, max) = (first / 2.0, last / 2.0);
     let span = max - min;
     let place = |value: f64| match span > 0.0 {
         true => ((value / 2.0 - min) / span).clamp(0.0, 1.0),

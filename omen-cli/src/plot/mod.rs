@@ -1,4 +1,5 @@
-//! `omen inspect --plot`: draws the learned indexes of a table, to show why lookups are fast or slow.
+//! `omen inspect --plot`: draws the learned indexes of a table, to show why lookups are fast or
+//! slow.
 //!
 //! The engine samples keys, `figures` counts, `page` lays out what the panels draw with `svg`,
 //! `file` writes. Invariants: the picture needs nothing but itself; whatever keys hold, it is valid

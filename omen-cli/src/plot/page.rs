@@ -19,9 +19,10 @@ const VERDICT: Style = Style::new(13.5, colour::TEXT);
 const NOTE: Style = Style::new(12.0, colour::MUTED);
 const LINE: f64 = 18.0;
 
-const GUIDE: &str = "A learned index calculates from a key where it should be, and knows a range of \
-    positions where it is for sure. The nearer a key is to the expected place, the fewer keys a \
-    lookup compares.";
+const GUIDE: &str = "\
+    A learned index calculates from a key where it should be, and knows a range of positions \
+    where it is for sure. The nearer a key is to the expected place, the fewer keys a lookup \
+    compares.";
 
 /// A picture in the making: what was drawn, how far down, and what was said.
 struct Page {
