@@ -1,7 +1,7 @@
 //! `omen inspect`: what lies in a database, down to the parts of each table.
 //!
 //! Reads only what the database keeps in memory once it is open: its manifest, its log and the
-//! footers of its segments.
+//! footers of its segments; with `--plot` a sample of the keys too (`plot`).
 
 use std::io::Write;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use omen_provider::{Inspection, PartInspection, TableInspection};
 use crate::args::InspectArguments;
 use crate::failure::{Failure, Result};
 use crate::output::{self, Format, Limits};
-use crate::{notes, open};
+use crate::{notes, open, plot};
 
 /// Runs the subcommand.
 pub(crate) async fn run(arguments: &InspectArguments) -> Result<()> {
@@ -20,6 +20,9 @@ pub(crate) async fn run(arguments: &InspectArguments) -> Result<()> {
     let mut inspection = database.inspect().await;
     if let Some(name) = &arguments.table {
         keep_table(&mut inspection, name)?;
+    }
+    if let Some((name, file)) = arguments.table.as_ref().zip(arguments.plot.as_ref()) {
+        plot::run(&database, name, file).await?;
     }
     let mut out = std::io::stdout().lock();
     let parts = parts(&inspection.tables)?;

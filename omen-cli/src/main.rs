@@ -14,6 +14,7 @@ mod interrupt;
 mod notes;
 mod open;
 mod output;
+mod plot;
 mod progress;
 mod script;
 mod shell;

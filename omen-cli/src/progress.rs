@@ -1,7 +1,7 @@
 //! A progress bar on standard error, on a terminal only.
 //!
-//! It advances by bytes read, the one quantity whose end is known from the start; rows and rows a
-//! second stand beside it.
+//! It advances by bytes read (or another quantity whose end is known from the start); rows and rows
+//! a second stand beside it.
 
 use std::io::{self, Read};
 use std::sync::Arc;

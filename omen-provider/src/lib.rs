@@ -48,8 +48,10 @@ pub use provider::Session;
 pub use storage::database::Database;
 pub use storage::definition::TableDefinition;
 pub use storage::engine::{
-    Inspection, LogInspection, PartInspection, TableInspection, VerifyReport,
+    Inspection, LogInspection, PartInspection, SampleLimits, TableInspection, TableSample,
+    VerifyReport,
 };
+pub use storage::index_sample::{IndexSample, SampledKey};
 pub use storage::key::{Key, KeyValue};
 pub use storage::snapshot::{Snapshot, TableSnapshot};
 pub use storage::store;

@@ -10,6 +10,7 @@ mod import;
 mod kill;
 mod omen;
 mod output;
+mod plot;
 mod same_rows;
 mod script;
 #[cfg(unix)]

@@ -11,7 +11,7 @@ use arrow::record_batch::RecordBatch;
 use futures::stream::{Stream, StreamExt};
 
 use super::definition::TableDefinition;
-use super::engine::{Engine, Inspection, VerifyReport};
+use super::engine::{Engine, Inspection, SampleLimits, TableSample, VerifyReport};
 use super::handle::Handle;
 use super::snapshot::Snapshot;
 use super::store::{DirectoryLock, Store};
@@ -170,6 +170,21 @@ impl Database {
     /// What is where, how large, how well indexed.
     pub async fn inspect(&self) -> Inspection {
         self.handle.engine().inspect().await
+    }
+
+    /// The state of a table with samples of its largest indexes; `progress` is told how many keys
+    /// of how many were read.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such table, [`Error::Corruption`] naming the file that is
+    /// damaged.
+    pub async fn sample_indexes(
+        &self,
+        table: &str,
+        limits: SampleLimits,
+        progress: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<TableSample> {
+        self.handle.engine().sample_indexes(table, limits, progress).await
     }
 
     /// Flushes, and frees the directory. Every handle made from this database is closed with it.

@@ -100,7 +100,7 @@ impl Engine {
     }
 }
 
-fn inspect_table(table: &TableVersion) -> TableInspection {
+pub(super) fn inspect_table(table: &TableVersion) -> TableInspection {
     let schema = &*table.schema;
     let segments = table.segments.iter().map(|view| inspect_segment(schema, view));
     let runs = table.runs.iter().map(|view| inspect_run(schema, view));

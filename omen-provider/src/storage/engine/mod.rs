@@ -20,12 +20,14 @@ mod load;
 mod maintenance;
 mod open;
 mod replace;
+mod sample;
 mod verify;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 pub use inspect::{Inspection, LogInspection, PartInspection, TableInspection};
+pub use sample::{SampleLimits, TableSample};
 pub use verify::VerifyReport;
 
 use super::manifest::Manifest;

@@ -79,6 +79,12 @@ impl RunIndex {
         }
     }
 
+    /// Where the model expects `key`, and the positions that hold it for sure, of `rows` in all.
+    pub(super) fn sight(&self, key: &[u8], rows: usize) -> (usize, Range<usize>) {
+        let predicted = self.rmi.predict(model_key(key, self.prefix.len()));
+        (predicted, self.search_range(key, rows))
+    }
+
     /// Size and sharpness of the model.
     pub(super) fn stats(&self) -> omen_index::RmiStats {
         self.rmi.stats()

@@ -6,6 +6,7 @@
 
 mod index;
 mod merge;
+mod sample;
 mod select;
 mod set;
 mod sorted;

@@ -6,6 +6,7 @@
 //! Invariant: keys ascend strictly; row `i` has key `i`; positions never change.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use arrow::record_batch::RecordBatch;
@@ -99,6 +100,13 @@ impl Run {
     /// Figures of the learned index, if the run is large enough to have one.
     pub fn index_stats(&self) -> Option<omen_index::RmiStats> {
         self.index.as_ref().map(RunIndex::stats)
+    }
+
+    /// Where the learned index expects `key`, and where it says that it is for sure, if there is
+    /// an index.
+    pub(super) fn sight(&self, key: &[u8]) -> Option<(u32, Range<u32>)> {
+        let (predicted, range) = self.index.as_ref()?.sight(key, self.len());
+        Some((predicted as u32, range.start as u32..range.end as u32))
     }
 
     /// The batches in order, each with the position of its first row.

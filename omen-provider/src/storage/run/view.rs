@@ -212,6 +212,14 @@ impl RunView {
         Ok(Contents { runs, dead })
     }
 
+    /// The run that this is, if it does not grow.
+    pub(super) fn as_run(&self) -> Option<&Run> {
+        match &self.shape {
+            Shape::Run(run) => Some(run),
+            Shape::Tail(_) | Shape::Buffer(_) => None,
+        }
+    }
+
     /// Whether this is a run that does not grow.
     pub(super) fn is_run(&self) -> bool {
         matches!(self.shape, Shape::Run(_))

@@ -26,6 +26,7 @@ mod parquet_file;
 mod read_stats;
 mod reader;
 mod rows;
+mod sample;
 mod scan;
 mod search;
 mod shape;
