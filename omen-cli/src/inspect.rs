@@ -101,6 +101,7 @@ fn parts(tables: &[TableInspection]) -> Result<RecordBatch> {
     let files = parts.iter().map(|(_, part)| part.file.clone());
     let indexes = || parts.iter().map(|(_, part)| part.index.as_ref());
     let leaves = indexes().map(|index| index.map(|index| index.leaves as u64));
+    let knots = indexes().map(|index| index.map(|index| index.knots as u64));
     let search_max = indexes().map(|index| index.map(|index| index.range_max as u64));
     let search_mean =
         indexes().map(|index| index.map(|index| (index.range_mean * 10.0).round() / 10.0));
@@ -115,6 +116,7 @@ fn parts(tables: &[TableInspection]) -> Result<RecordBatch> {
         ("bytes", number(|part| part.bytes), false),
         ("index bytes", number(index_bytes), false),
         ("index leaves", Arc::new(leaves.collect::<UInt64Array>()), true),
+        ("index knots", Arc::new(knots.collect::<UInt64Array>()), true),
         ("rows to search, max", Arc::new(search_max.collect::<UInt64Array>()), true),
         ("mean", Arc::new(search_mean.collect::<Float64Array>()), true),
     ])?)

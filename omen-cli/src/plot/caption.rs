@@ -75,7 +75,7 @@ pub(super) fn lines(part: &PartInspection, sample: &IndexSample, figures: &Figur
     )];
     if let Some(index) = &part.index {
         lines.push(format!(
-            "Index: {}, {}, {} bytes = {:.2} bytes per key. Search range: {:.1} positions on \
+            "Index: {}, {}, {}, {} bytes = {:.2} bytes per key. Search range: {:.1} positions on \
              average, {} at most.",
             counted(index.cells as u64, "cell"),
             if index.leaves == 1 {
@@ -83,6 +83,7 @@ pub(super) fn lines(part: &PartInspection, sample: &IndexSample, figures: &Figur
             } else {
                 format!("{} leaves", grouped(index.leaves as u64))
             },
+            counted(index.knots as u64, "knot"),
             grouped(index.bytes as u64),
             index.bytes as f64 / index.keys.max(1) as f64,
             index.range_mean,

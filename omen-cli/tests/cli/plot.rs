@@ -85,6 +85,7 @@ fn picture_shows_curves_shares_and_the_figures_of_inspect() {
         format!("First key {}; last key {}.", json["first key"], json["last key"]).replace('"', ""),
         format!("{} bytes = ", grouped(&json["index bytes"])),
         format!("{} leaves", grouped(&json["index leaves"])),
+        format!("{} knot", grouped(&json["index knots"])),
         format!("{:.1} positions on average", json["mean"].as_f64().unwrap()),
         format!("{} at most", grouped(&json["rows to search, max"])),
         "of 30,000 keys, evenly spread".to_string(),
