@@ -1,6 +1,7 @@
 //! Tests of the whole crate: the law of the search range, the stored form, the order of keys.
 
 mod byte_index;
+mod byte_index_size;
 mod distributions;
 mod hostile_bytes;
 mod key_order;
