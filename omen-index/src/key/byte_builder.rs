@@ -1,6 +1,6 @@
 //! Building a [`ByteIndex`] from keys that arrive in order, in one pass.
 //!
-//! Each node that is open holds the last *run*: keys that agree in the eight bytes its model sees.
+//! Each node that is open holds the last run: keys that agree in the eight bytes its model sees.
 //! When a run of enough keys ends, a node is made of it, whose prefix is exactly what the rest of
 //! its keys have in common. A run too long to be held becomes a node that grows with it; what its
 //! keys have in common is then not known, so its model begins with the very next byte, and runs in
@@ -9,7 +9,7 @@
 //! Invariants: of the nodes that are open, only the innermost holds keys; each of its keys was
 //! pushed to all models above it.
 
-use super::byte_index::{ByteIndex, Child, DEPTH_MAX, Node, STEP};
+use super::byte_index::{ByteIndex, DEPTH_MAX, Node, Run, STEP};
 use super::byte_order::{common_prefix_len, model_key};
 use crate::error::Error;
 use crate::train::RmiBuilder;
@@ -18,7 +18,9 @@ use crate::train::RmiBuilder;
 /// right.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Keys of the same model key that get no node of their own: a node takes about 90 bytes.
+    /// Keys of the same model key that are not listed: a listed run takes 17 bytes.
+    pub(crate) unlisted_max: usize,
+    /// Keys of the same model key that get no node of their own: a node takes about 80 bytes.
     pub(crate) run_max: usize,
     /// Distinct keys of a run that are held, before a node grows with it.
     pub(crate) held_max: usize,
@@ -27,7 +29,9 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    const STANDARD: Limits = Limits { run_max: 512, held_max: 4096, held_bytes_max: 1 << 20 };
+    /// The limits chosen by measurement.
+    pub(crate) const STANDARD: Limits =
+        Limits { unlisted_max: 64, run_max: 512, held_max: 4096, held_bytes_max: 1 << 20 };
 }
 
 /// Builds a [`ByteIndex`] from keys that arrive in order. Besides the index to be, it holds a few
@@ -94,11 +98,11 @@ struct NodeBuilder {
     len: usize,
     /// Whether all keys have the eight bytes that the model sees.
     is_long: bool,
-    child_keys: Vec<u64>,
-    children: Vec<Child>,
-    run: Run,
+    run_keys: Vec<u64>,
+    runs: Vec<Run>,
+    last_run: Held,
     /// The node of the last run, if that is too long to be held.
-    run_node: Option<Box<NodeBuilder>>,
+    last_node: Option<Box<NodeBuilder>>,
 }
 
 impl NodeBuilder {
@@ -111,10 +115,10 @@ impl NodeBuilder {
             model: RmiBuilder::new(),
             len: 0,
             is_long: true,
-            child_keys: Vec::new(),
-            children: Vec::new(),
-            run: Run::default(),
-            run_node: None,
+            run_keys: Vec::new(),
+            runs: Vec::new(),
+            last_run: Held::default(),
+            last_node: None,
         }
     }
 
@@ -123,83 +127,89 @@ impl NodeBuilder {
         let key = key.get(self.prefix.len()..).unwrap_or_default();
         let model_key = model_key(key, 0);
         (0..count).try_for_each(|_| self.model.push(model_key))?;
-        if self.run.key != Some(model_key) {
+        if self.last_run.key != Some(model_key) {
             self.close_run()?;
-            self.run.begin(model_key, self.len);
+            self.last_run.begin(model_key, self.len);
         }
         self.len += count;
         self.is_long &= key.len() >= STEP;
         let rest = key.get(STEP..).unwrap_or_default();
-        if let Some(node) = &mut self.run_node {
+        if let Some(node) = &mut self.last_node {
             return node.push(rest, count);
         }
         if self.depth < DEPTH_MAX {
-            self.run.push(rest, count);
-            if self.run.is_full(self.limits) {
+            self.last_run.push(rest, count);
+            if self.last_run.is_full(self.limits) {
                 let node = NodeBuilder::new(self.limits, self.depth + 1, Vec::new());
-                self.run_node = Some(Box::new(self.run.fill(node)?));
-                self.run.forget();
+                self.last_node = Some(Box::new(self.last_run.fill(node)?));
+                self.last_run.forget();
             }
         }
         Ok(())
     }
 
-    /// Makes a child of the last run, if it was long.
+    /// Lists the last run, if it was long.
     fn close_run(&mut self) -> Result<(), Error> {
-        let node = match self.run_node.take() {
-            Some(node) => Some(*node),
-            None if self.run.len > self.limits.run_max => match self.run.ends() {
-                // Nothing would tell equal keys apart.
-                Some((first, last)) if first != last => {
-                    let prefix = first[..common_prefix_len(first, last)].to_vec();
-                    let node = NodeBuilder::new(self.limits, self.depth + 1, prefix);
-                    Some(self.run.fill(node)?)
-                }
-                _ => None,
-            },
-            None => None,
-        };
-        if let (Some(key), Some(node)) = (self.run.key, node)
-            && node.len > self.limits.run_max
+        let node = self.node_of_last_run()?;
+        let Held { key, first, .. } = self.last_run;
+        if let Some(key) = key
+            && self.len - first > self.limits.unlisted_max
         {
-            self.child_keys.push(key);
-            self.children.push(Child { first: self.run.first, node: node.finish()? });
+            let node = node.map(|node| node.finish().map(Box::new)).transpose()?;
+            self.run_keys.push(key);
+            // There are at most `u32::MAX` keys.
+            self.runs.push(Run { first: first as u32, len: (self.len - first) as u32, node });
         }
-        self.run.forget();
+        self.last_run.forget();
         Ok(())
+    }
+
+    /// A node of the last run, if it was long enough and there is something to tell apart.
+    fn node_of_last_run(&mut self) -> Result<Option<NodeBuilder>, Error> {
+        if self.len - self.last_run.first <= self.limits.run_max {
+            self.last_node = None;
+        } else if let Some(node) = self.last_node.take() {
+            return Ok(Some(*node));
+        } else if let Some((first, last)) = self.last_run.ends()
+            && first != last
+        {
+            let prefix = first[..common_prefix_len(first, last)].to_vec();
+            let node = NodeBuilder::new(self.limits, self.depth + 1, prefix);
+            return self.last_run.fill(node).map(Some);
+        }
+        Ok(None)
     }
 
     fn finish(mut self) -> Result<Node, Error> {
         self.close_run()?;
-        if let ([key], [child]) = (self.child_keys.as_slice(), self.children.as_slice())
-            && child.node.len() == self.len
+        if let ([key], [Run { len, node: Some(_), .. }]) = (&self.run_keys[..], &self.runs[..])
+            && *len as usize == self.len
             && self.is_long
         {
             // All keys agree in these bytes: they are prefix, and the model tells nothing.
-            let prefix = [&self.prefix, &key.to_be_bytes()[..], &child.node.prefix].concat();
-            if let Some(child) = self.children.pop() {
-                return Ok(Node { prefix, ..child.node });
+            let stem = [&self.prefix, &key.to_be_bytes()[..]].concat();
+            if let Some(mut node) = self.runs.pop().and_then(|run| run.node) {
+                node.prefix.splice(0..0, stem);
+                return Ok(*node);
             }
         }
-        let Self { prefix, model, child_keys, children, .. } = self;
-        Ok(Node { prefix, model: model.finish()?, child_keys, children })
+        let Self { prefix, model, run_keys, runs, .. } = self;
+        Ok(Node { prefix, model: model.finish()?, run_keys, runs })
     }
 }
 
 /// The keys of the last model key: where they begin, and what follows the eight bytes of each.
 #[derive(Clone, Debug, Default)]
-struct Run {
+struct Held {
     key: Option<u64>,
     first: usize,
     /// Of the rests held, one behind the other: all bytes, and for each distinct one its end and
     /// how many keys have it.
     bytes: Vec<u8>,
     rests: Vec<(usize, usize)>,
-    /// Keys whose rests are held.
-    len: usize,
 }
 
-impl Run {
+impl Held {
     fn begin(&mut self, key: u64, first: usize) {
         (self.key, self.first) = (Some(key), first);
     }
@@ -207,11 +217,9 @@ impl Run {
     fn forget(&mut self) {
         self.bytes.clear();
         self.rests.clear();
-        self.len = 0;
     }
 
     fn push(&mut self, rest: &[u8], count: usize) {
-        self.len += count;
         let is_same = self.ends().is_some_and(|(_, last)| last == rest);
         match self.rests.last_mut() {
             Some((_, same)) if is_same => *same += count,

@@ -5,14 +5,15 @@
 //! ```text
 //! magic, "OMENBYT" and a zero byte | version u16, 1 | reserved u16, 0
 //! node: prefix length u32 | prefix | length of the model u32 | model (see `codec`)
-//!       | number of children u32 | for each child: model key u64, first position u32, node
+//!       | number of runs u32 | for each run: model key u64, first position u32, length u32,
+//!         whether it has a node u8, 0 or 1 | its node
 //! CRC-32C of all bytes before, u32
 //! ```
 //!
-//! Children ascend by model key and by position, and each lies in the search range of its model
-//! key. No node lies below more than 31 others.
+//! Runs ascend by model key and by position, and each lies in the search range of its model key. A
+//! run is as long as its node has keys. No node lies below more than 31 others.
 //!
-//! Models are used where they lie; of nodes, prefixes and keys of children are copied. Reading
+//! Models are used where they lie; prefixes and the lists of runs are copied. Reading
 //! trusts nothing: the checksum must match, each part must lie within the bytes that are left,
 //! nothing is allocated that no bytes were read for, and then each rule above is checked, so that
 //! even bytes made up by an adversary give an index whose ranges stay in bounds.
@@ -20,7 +21,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::byte_index::{ByteIndex, Child, DEPTH_MAX, Node};
+use super::byte_index::{ByteIndex, DEPTH_MAX, Node, Run};
 use crate::crc32c::crc32c;
 use crate::error::Error;
 use crate::rmi::Rmi;
@@ -33,10 +34,10 @@ const VERSION: u16 = 1;
 const HEADER_BYTES: usize = 12;
 /// Bytes of the checksum.
 const CHECKSUM_BYTES: usize = 4;
-/// Bytes of a node besides prefix, model and children: three numbers.
+/// Bytes of a node besides prefix, model and runs: three numbers.
 const NODE_BYTES: usize = 12;
-/// Bytes of a child besides its node.
-const CHILD_BYTES: usize = 12;
+/// Bytes of a run besides its node.
+const RUN_BYTES: usize = 17;
 
 impl ByteIndex {
     /// The stored form.
@@ -101,9 +102,9 @@ impl ByteIndex {
 
 impl Node {
     fn stored_len(&self) -> usize {
-        let children = self.children.iter().map(|child| CHILD_BYTES + child.node.stored_len());
+        let nodes = self.runs.iter().filter_map(|run| run.node.as_ref());
         let own = NODE_BYTES + self.prefix.len() + self.model.stored_form().len();
-        own + children.sum::<usize>()
+        own + RUN_BYTES * self.runs.len() + nodes.map(|node| node.stored_len()).sum::<usize>()
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -111,11 +112,14 @@ impl Node {
             out.extend_from_slice(&(part.len() as u32).to_le_bytes());
             out.extend_from_slice(part);
         }
-        out.extend_from_slice(&(self.children.len() as u32).to_le_bytes());
-        for (key, child) in self.child_keys.iter().zip(&self.children) {
+        out.extend_from_slice(&(self.runs.len() as u32).to_le_bytes());
+        for (key, Run { first, len, node }) in self.run_keys.iter().zip(&self.runs) {
             out.extend_from_slice(&key.to_le_bytes());
-            out.extend_from_slice(&(child.first as u32).to_le_bytes());
-            child.node.encode(out);
+            out.extend([first, len].iter().flat_map(|number| number.to_le_bytes()));
+            out.push(u8::from(node.is_some()));
+            if let Some(node) = node {
+                node.encode(out);
+            }
         }
     }
 
@@ -131,25 +135,31 @@ impl Node {
             Error::Corrupt { offset, reason } => corrupt(base + offset, reason),
             other => other,
         })?;
-        let (mut child_keys, mut children): (Vec<u64>, Vec<Child>) = (Vec::new(), Vec::new());
-        let mut end = 0;
+        let (mut run_keys, mut runs): (Vec<u64>, Vec<Run>) = (Vec::new(), Vec::new());
+        let mut before = 0;
         for _ in 0..input.u32()? {
             let key = u64::from_le_bytes(input.array()?);
-            let first = input.u32()? as usize;
-            if child_keys.last().is_some_and(|&before| before >= key) || first < end {
-                return Err(input.corrupt("children do not ascend"));
+            let (first, len) = (input.u32()?, input.u32()?);
+            if run_keys.last().is_some_and(|&last| last >= key) || u64::from(first) < before {
+                return Err(input.corrupt("runs do not ascend"));
             }
-            let node = Node::decode(input, depth - 1)?;
             let range = model.search_range(key);
-            // No position above `range.end` is meant, so the sum cannot overflow where it counts.
-            end = first.saturating_add(node.len());
-            if first < range.start || range.end < end {
-                return Err(input.corrupt("a child lies outside the range of its model key"));
+            before = u64::from(first) + u64::from(len);
+            if (first as usize) < range.start || (range.end as u64) < before {
+                return Err(input.corrupt("a run lies outside the range of its model key"));
             }
-            child_keys.push(key);
-            children.push(Child { first, node });
+            let node = match input.array()? {
+                [0] => None,
+                [1] => Some(Box::new(Node::decode(input, depth - 1)?)),
+                [_] => return Err(input.corrupt("a run has a node, or it has none")),
+            };
+            if node.as_ref().is_some_and(|node| node.len() != len as usize) {
+                return Err(input.corrupt("a run and its node differ in length"));
+            }
+            run_keys.push(key);
+            runs.push(Run { first, len, node });
         }
-        Ok(Self { prefix, model, child_keys, children })
+        Ok(Self { prefix, model, run_keys, runs })
     }
 }
 

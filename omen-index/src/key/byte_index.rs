@@ -1,9 +1,10 @@
 //! A learned index over keys that are byte strings.
 //!
 //! A *node* sees eight bytes of each of its keys, those after what all of them begin with, through
-//! a model of its own. Where more than a few hundred keys agree in these eight bytes, as names and
-//! paths do, they get a node below, which goes on with the bytes that follow, down to a bounded
-//! depth. Shorter runs of keys that no model tells apart are left to halving.
+//! a model of its own. Keys that agree in these eight bytes, as names and paths do, are a *run*. A
+//! run of more than some dozens of keys is listed, so that its range is not blurred by its
+//! neighbours; one of more than some hundreds gets a node of its own, which goes on with the bytes
+//! that follow, down to a bounded depth.
 //!
 //! Made by `byte_builder`, stored and opened by `byte_codec`.
 //!
@@ -51,17 +52,19 @@ pub(super) struct Node {
     pub(super) prefix: Vec<u8>,
     /// Of the eight bytes after that.
     pub(super) model: Rmi,
-    /// The model keys that have a node of their own, ascending, and these nodes.
-    pub(super) child_keys: Vec<u64>,
-    pub(super) children: Vec<Child>,
+    /// The model keys of the listed runs, ascending, and these runs.
+    pub(super) run_keys: Vec<u64>,
+    pub(super) runs: Vec<Run>,
 }
 
 /// Keys of the same model key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Child {
-    /// Position of the first of them in the parent.
-    pub(super) first: usize,
-    pub(super) node: Node,
+pub(super) struct Run {
+    /// Position of the first of them in the node that lists them.
+    pub(super) first: u32,
+    pub(super) len: u32,
+    /// The node of as many keys, if they have one.
+    pub(super) node: Option<Box<Node>>,
 }
 
 impl ByteIndex {
@@ -98,18 +101,20 @@ impl ByteIndex {
             }
             rest = &rest[shared..];
             let model_key = model_key(rest, 0);
-            match node.child_keys.binary_search(&model_key) {
-                Ok(index) => {
-                    let child = &node.children[index];
-                    (node, first) = (&child.node, first + child.first);
-                    rest = rest.get(STEP..).unwrap_or_default();
-                }
+            let run = match node.run_keys.binary_search(&model_key) {
+                Ok(index) => &node.runs[index],
                 Err(next) => {
                     let range = node.range_between(model_key, next);
                     let hint = node.model.predict(model_key).clamp(range.start, range.end);
                     return (first + range.start..first + range.end, first + hint);
                 }
-            }
+            };
+            let Range { start, end } = run.range();
+            let Some(below) = &run.node else {
+                return (first + start..first + end, first + start.midpoint(end));
+            };
+            (node, first) = (below, first + start);
+            rest = rest.get(STEP..).unwrap_or_default();
         }
     }
 
@@ -126,6 +131,12 @@ impl ByteIndex {
     /// Number of models.
     pub fn models(&self) -> usize {
         self.root.models()
+    }
+
+    /// The byte strings at which something changes: the prefix of each node, and each listed run.
+    #[cfg(test)]
+    pub(crate) fn stems(&self, found: &mut dyn FnMut(&[u8])) {
+        self.root.stems(&[], found);
     }
 
     /// Size and sharpness of the index: cells and leaves of all models together, the length of the
@@ -151,19 +162,42 @@ impl Node {
         self.model.len()
     }
 
-    /// The positions for a model key that has no node of its own; `next` is the number of the
-    /// first child above it.
+    /// The positions for a model key whose run is not listed; `next` is the number of the first
+    /// run above it.
     fn range_between(&self, model_key: u64, next: usize) -> Range<usize> {
         let Range { start, end } = self.model.search_range(model_key);
-        // The keys of the children beside it are below it and above it.
-        let below = next.checked_sub(1).and_then(|index| self.children.get(index));
-        let start = below.map_or(start, |child| start.max(child.first + child.node.len()));
-        let end = self.children.get(next).map_or(end, |child| end.min(child.first));
+        // The keys of the runs beside it are below it and above it.
+        let below = next.checked_sub(1).and_then(|index| self.runs.get(index));
+        let start = below.map_or(start, |run| start.max(run.range().end));
+        let end = self.runs.get(next).map_or(end, |run| end.min(run.range().start));
         start..end.max(start)
     }
 
     fn models(&self) -> usize {
-        1 + self.children.iter().map(|child| child.node.models()).sum::<usize>()
+        let below = self.runs.iter().filter_map(|run| run.node.as_ref());
+        1 + below.map(|node| node.models()).sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+impl Node {
+    fn stems(&self, stem: &[u8], found: &mut dyn FnMut(&[u8])) {
+        let stem = [stem, self.prefix.as_slice()].concat();
+        found(&stem);
+        for (key, run) in self.run_keys.iter().zip(&self.runs) {
+            let stem = [stem.as_slice(), &key.to_be_bytes()].concat();
+            found(&stem);
+            if let Some(node) = &run.node {
+                node.stems(&stem, found);
+            }
+        }
+    }
+}
+
+impl Run {
+    /// The positions of its keys in the node that lists it.
+    fn range(&self) -> Range<usize> {
+        self.first as usize..self.first as usize + self.len as usize
     }
 }
 
@@ -183,15 +217,18 @@ impl Total {
         let stats = node.model.stats();
         self.cells += stats.cells;
         self.leaves += stats.leaves;
-        let mut children = node.children.iter().peekable();
+        let mut runs = node.runs.iter().peekable();
         for leaf in 0..stats.leaves {
             let Range { start, end } = node.model.leaf_range(leaf as u32);
             let (mut start, end) = (start as usize, end as usize);
-            // What lies between children has a range of its own.
-            while let Some(child) = children.next_if(|child| child.first < end) {
-                self.add_range(child.first.saturating_sub(start));
-                self.add(&child.node);
-                start = child.first + child.node.len();
+            // What lies between runs has a range of its own.
+            while let Some(run) = runs.next_if(|run| run.range().start < end) {
+                self.add_range(run.range().start.saturating_sub(start));
+                match &run.node {
+                    Some(node) => self.add(node),
+                    None => self.add_range(run.range().len()),
+                }
+                start = run.range().end;
             }
             self.add_range(end.saturating_sub(start));
         }

@@ -6,6 +6,11 @@
 
 use std::ops::Range;
 
+/// The first step is one of so many that the range has.
+const STEPS: usize = 16;
+/// The longest first step.
+const STEP_MAX: usize = 64;
+
 /// The first of `len` positions whose key is not below the wanted one, or `len`, if it is expected
 /// in `range` (ends included) and near `hint`; `is_below` tells whether the key at a position is
 /// below, and must be true up to some position and false from there on.
@@ -29,7 +34,8 @@ pub fn gallop(
     let start = range.start.min(end);
     let (mut low, mut high) = (start, end);
     let hint = hint.clamp(low, high);
-    let mut step = 1;
+    // A guess is rarely better than that.
+    let mut step = ((end - start) / STEPS).clamp(1, STEP_MAX);
     if hint < high && is_below(hint) {
         low = hint + 1;
         while high - low > step {
