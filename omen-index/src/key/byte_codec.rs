@@ -151,7 +151,7 @@ impl Node {
             let node = match input.array()? {
                 [0] => None,
                 [1] => Some(Box::new(Node::decode(input, depth - 1)?)),
-                [_] => return Err(input.corrupt("a run has a node, or it has none")),
+                [_] => return Err(input.corrupt("a flag is neither 0 nor 1")),
             };
             if node.as_ref().is_some_and(|node| node.len() != len as usize) {
                 return Err(input.corrupt("a run and its node differ in length"));

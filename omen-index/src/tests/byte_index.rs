@@ -33,7 +33,7 @@ fn check(keys: &[Vec<u8>], probes: &[Vec<u8>]) -> ByteIndex {
         indexes.push(build(keys, 0, limits));
         indexes.push(build(keys, shared, limits));
     }
-    indexes.iter().for_each(|index| check_stored(index));
+    indexes.iter().for_each(check_stored);
     let mut all: Vec<Vec<u8>> = probes.to_vec();
     for key in keys {
         let mut next = key.clone();

@@ -1,9 +1,12 @@
 //! What indexes over byte strings of the usual kinds cost and how sharp they are, beside a model of
 //! eight bytes of each key.
 
+use std::cell::Cell;
+use std::ops::Range;
+
 use super::distributions::Random;
 use crate::Rmi;
-use crate::key::{ByteIndex, ByteIndexBuilder, common_prefix_len, encoding, model_key};
+use crate::key::{ByteIndex, ByteIndexBuilder, common_prefix_len, encoding, gallop, model_key};
 
 fn sorted(keys: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
     let mut keys: Vec<Vec<u8>> = keys.collect();
@@ -13,7 +16,7 @@ fn sorted(keys: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
 }
 
 /// Pages of 50 sites of unequal size.
-pub(super) fn urls(count: u64) -> Vec<Vec<u8>> {
+fn urls(count: u64) -> Vec<Vec<u8>> {
     let mut random = Random(7);
     sorted((0..count).map(|_| {
         let site = random.below(50).min(random.below(50));
@@ -58,10 +61,24 @@ fn uuids(count: u64) -> Vec<Vec<u8>> {
     }))
 }
 
-pub(super) fn build(keys: &[Vec<u8>]) -> ByteIndex {
+fn build(keys: &[Vec<u8>]) -> ByteIndex {
     let mut builder = ByteIndexBuilder::new(common_prefix_len(&keys[0], &keys[keys.len() - 1]));
     keys.iter().for_each(|key| builder.push(key).unwrap());
     builder.finish().unwrap()
+}
+
+/// How many keys are compared to find one, on average.
+fn mean_compared(keys: &[Vec<u8>], locate: impl Fn(&[u8]) -> (Range<usize>, usize)) -> f64 {
+    let count = Cell::new(0u64);
+    for (position, key) in keys.iter().enumerate() {
+        let (range, hint) = locate(key);
+        let found = gallop(keys.len(), range, hint, |at| {
+            count.set(count.get() + 1);
+            keys[at] < *key
+        });
+        assert_eq!(found, position);
+    }
+    count.get() as f64 / keys.len() as f64
 }
 
 #[test]
@@ -81,24 +98,12 @@ fn usual_keys_have_small_and_sharp_indexes() {
         let stats = index.stats();
         let hint_error = keys.iter().enumerate().map(|(i, key)| index.predict(key).abs_diff(i));
         let hint_error = hint_error.sum::<usize>() as f64 / keys.len() as f64;
-        let compares = |locate: &dyn Fn(&[u8]) -> (std::ops::Range<usize>, usize)| {
-            let count = std::cell::Cell::new(0u64);
-            for (i, key) in keys.iter().enumerate() {
-                let (range, hint) = locate(key);
-                let found = crate::key::gallop(keys.len(), range, hint, |at| {
-                    count.set(count.get() + 1);
-                    keys[at] < *key
-                });
-                assert_eq!(found, i);
-            }
-            count.get() as f64 / keys.len() as f64
-        };
         let eight = Rmi::train(&plain_keys).unwrap();
-        let eight = compares(&|key| {
+        let eight = mean_compared(&keys, |key| {
             let key = model_key(key, prefix_len);
             (eight.search_range(key), eight.predict(key))
         });
-        let compares = compares(&|key| index.locate(key));
+        let compares = mean_compared(&keys, |key| index.locate(key));
         let bytes = stats.bytes as f64 / keys.len() as f64;
         println!(
             "{name}: {} keys, {} models, {bytes:.3} bytes/key (eight bytes: {:.3}), range {:.1} \
