@@ -104,11 +104,21 @@ impl KeyIndex {
     /// Where the lower bound of `probe` lies; reads nothing.
     pub(super) fn locate(&self, probe: &[u8]) -> Place {
         let (range, hint) = self.locate_in_file(probe);
-        self.refine(probe, range, hint).unwrap_or_else(|| {
-            // The range contradicts the fences: search without it.
-            self.refine(probe, 0..self.rows, hint)
-                .unwrap_or(Place::At { position: self.rows, found: false })
-        })
+        let page_of = |position: u32| (position.min(self.rows - 1) / self.page_rows) as usize;
+        let start_of = |page: usize| (page as u32).saturating_mul(self.page_rows).min(self.rows);
+        let pages = page_of(range.start)..page_of(range.end) + 1;
+        let fence = self.fences.lower_bound_near(pages, page_of(hint) + 1, probe);
+        let is_found =
+            fence < self.fences.len() && self.fences.compare_bytes(fence, probe) == Ordering::Equal;
+        let Some(page) = fence.checked_sub(1).filter(|_| !is_found) else {
+            return Place::At { position: start_of(fence), found: is_found };
+        };
+        // The first key of the page is below the probe, that of the next above it. Only the keys
+        // between can tell more, whatever the model says.
+        let (start, end) = (start_of(page) + 1, start_of(fence));
+        let low = range.start.clamp(start, end);
+        let window = low..range.end.clamp(low, end);
+        Place::In { page: page as u32, window, hint }
     }
 
     /// The positions, end included, that the model allows for the lower bound of `probe`, and the
@@ -133,34 +143,6 @@ impl KeyIndex {
         let index = self.model.lower_bound_in_page(keys, start as usize, expected, probe);
         let found = index < keys.len() && keys.compare_bytes(index, probe) == Ordering::Equal;
         (start + index as u32, found)
-    }
-
-    /// Chooses the page within the range; `None` if fences and range cannot both be right.
-    fn refine(&self, probe: &[u8], range: Range<u32>, hint: u32) -> Option<Place> {
-        let first = (range.start.min(self.rows - 1) / self.page_rows) as usize;
-        let last = (range.end.min(self.rows - 1) / self.page_rows) as usize;
-        let fence = self.fences.lower_bound_in(first..last + 1, probe);
-        let start_of = |page: usize| (page as u32).saturating_mul(self.page_rows).min(self.rows);
-        if fence <= last && self.fences.compare_bytes(fence, probe) == Ordering::Equal {
-            return Some(Place::At { position: start_of(fence), found: true });
-        }
-        if fence == 0 {
-            return Some(Place::At { position: 0, found: false });
-        }
-        // The first key of page `fence - 1` is below the probe, that of page `fence` above it.
-        let page = fence - 1;
-        let low = range.start.max(start_of(page) + 1);
-        let high = range.end.min(start_of(fence));
-        match low.cmp(&high) {
-            Ordering::Less => Some(Place::In { page: page as u32, window: low..high, hint }),
-            // Only one position is left. It is the first of a page whose fence was compared, the
-            // end of the file, or else its key must be read.
-            Ordering::Equal if high == start_of(fence) => {
-                Some(Place::At { position: high, found: false })
-            }
-            Ordering::Equal => Some(Place::In { page: page as u32, window: low..high, hint }),
-            Ordering::Greater => None,
-        }
     }
 }
 

@@ -24,6 +24,8 @@ use crate::storage::row_ranges::RowRanges;
 use crate::storage::schema::{Column, TableSchema};
 use crate::storage::store::{BlobInfo, BlobWriter, Blobs, LogFile, Logs, Store};
 
+mod byte_keys;
+
 type Files = Arc<Mutex<HashMap<String, Vec<u8>>>>;
 
 /// Blobs in memory, which tests may damage.
