@@ -107,7 +107,8 @@ fn usual_keys_have_small_and_sharp_indexes() {
         let bytes = stats.bytes as f64 / keys.len() as f64;
         println!(
             "{name}: {} keys, {} models, {bytes:.3} bytes/key (eight bytes: {:.3}), range {:.1} \
-             mean (eight bytes: {:.1}), {} at most (eight bytes: {}), hint off by {hint_error:.1}, {compares:.1} compared (eight bytes: {eight:.1})",
+             mean (eight bytes: {:.1}), {} at most (eight bytes: {}), hint off by {hint_error:.1}, \
+             {compares:.1} compared (eight bytes: {eight:.1})",
             keys.len(),
             index.models(),
             plain.bytes as f64 / keys.len() as f64,

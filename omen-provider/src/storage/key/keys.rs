@@ -165,9 +165,9 @@ impl Keys {
         }
     }
 
-    /// In a sorted list: the first index whose key is not below `probe`, looked for in `range`, ends
-    /// included, and near `hint`. The nearer it is, the fewer keys are compared; range and hint
-    /// may be anything, for the keys prove the answer.
+    /// In a sorted list: the first index whose key is not below `probe`, looked for in `range`,
+    /// ends included, and near `hint`. The nearer it is, the fewer keys are compared; range and
+    /// hint may be anything, for the keys prove the answer.
     pub fn lower_bound_near(&self, range: Range<usize>, hint: usize, probe: &[u8]) -> usize {
         let is_below = |index: usize| self.compare_bytes(index, probe) == Ordering::Less;
         gallop(self.len(), range, hint, is_below)

@@ -105,9 +105,9 @@ impl KeyModel {
         }
     }
 
-    /// The first index in a page of keys whose key is not below `probe`. The page begins at position
-    /// `start`, and `expected` is what [`KeyModel::locate`] returned, or less of it. Were that
-    /// wrong, this would take longer.
+    /// The first index in a page of keys whose key is not below `probe`. The page begins at
+    /// position `start`, and `expected` is what [`KeyModel::locate`] returned, or less of it. Were
+    /// that wrong, this would take longer.
     pub fn lower_bound_in_page(
         &self,
         keys: &Keys,

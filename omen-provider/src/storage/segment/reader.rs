@@ -46,8 +46,8 @@ impl Segment {
     /// Opens the segment of `record`, whose table now has `schema`.
     ///
     /// # Errors
-    /// [`Error::Corruption`] if the tail is not what was written, [`Error::InvalidInput`] if another
-    /// version of the format wrote it.
+    /// [`Error::Corruption`] if the tail is not what was written, [`Error::InvalidInput`] if
+    /// another version of the format wrote it.
     pub async fn open(
         store: &Store,
         cache: &Arc<PageCache>,

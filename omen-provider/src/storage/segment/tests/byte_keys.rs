@@ -54,10 +54,12 @@ proptest! {
     fn any_byte_keys_are_found(
         stems in prop::collection::vec(prop::collection::vec(
             prop_oneof![Just(0u8), Just(0xFF), Just(b'a'), any::<u8>()], 0..26), 1..4),
-        rests in prop::collection::vec((0usize..4, prop::collection::vec(any::<u8>(), 0..4)), 1..900),
+        rests in prop::collection::vec(
+            (0usize..4, prop::collection::vec(any::<u8>(), 0..4)), 1..900),
     ) {
-        let spell = |(stem, rest): (usize, Vec<u8>)| [&stems[stem % stems.len()][..], &rest].concat();
-        let keys: Vec<Vec<u8>> = rests.into_iter().map(spell).collect();
+        let keys = rests.into_iter();
+        let keys = keys.map(|(stem, rest)| [&stems[stem % stems.len()][..], &rest].concat());
+        let keys: Vec<Vec<u8>> = keys.collect();
         let (schema, rows, keys) = bytes_table(&keys);
         let segment = open(&memory().1, &schema, &rows);
         run(async {
