@@ -3,7 +3,8 @@
 //! ```text
 //! tail: section ... | Parquet column indexes, offset indexes, footer, footer length, "PAR1"
 //! section: kind u32 | length u32 | payload | crc32c of kind, length and payload u32
-//! kinds: 1 key width and learned index, 2 page layout and checksums, 3 page fences, 4 fingerprints (optional)
+//! kinds: 1 key width and learned index, 2 page layout and checksums, 3 page fences,
+//!        4 fingerprints (optional)
 //! ```
 //! (All integers little-endian.) Unknown kinds are skipped; of a kind written twice the last
 //! counts. The footer's key-value metadata carries `omendb.tail`, the offset and the length of the
