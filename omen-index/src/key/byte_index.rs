@@ -16,7 +16,7 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use super::byte_order::{common_prefix_len, model_key};
+use super::byte_order::model_key;
 use super::gallop::gallop;
 use crate::rmi::{Rmi, RmiStats};
 
@@ -92,14 +92,13 @@ impl ByteIndex {
     pub fn locate(&self, key: &[u8]) -> (Range<usize>, usize) {
         let (mut node, mut rest, mut first) = (&self.root, key, 0);
         loop {
-            let shared = common_prefix_len(&node.prefix, rest);
-            if let Some(next) = node.prefix.get(shared) {
+            let Some(behind) = rest.strip_prefix(node.prefix.as_slice()) else {
                 // Not one of the keys begins like this one: it is below or above all of them.
-                let is_below = rest.get(shared).is_none_or(|byte| byte < next);
+                let is_below = rest < node.prefix.as_slice();
                 let position = if is_below { first } else { first + node.len() };
                 return (position..position, position);
-            }
-            rest = &rest[shared..];
+            };
+            rest = behind;
             let model_key = model_key(rest, 0);
             let run = match node.run_keys.binary_search(&model_key) {
                 Ok(index) => &node.runs[index],
