@@ -4,19 +4,21 @@
 //! each with probes that nobody has had; the median of the rounds counts. Every answer of every
 //! round is compared with the known one, outside the time that is measured.
 //!
+//! Key ranges and keys in pages are looked up by the index alone, in each way it has.
+//!
 //! `cargo bench -p omen-benches --features peers --bench index_lookup`; `KEYS`, `WORKLOADS`,
-//! `PEERS`,
-//! `ROUNDS`, `PROBES` and `HUGE_PAGES` in the environment choose what is run, as README.md says.
+//! `PEERS`, `ROUNDS`, `PROBES` and `HUGE_PAGES` in the environment choose what is run, as README.md says.
 
 mod lookup;
 
-use lookup::figures;
-use lookup::latency;
-use lookup::rounds::{ORDER, Setup, measure};
-use lookup::tables;
+use lookup::pages::{self, Paged};
+use lookup::ranges::{self, Ranges};
+use lookup::rounds::{self, ORDER, Outcome, Setup};
+use lookup::{figures, latency, tables};
 use omen_benches::peers::allocator::CountingAllocator;
-use omen_benches::settings;
+use omen_benches::settings::{self, size_name};
 use omen_benches::workload::Workload;
+use omen_index::Rmi;
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator::new();
@@ -43,16 +45,31 @@ fn main() {
     }
     print_latencies();
     for size in sizes {
-        let measured: Vec<_> = workloads
-            .iter()
-            .map(|workload| {
-                eprintln!("{} {}", settings::size_name(size), workload.name);
-                measure(*workload, size, &setup)
-            })
-            .collect();
-        tables::print(size, &measured);
-        figures::print(size, &measured);
+        measure(size, &workloads, &setup);
     }
+}
+
+/// Measures and prints everything at one size.
+fn measure(size: usize, workloads: &[Workload], setup: &Setup) {
+    let turns = setup.turns();
+    let mut lookups: Vec<Outcome> = Vec::new();
+    let mut ranges: Vec<Ranges> = Vec::new();
+    let mut pages: Vec<Paged> = Vec::new();
+    for &workload in workloads {
+        eprintln!("{} {}", size_name(size), workload.name);
+        let keys = workload.keys(size);
+        lookups.push(rounds::measure(workload, &keys, setup));
+        if setup.takes_part("omen-index") {
+            let index = Rmi::train(&keys);
+            let index = index.unwrap_or_else(|error| panic!("training failed: {error}"));
+            ranges.push(ranges::measure(workload, &keys, &index, &turns));
+            pages.push(pages::measure(workload, &keys, &index, &turns));
+        }
+    }
+    tables::print(size, &lookups);
+    figures::print(size, &lookups);
+    ranges::print(size, &ranges);
+    pages::print(size, &pages);
 }
 
 /// What the machine is like: the time of one load that has to wait for the one before it.

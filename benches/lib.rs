@@ -14,6 +14,8 @@ mod readings;
 #[cfg(feature = "peers")]
 pub mod peers;
 #[cfg(feature = "peers")]
+pub mod turns;
+#[cfg(feature = "peers")]
 pub mod workload;
 
 pub use random::{Random, mixed};

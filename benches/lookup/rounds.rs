@@ -8,10 +8,15 @@ use omen_benches::peers::allocator::CountingAllocator;
 use omen_benches::peers::{
     BinarySearch, Contender, Eytzinger, Floor, Omen, Pgm, STree, Spline, Tree,
 };
-use omen_benches::workload::{Gaps, MISS, Pool, Probes, Workload};
+use omen_benches::turns::Turns;
+use omen_benches::workload::{Absence, Absent, MISS, Pool, Probes, Workload};
 
 /// Above this many keys `BTreeMap` and `pgm_index` are left out, for time and memory.
 const MAPS_KEYS_MAX: usize = 20_000_000;
+
+/// Above this many keys `pgm_index` sits out where there are outliers: it goes through a large
+/// part of all keys there, at 10 million for 0.2 ms per lookup.
+const PGM_OUTLIERS_KEYS_MAX: usize = 1_000_000;
 
 /// Lookups timed in one go.
 const BLOCK_PROBES: usize = 5_000;
@@ -29,44 +34,62 @@ pub struct Setup {
     pub allocator: &'static CountingAllocator,
 }
 
+impl Setup {
+    /// Whether a contender is measured.
+    pub fn takes_part(&self, name: &str) -> bool {
+        self.peers.as_ref().is_none_or(|peers| peers.iter().any(|peer| peer == name))
+    }
+
+    /// The same for contenders that are not [`Contender`]s.
+    pub fn turns(&self) -> Turns {
+        Turns { rounds: self.rounds, questions: self.probes, warm_up: WARM_UP_PROBES }
+    }
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    Stored,
+    Absent(Absence),
+}
+
 /// Ways to look up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
-    /// Stored keys, one by one; the processor may overlap them.
+    /// One by one; the processor may overlap them.
     Independent,
-    /// Stored keys, each known when the one before is found.
+    /// Each key known when the one before is found.
     Dependent,
-    /// Stored keys, many at once.
+    /// Many at once.
     Batched,
-    /// Absent keys, one by one.
-    AbsentIndependent,
-    /// Absent keys, many at once.
-    AbsentBatched,
 }
 
-impl Way {
-    pub const ALL: [Way; 5] = [
-        Way::Independent,
-        Way::Dependent,
-        Way::Batched,
-        Way::AbsentIndependent,
-        Way::AbsentBatched,
-    ];
+/// Kinds of absent keys.
+pub const ABSENCES: [Asked; 3] =
+    [Asked::Absent(Absence::Near), Asked::Absent(Absence::Domain), Asked::Absent(Absence::Outside)];
 
-    fn is_present(self) -> bool {
-        matches!(self, Way::Independent | Way::Dependent | Way::Batched)
-    }
-}
+/// Everything that a contender does in a round. Chains are of stored keys alone.
+const TURNS: [(Asked, Way); 9] = [
+    (Asked::Stored, Way::Independent),
+    (Asked::Stored, Way::Dependent),
+    (Asked::Stored, Way::Batched),
+    (ABSENCES[0], Way::Independent),
+    (ABSENCES[0], Way::Batched),
+    (ABSENCES[1], Way::Independent),
+    (ABSENCES[1], Way::Batched),
+    (ABSENCES[2], Way::Independent),
+    (ABSENCES[2], Way::Batched),
+];
 
 /// What was found for one contender.
 pub struct Measured {
     pub name: &'static str,
     /// Bytes it needs beside the sorted keys, or with them if it replaces them.
     pub bytes: usize,
-    /// Median nanoseconds of a lookup in each way; NaN if it has no such way.
-    pub ns: [f64; Way::ALL.len()],
-    /// How far apart the rounds are in each way, by their quartiles.
-    pub spread: [f64; Way::ALL.len()],
+    /// Median nanoseconds of a lookup in each of [`TURNS`]; NaN if it has no such way.
+    ns: [f64; TURNS.len()],
+    /// How far apart the rounds are in each turn, by their quartiles.
+    pub spread: [f64; TURNS.len()],
     /// Share of right answers.
     pub right: f64,
     /// Share of the stored keys asked for that were found.
@@ -82,9 +105,10 @@ pub struct Outcome {
 
 impl Outcome {
     /// The median of a contender; NaN if it did not take part.
-    pub fn ns(&self, name: &str, way: Way) -> f64 {
+    pub fn ns(&self, name: &str, asked: Asked, way: Way) -> f64 {
         let found = self.contenders.iter().find(|contender| contender.name == name);
-        found.map_or(f64::NAN, |contender| contender.ns[way as usize])
+        let turn = TURNS.iter().position(|turn| *turn == (asked, way));
+        found.zip(turn).map_or(f64::NAN, |(contender, turn)| contender.ns[turn])
     }
 
     /// The bytes that a contender keeps allocated, for each key; NaN if it did not take part.
@@ -98,7 +122,7 @@ impl Outcome {
 struct Lane<'a> {
     contender: Box<dyn Contender + 'a>,
     bytes: usize,
-    samples: [Vec<f64>; Way::ALL.len()],
+    samples: [Vec<f64>; TURNS.len()],
     asked: usize,
     right: usize,
     asked_stored: usize,
@@ -109,26 +133,27 @@ struct Lane<'a> {
 ///
 /// # Panics
 /// If a contender that must not be wrong is.
-pub fn measure(workload: Workload, size: usize, setup: &Setup) -> Outcome {
-    let keys = workload.keys(size);
+pub fn measure(workload: Workload, keys: &[u64], setup: &Setup) -> Outcome {
+    let size = keys.len();
     let mut random = Random::new(size as u64);
-    let mut lanes = lanes(&keys, setup);
-    let gaps = Gaps::of(&keys);
-    let warm_up = Pool::present(&keys, WARM_UP_PROBES, &mut random);
+    let mut lanes = lanes(workload, keys, setup);
+    let absent = Absent::of(keys);
+    let warm_up = Pool::present(keys, WARM_UP_PROBES, &mut random);
     let mut warm_answers = vec![0; WARM_UP_PROBES];
     let mut block = Block::default();
     for round in 0..setup.rounds {
         // The first to go changes, lest someone always follows the same neighbour.
         lanes.rotate_left(usize::from(round > 0));
-        let count = lanes.len() * Way::ALL.len() * setup.probes;
-        let mut stored = Pool::present(&keys, count, &mut random);
-        let mut absent = Pool::absent(&keys, &gaps, count, &mut random);
+        let count = lanes.len() * setup.probes;
+        let mut pools = TURNS.map(|(asked, _)| match asked {
+            Asked::Stored => Pool::present(keys, count, &mut random),
+            Asked::Absent(kind) => Pool::absent(&absent, kind, count, &mut random),
+        });
         for lane in &mut lanes {
             // What the others left in the caches is not this one's to clear away.
             lane.contender.independent(warm_up.all(), &mut warm_answers);
-            for way in Way::ALL {
-                let pool = if way.is_present() { &mut stored } else { &mut absent };
-                lane.turn(way, pool.fresh(setup.probes), &mut block, &keys);
+            for (turn, pool) in pools.iter_mut().enumerate() {
+                lane.turn(turn, pool.fresh(setup.probes), &mut block, keys);
             }
         }
     }
@@ -159,7 +184,7 @@ pub const ORDER: [&str; 8] = [
     "floor",
 ];
 
-fn lanes<'a>(keys: &'a [u64], setup: &Setup) -> Vec<Lane<'a>> {
+fn lanes<'a>(workload: Workload, keys: &'a [u64], setup: &Setup) -> Vec<Lane<'a>> {
     let make = |name: &str| -> Box<dyn Contender + 'a> {
         match name {
             "omen-index" => Box::new(Omen::new(keys)),
@@ -174,7 +199,8 @@ fn lanes<'a>(keys: &'a [u64], setup: &Setup) -> Vec<Lane<'a>> {
     };
     let is_asked = |name: &&&str| match **name {
         "BTreeMap" | "pgm_index" if keys.len() > MAPS_KEYS_MAX => false,
-        name => setup.peers.as_ref().is_none_or(|peers| peers.iter().any(|peer| peer == name)),
+        "pgm_index" if keys.len() > PGM_OUTLIERS_KEYS_MAX && workload.name == "outliers" => false,
+        name => setup.takes_part(name),
     };
     ORDER
         .iter()
@@ -214,7 +240,8 @@ impl<'a> Lane<'a> {
     }
 
     /// Looks up one slice of probes, timed, and checks the answers, not timed.
-    fn turn(&mut self, way: Way, probes: Probes<'_>, block: &mut Block, keys: &[u64]) {
+    fn turn(&mut self, turn: usize, probes: Probes<'_>, block: &mut Block, keys: &[u64]) {
+        let (kind, way) = TURNS[turn];
         let mut ns = 0;
         let mut right = 0;
         for probes in probes.chunks(BLOCK_PROBES) {
@@ -224,13 +251,13 @@ impl<'a> Lane<'a> {
                 return;
             }
             ns += started.elapsed().as_nanos();
-            right += right_answers(way, probes, answers, keys);
+            right += right_answers(kind, way, probes, answers, keys);
         }
         let asked = probes.keys.len();
-        self.samples[way as usize].push(ns as f64 / asked as f64);
+        self.samples[turn].push(ns as f64 / asked as f64);
         self.asked += asked;
         self.right += right;
-        if way.is_present() {
+        if kind == Asked::Stored {
             self.asked_stored += asked;
             self.hits += right;
         }
@@ -239,11 +266,9 @@ impl<'a> Lane<'a> {
     /// Looks up one slice of probes; `false` if the contender has no such way.
     fn look_up(&self, way: Way, probes: Probes<'_>, answers: &mut [usize]) -> bool {
         match way {
-            Way::Independent | Way::AbsentIndependent => {
-                self.contender.independent(probes, answers);
-            }
+            Way::Independent => self.contender.independent(probes, answers),
             Way::Dependent => self.contender.dependent(probes, answers),
-            Way::Batched | Way::AbsentBatched => return self.contender.batched(probes, answers),
+            Way::Batched => return self.contender.batched(probes, answers),
         }
         true
     }
@@ -261,12 +286,18 @@ impl<'a> Lane<'a> {
 }
 
 /// How many answers are right: a stored key's position with that key in it, or its absence.
-fn right_answers(way: Way, probes: Probes<'_>, answers: &[usize], keys: &[u64]) -> usize {
+fn right_answers(
+    kind: Asked,
+    way: Way,
+    probes: Probes<'_>,
+    answers: &[usize],
+    keys: &[u64],
+) -> usize {
     let asked = probes.keys.iter().zip(probes.positions).zip(answers);
-    let right = asked.filter(|&((&key, &position), &answer)| match way {
-        Way::AbsentIndependent => answer == MISS,
-        Way::AbsentBatched => answer == position,
-        _ => answer == position && keys.get(answer) == Some(&key),
+    let right = asked.filter(|&((&key, &position), &answer)| match (kind, way) {
+        (Asked::Stored, _) => answer == position && keys.get(answer) == Some(&key),
+        (Asked::Absent(_), Way::Batched) => answer == position,
+        (Asked::Absent(_), _) => answer == MISS,
     });
     right.count()
 }

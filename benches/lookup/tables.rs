@@ -3,28 +3,33 @@
 use omen_benches::figure::{Table, median};
 use omen_benches::settings::size_name;
 
-use super::rounds::{ORDER, Outcome, Way};
+use super::rounds::{ABSENCES, Asked, ORDER, Outcome, Way};
 
-const TITLES: [(Way, &str); 5] = [
-    (Way::Independent, "one by one, stored keys"),
-    (Way::Dependent, "one by one, each key known only when the last is found"),
-    (Way::Batched, "many at once, stored keys (floor: one by one)"),
-    (Way::AbsentIndependent, "one by one, absent keys"),
-    (Way::AbsentBatched, "many at once, absent keys (floor: one by one)"),
+const TITLES: [(Asked, Way, &str); 9] = [
+    (Asked::Stored, Way::Independent, "one by one, stored keys"),
+    (Asked::Stored, Way::Dependent, "one by one, each key known only when the last is found"),
+    (Asked::Stored, Way::Batched, "many at once, stored keys (floor: one by one)"),
+    (ABSENCES[0], Way::Independent, "one by one, absent keys near stored ones"),
+    (ABSENCES[0], Way::Batched, "many at once, absent keys near stored ones"),
+    (ABSENCES[1], Way::Independent, "one by one, absent keys anywhere from first to last"),
+    (ABSENCES[1], Way::Batched, "many at once, absent keys anywhere from first to last"),
+    (ABSENCES[2], Way::Independent, "one by one, keys below or above all"),
+    (ABSENCES[2], Way::Batched, "many at once, keys below or above all"),
 ];
 
 /// Prints everything measured at one size.
 pub fn print(size: usize, outcomes: &[Outcome]) {
     let keys = size_name(size);
-    for (way, title) in TITLES {
+    for (asked, way, title) in TITLES {
         let names: Vec<&str> = match way {
-            Way::Batched | Way::AbsentBatched => vec!["omen-index", "S+-tree", "floor"],
+            Way::Batched => vec!["omen-index", "S+-tree", "floor"],
             _ => ORDER.to_vec(),
         };
         let columns = names.iter().map(|name| name.to_string()).collect();
         let mut table = Table::new(format!("{keys} keys, ns per lookup: {title}"), columns, 1);
         for outcome in outcomes {
-            table.row(outcome.workload.name, names.iter().map(|n| ns(outcome, n, way)).collect());
+            let ns = names.iter().map(|name| ns(outcome, name, asked, way));
+            table.row(outcome.workload.name, ns.collect());
         }
         table.print();
     }
@@ -34,11 +39,10 @@ pub fn print(size: usize, outcomes: &[Outcome]) {
 }
 
 /// Batches stand beside the floor of single loads, which has no batch of its own.
-fn ns(outcome: &Outcome, name: &str, way: Way) -> f64 {
+fn ns(outcome: &Outcome, name: &str, asked: Asked, way: Way) -> f64 {
     match (name, way) {
-        ("floor", Way::Batched) => outcome.ns(name, Way::Independent),
-        ("floor", Way::AbsentBatched) => outcome.ns(name, Way::AbsentIndependent),
-        _ => outcome.ns(name, way),
+        ("floor", Way::Batched) => outcome.ns(name, asked, Way::Independent),
+        _ => outcome.ns(name, asked, way),
     }
 }
 

@@ -2,13 +2,22 @@
 //!
 //! Each is a strictly ascending sequence of `u64`, the same in every run. What each stands for is
 //! in [`Workload::note`]; how it is made, in `synthetic` and `real`. Probes for lookups are drawn
-//! in `probes`.
+//! in `probes`, absent keys in `absent`, key ranges in `ranges`. `pages` lays keys out as a file does,
+//! `texts` makes keys that are byte strings.
 
+mod absent;
+mod pages;
 mod probes;
+mod ranges;
 mod real;
 mod synthetic;
+mod texts;
 
-pub use probes::{Gaps, MISS, Pool, Probes};
+pub use absent::{Absence, Absent};
+pub use pages::Pages;
+pub use probes::{MISS, Pool, Probes};
+pub use ranges::draw_range;
+pub use texts::{PackedTexts, TextWorkload, draw_absent_text, draw_stored_text};
 
 use crate::settings;
 

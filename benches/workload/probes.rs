@@ -4,6 +4,7 @@
 //! probe that another contender asked for a moment ago would be found in the cache. Drawing a
 //! pool reads the keys at random many times over, which leaves the same cache to everyone.
 
+use super::{Absence, Absent};
 use crate::random::Random;
 
 /// The answer for an absent key.
@@ -43,19 +44,9 @@ impl Pool {
         })
     }
 
-    /// Absent keys from random gaps; above the last key if there is no gap, as with sequential
-    /// ids.
-    pub fn absent(keys: &[u64], gaps: &Gaps, count: usize, random: &mut Random) -> Self {
-        let last = keys.last().copied().unwrap_or(0);
-        Self::drawn(count, || match (gaps.draw(keys, random), u64::MAX - last) {
-            (Some(position), _) => {
-                let gap = keys[position] - keys[position - 1];
-                (keys[position - 1] + 1 + random.below(gap - 1), position)
-            }
-            // No room above: the key below the first.
-            (None, 0) => (keys[0] - 1, 0),
-            (None, room) => (last + 1 + random.below(room), keys.len()),
-        })
+    /// Absent keys of a kind.
+    pub fn absent(absent: &Absent<'_>, kind: Absence, count: usize, random: &mut Random) -> Self {
+        Self::drawn(count, || absent.draw(kind, random))
     }
 
     fn drawn(count: usize, mut draw: impl FnMut() -> (u64, usize)) -> Self {
@@ -82,41 +73,5 @@ impl Pool {
         let slice = self.used..self.used + count;
         self.used = slice.end;
         Probes { keys: &self.keys[slice.clone()], positions: &self.positions[slice] }
-    }
-}
-
-/// Where there is room for absent keys between stored ones.
-#[derive(Debug)]
-pub struct Gaps {
-    /// Whether most neighbours have room between them: any position is as good.
-    are_many: bool,
-    /// Otherwise, the positions of the keys above the gaps.
-    positions: Vec<u32>,
-}
-
-impl Gaps {
-    /// The gaps of sorted keys.
-    pub fn of(keys: &[u64]) -> Self {
-        let has_room = |pair: &[u64]| pair[1] - pair[0] > 1;
-        let count = keys.windows(2).filter(|pair| has_room(pair)).count();
-        if count > keys.len() / 2 {
-            return Self { are_many: true, positions: Vec::new() };
-        }
-        let above = (1..).zip(keys.windows(2)).filter(|(_, pair)| has_room(pair));
-        Self { are_many: false, positions: above.map(|(position, _)| position).collect() }
-    }
-
-    /// The position of a key with a gap below it.
-    fn draw(&self, keys: &[u64], random: &mut Random) -> Option<usize> {
-        if !self.are_many {
-            let count = self.positions.len() as u64;
-            return (count > 0).then(|| self.positions[random.below(count) as usize] as usize);
-        }
-        loop {
-            let position = 1 + random.below(keys.len() as u64 - 1) as usize;
-            if keys[position] - keys[position - 1] > 1 {
-                return Some(position);
-            }
-        }
     }
 }

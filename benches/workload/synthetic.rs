@@ -137,8 +137,8 @@ fn from_gaps(count: usize, mut gap: impl FnMut() -> u64) -> Vec<u64> {
 }
 
 /// Exactly `count` different keys of those that `draw` gives.
-fn distinct(count: usize, mut draw: impl FnMut() -> u64) -> Vec<u64> {
-    let mut keys: Vec<u64> = Vec::with_capacity(count + count / 64 + 64);
+pub(super) fn distinct<K: Ord>(count: usize, mut draw: impl FnMut() -> K) -> Vec<K> {
+    let mut keys: Vec<K> = Vec::with_capacity(count + count / 64 + 64);
     while keys.len() < count {
         let missing = count - keys.len();
         keys.extend((0..missing + missing / 64 + 16).map(|_| draw()));

@@ -2,7 +2,7 @@
 
 mod byte_index;
 mod byte_index_size;
-mod distributions;
+pub(crate) mod distributions;
 mod hostile_byte_index;
 mod hostile_bytes;
 mod key_order;

@@ -138,8 +138,9 @@ impl ByteIndex {
         self.root.stems(&[], found);
     }
 
-    /// Size and sharpness of the index: cells and leaves of all models together, the length of the
-    /// whole stored form, and the search ranges of the keys.
+    /// Size and sharpness of the index: cells, leaves and knots of all models together, the length of the
+    /// whole stored form, and the search ranges of the keys, which are an estimate where runs are
+    /// listed: which other keys share a range with them only the keys tell.
     pub fn stats(&self) -> RmiStats {
         let mut total = Total::default();
         total.add(&self.root);
@@ -148,9 +149,10 @@ impl ByteIndex {
             keys,
             cells: total.cells,
             leaves: total.leaves,
+            knots: total.knots,
             bytes: self.stored_len(),
             range_max: total.range_max,
-            range_mean: if keys == 0 { 0.0 } else { total.squares / keys as f64 },
+            range_mean: if keys == 0 { 0.0 } else { total.searched.max(0.0) / keys as f64 },
         }
     }
 }
@@ -205,10 +207,10 @@ impl Run {
 struct Total {
     cells: usize,
     leaves: usize,
+    knots: usize,
     range_max: usize,
-    /// Sum of the squared lengths of all search ranges: of `n` keys that share a range, each has
-    /// `n` to search.
-    squares: f64,
+    /// Sum of the lengths of the search ranges of all keys.
+    searched: f64,
 }
 
 impl Total {
@@ -216,25 +218,24 @@ impl Total {
         let stats = node.model.stats();
         self.cells += stats.cells;
         self.leaves += stats.leaves;
-        let mut runs = node.runs.iter().peekable();
-        for leaf in 0..stats.leaves {
-            let Range { start, end } = node.model.leaf_range(leaf as u32);
-            let (mut start, end) = (start as usize, end as usize);
-            // What lies between runs has a range of its own.
-            while let Some(run) = runs.next_if(|run| run.range().start < end) {
-                self.add_range(run.range().start.saturating_sub(start));
-                match &run.node {
-                    Some(node) => self.add(node),
-                    None => self.add_range(run.range().len()),
+        self.knots += stats.knots;
+        self.searched += stats.range_mean * stats.keys as f64;
+        let mut listed = 0;
+        for (&key, run) in node.run_keys.iter().zip(&node.runs) {
+            let len = run.range().len();
+            listed += len;
+            // These keys have another range than their model says.
+            self.searched -= (len * node.model.search_range(key).len()) as f64;
+            match &run.node {
+                Some(node) => self.add(node),
+                None => {
+                    self.searched += (len * len) as f64;
+                    self.range_max = self.range_max.max(len);
                 }
-                start = run.range().end;
             }
-            self.add_range(end.saturating_sub(start));
         }
-    }
-
-    fn add_range(&mut self, len: usize) {
-        self.range_max = self.range_max.max(len);
-        self.squares += (len as f64) * (len as f64);
+        if listed < stats.keys {
+            self.range_max = self.range_max.max(stats.range_max);
+        }
     }
 }

@@ -104,6 +104,8 @@ fn usual_keys_have_small_and_sharp_indexes() {
             (eight.search_range(key), eight.predict(key))
         });
         let compares = mean_compared(&keys, |key| index.locate(key));
+        let ranges = keys.iter().map(|key| index.search_range(key).len());
+        let range_mean = ranges.sum::<usize>() as f64 / keys.len() as f64;
         let bytes = stats.bytes as f64 / keys.len() as f64;
         println!(
             "{name}: {} keys, {} models, {bytes:.3} bytes/key (eight bytes: {:.3}), range {:.1} \
@@ -112,14 +114,17 @@ fn usual_keys_have_small_and_sharp_indexes() {
             keys.len(),
             index.models(),
             plain.bytes as f64 / keys.len() as f64,
-            stats.range_mean,
+            range_mean,
             plain.range_mean,
             stats.range_max,
             plain.range_max,
         );
         assert_eq!(index.to_bytes().len(), stats.bytes);
-        assert!(bytes <= 0.3, "{name}: {bytes} bytes per key");
-        assert!(stats.range_mean <= range_max, "{name}: {}", stats.range_mean);
+        assert!(bytes <= 0.55, "{name}: {bytes} bytes per key");
+        assert!(range_mean <= range_max, "{name}: {range_mean}");
+        // An estimate, where runs are listed.
+        let estimate = stats.range_mean / range_mean;
+        assert!((0.5..=2.0).contains(&estimate), "{name}: {estimate} of {range_mean}");
         assert!(compares <= 10.0, "{name}: {compares} compared");
     }
 }
