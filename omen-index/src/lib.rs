@@ -45,7 +45,8 @@
 //! ```
 //!
 //! Keys of other types are mapped to `u64` in order: numbers by [`key::IndexKey`], tuples and
-//! strings by the byte encoding in [`key::encoding`].
+//! strings by the byte encoding in [`key::encoding`], over which [`key::ByteIndex`] puts as many
+//! models as it takes.
 
 #![deny(unsafe_code)]
 

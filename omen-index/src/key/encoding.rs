@@ -37,8 +37,7 @@
 //! # Ok::<(), omen_index::Error>(())
 //! ```
 //!
-//! To index such keys, strip what they all begin with ([`common_prefix_len`] of the first and the
-//! last) and train on the [`model_key`] of the rest.
+//! [`ByteIndex`](super::ByteIndex) is a learned index over such keys.
 
 pub use super::byte_order::{common_prefix_len, model_key, prefix_successor, successor};
 pub use super::bytes::{

@@ -12,13 +12,18 @@
 
 pub mod encoding;
 
+pub(crate) mod byte_builder;
+mod byte_codec;
 mod byte_index;
 mod byte_order;
 mod bytes;
 mod float;
+mod gallop;
 mod index_key;
 mod number;
 
-pub use byte_index::{ByteIndex, ByteIndexBuilder};
+pub use byte_builder::ByteIndexBuilder;
+pub use byte_index::ByteIndex;
 pub use encoding::{common_prefix_len, model_key, prefix_successor, successor};
+pub use gallop::gallop;
 pub use index_key::IndexKey;

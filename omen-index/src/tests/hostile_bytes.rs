@@ -77,7 +77,7 @@ fn originals() -> Vec<Vec<u8>> {
 }
 
 /// Changes the bytes in one place.
-fn mutate(bytes: &mut Vec<u8>, pool: &[Vec<u8>], random: &mut Random) {
+pub(super) fn mutate(bytes: &mut Vec<u8>, pool: &[Vec<u8>], random: &mut Random) {
     let at = random.below(bytes.len().max(1) as u64) as usize;
     let value = match random.below(3) {
         0 => EDGES[random.below(EDGES.len() as u64) as usize],
@@ -131,7 +131,7 @@ fn check_noting(bytes: &[u8]) -> String {
     }
 }
 
-fn keep(bytes: &[u8], kind: &str) {
+pub(super) fn keep(bytes: &[u8], kind: &str) {
     if let Some(folder) = std::env::var_os("FUZZ_CORPUS") {
         let path = PathBuf::from(folder).join(kind);
         std::fs::write(path, bytes).unwrap();

@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use omen_index::fingerprints;
-use omen_index::key::encoding::model_key;
+use omen_index::key::{gallop, model_key};
 
 /// A list of encoded keys, in any order unless said otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,16 +123,6 @@ impl Keys {
         }
     }
 
-    /// The model key of key `index`: what the learned index is trained on. `prefix_len` bytes that
-    /// all keys share are skipped.
-    pub fn model_key(&self, index: usize, prefix_len: usize) -> u64 {
-        match self {
-            Self::Fixed { values, .. } if prefix_len == 0 => values[index],
-            Self::Fixed { values, .. } => values[index] << (8 * prefix_len.min(7)),
-            Self::Bytes { .. } => model_key(self.bytes(index), prefix_len),
-        }
-    }
-
     /// Compares key `a` of this list with key `b` of `other`.
     pub fn compare(&self, a: usize, other: &Self, b: usize) -> Ordering {
         match (self, other) {
@@ -175,35 +165,12 @@ impl Keys {
         }
     }
 
-    /// [`Keys::lower_bound_in`], looking first where `hint` says: the nearer it is, the fewer keys
-    /// are compared.
+    /// In a sorted list: the first index whose key is not below `probe`, looked for in `range`,
+    /// ends included, and near `hint`. The nearer it is, the fewer keys are compared; range and
+    /// hint may be anything, for the keys prove the answer.
     pub fn lower_bound_near(&self, range: Range<usize>, hint: usize, probe: &[u8]) -> usize {
         let is_below = |index: usize| self.compare_bytes(index, probe) == Ordering::Less;
-        let (mut low, mut high) = (range.start, range.end);
-        let hint = hint.clamp(low, high);
-        let mut step = 1;
-        if hint < high && is_below(hint) {
-            low = hint + 1;
-            while high - low > step {
-                if !is_below(low + step - 1) {
-                    high = low + step - 1;
-                    break;
-                }
-                low += step;
-                step *= 2;
-            }
-        } else {
-            high = hint;
-            while high - low > step {
-                if is_below(high - step) {
-                    low = high - step + 1;
-                    break;
-                }
-                high -= step;
-                step *= 2;
-            }
-        }
-        self.lower_bound_in(low..high, probe)
+        gallop(self.len(), range, hint, is_below)
     }
 
     /// The indices that sort the list; equal keys keep their order.
@@ -252,7 +219,7 @@ impl Keys {
 
 /// For keys of a fixed width as they are kept: the least number that is not below `probe`, any byte
 /// string; `None` if all are below.
-pub fn least_not_below(width: usize, probe: &[u8]) -> Option<u64> {
+pub(super) fn least_not_below(width: usize, probe: &[u8]) -> Option<u64> {
     let model = model_key(&probe[..probe.len().min(width)], 0);
     // A longer probe is above the key that it begins with.
     if probe.len() <= width { Some(model) } else { model.checked_add(1) }

@@ -105,7 +105,7 @@ impl Run {
     /// Where the learned index expects `key`, and where it says that it is for sure, if there is
     /// an index.
     pub(super) fn sight(&self, key: &[u8]) -> Option<(u32, Range<u32>)> {
-        let (predicted, range) = self.index.as_ref()?.sight(key, self.len());
+        let (range, predicted) = self.index.as_ref()?.locate(key);
         Some((predicted as u32, range.start as u32..range.end as u32))
     }
 

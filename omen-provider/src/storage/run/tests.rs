@@ -6,6 +6,7 @@ use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use arrow::record_batch::RecordBatch;
 use proptest::prelude::*;
 
+use super::index::RunIndex;
 use super::*;
 use crate::storage::deletion_vector::DeletionVector;
 use crate::storage::key::{KeyCodec, KeyRange, Keys};
@@ -59,6 +60,54 @@ impl Spelling {
 fn values(batches: &[RecordBatch]) -> Vec<i64> {
     let column = |b: &RecordBatch| b.column(1).as_primitive::<Int64Type>().values().to_vec();
     batches.iter().flat_map(column).collect()
+}
+
+/// Distinct byte strings that agree in many bytes, sorted.
+fn byte_keys() -> impl Strategy<Value = Keys> {
+    let byte = || prop_oneof![Just(0u8), Just(0xFF), Just(b'a'), any::<u8>()];
+    let stems = prop::collection::vec(prop::collection::vec(byte(), 0..26), 1..4);
+    let rest = (0usize..4, prop::collection::vec(byte(), 0..2), any::<u16>(), 0usize..20);
+    (stems, prop::collection::vec(rest, 700..2500)).prop_map(|(stems, rests)| {
+        let spell = |(stem, between, number, zeros): (usize, Vec<u8>, u16, usize)| {
+            let stem: &[u8] = &stems[stem % stems.len()];
+            let mut key = [stem, &between, &number.to_be_bytes()].concat();
+            key.resize(key.len() + zeros.saturating_sub(15), 0);
+            key
+        };
+        let mut spelled: Vec<Vec<u8>> = rests.into_iter().map(spell).collect();
+        spelled.sort();
+        spelled.dedup();
+        let mut keys = Keys::new(None);
+        spelled.iter().for_each(|key| keys.push(key));
+        keys
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(30))]
+
+    #[test]
+    fn byte_keys_of_a_run_are_found_by_any_index(keys in byte_keys(), others in byte_keys()) {
+        let len = keys.len().min(others.len());
+        let of_len = |keys: &Keys| keys.take(&(0..len as u32).collect::<Vec<_>>());
+        let (keys, others) = (of_len(&keys), of_len(&others));
+        let own = RunIndex::train(&keys).unwrap();
+        let misled = RunIndex::train(&others).unwrap();
+        prop_assert_eq!(own.is_some(), len > 512);
+        for index in own.iter().chain(&misled) {
+            for position in 0..len {
+                let key = keys.get(position).into_owned();
+                let mut next = key.clone();
+                omen_index::key::successor(&mut next);
+                let other = others.get(position).into_owned();
+                let short = key[..key.len() * 2 / 3].to_vec();
+                for probe in [key, next, other, short] {
+                    let expected = keys.lower_bound_in(0..len, &probe);
+                    prop_assert_eq!(index.lower_bound(&keys, &probe), expected);
+                }
+            }
+        }
+    }
 }
 
 proptest! {

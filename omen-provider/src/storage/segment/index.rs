@@ -5,61 +5,79 @@
 //! often spare even that.
 //!
 //! ```text
-//! section 1: common prefix length u32 | learned index
+//! section 1: key width u32 (0: byte strings) | learned index: of numbers, or of byte strings
 //! section 3: key width u32 (0: byte strings) | count u32
 //!            | width > 0: keys | width = 0: offset u32 (count + 1 times), keys
 //! ```
 //! (All integers little-endian.)
 //!
-//! Invariant: all keys of the segment begin with the common prefix; the model sees the eight bytes
-//! behind it.
+//! Invariant: index, fences and table agree on how keys are kept. Neither index nor fences decide
+//! what is in a page: its keys do.
 
 use std::cmp::Ordering;
 use std::ops::Range;
+use std::sync::Arc;
 
-use omen_index::key::encoding::{common_prefix_len, model_key};
-use omen_index::{Rmi, RmiBuilder, RmiStats};
+use omen_index::RmiStats;
+use omen_index::key::{common_prefix_len, model_key};
 
 use super::bytes_reader::BytesReader;
 use super::layout::PageLayout;
-use crate::storage::key::{Keys, least_not_below};
+use crate::storage::key::{KeyModel, KeyModelBuilder, Keys};
+
+/// Bytes of the width at the beginning of section 1.
+const WIDTH_BYTES: usize = 4;
+
+/// How section 1 and section 3 say what kind of keys they are about.
+fn stored_width(fixed_width: Option<usize>) -> u32 {
+    fixed_width.unwrap_or(0) as u32
+}
 
 /// Where the lower bound of a probe lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
     /// At a known position; `found`: the key there equals the probe.
     At { position: u32, found: bool },
-    /// Inside page number `page`, at a position of `window` or at its end.
-    In { page: u32, window: Range<u32> },
+    /// Inside page number `page`, at a position of `window` or at its end, and most likely near
+    /// `hint`.
+    In { page: u32, window: Range<u32>, hint: u32 },
 }
 
 /// The resident part of key search.
 #[derive(Debug)]
 pub(super) struct KeyIndex {
-    prefix: Vec<u8>,
-    model: Rmi,
+    model: KeyModel,
     fences: Keys,
     page_rows: u32,
     rows: u32,
 }
 
 impl KeyIndex {
-    /// Reads sections 1 and 3 of a segment that begins with `min_key`; the error says what is
+    /// Reads sections 1 and 3 of a segment whose keys have `fixed_width`; the error says what is
     /// wrong.
     pub(super) fn decode(
         index: &[u8],
         fences: &[u8],
-        min_key: &[u8],
+        fixed_width: Option<usize>,
         layout: &PageLayout,
     ) -> Result<Self, String> {
-        let mut reader = BytesReader::new(index);
-        let prefix_len = reader.u32()? as usize;
-        let prefix = min_key
-            .get(..prefix_len)
-            .ok_or_else(|| format!("common prefix of {prefix_len} bytes exceeds the first key"))?
-            .to_vec();
-        let model = Rmi::from_bytes(reader.rest()).map_err(|e| e.to_string())?;
         let fences = decode_fences(fences)?;
+        let width = BytesReader::new(index).u32()?;
+        let expected = stored_width(fixed_width);
+        let found = match &fences {
+            Keys::Fixed { width, .. } => stored_width(Some(*width)),
+            Keys::Bytes { .. } => stored_width(None),
+        };
+        if (width, found) != (expected, expected) {
+            return Err(format!(
+                "index of keys of {width} bytes, fences of {found}, table of {expected} (0: any)"
+            ));
+        }
+        // The index works where it lies; bytes of its own let go of the rest of the tail.
+        let bytes: Arc<[u8]> = Arc::from(index);
+        let stored = WIDTH_BYTES..bytes.len();
+        let model = KeyModel::open(fixed_width.is_some(), bytes, stored);
+        let model = model.map_err(|e| e.to_string())?;
         if model.len() != layout.rows() as usize || fences.len() != layout.page_count() as usize {
             return Err(format!(
                 "index of {} keys and {} pages, file of {} rows and {} pages",
@@ -70,7 +88,7 @@ impl KeyIndex {
             ));
         }
         let (page_rows, rows) = (layout.page_rows(), layout.rows());
-        Ok(Self { prefix, model, fences, page_rows, rows })
+        Ok(Self { model, fences, page_rows, rows })
     }
 
     /// Figures of the learned index.
@@ -85,30 +103,30 @@ impl KeyIndex {
 
     /// Where the lower bound of `probe` lies; reads nothing.
     pub(super) fn locate(&self, probe: &[u8]) -> Place {
-        let shared = common_prefix_len(&self.prefix, probe);
-        if shared < self.prefix.len() {
-            let below = probe.get(shared).is_none_or(|byte| *byte < self.prefix[shared]);
-            let position = if below { 0 } else { self.rows };
-            return Place::At { position, found: false };
-        }
-        let hint = self.hint(probe);
-        self.refine(probe, hint.clone()).unwrap_or_else(|| {
-            // The hint contradicts the fences: search without it.
-            self.refine(probe, 0..self.rows)
-                .unwrap_or(Place::At { position: self.rows, found: false })
-        })
+        let (range, hint) = self.locate_in_file(probe);
+        let page_of = |position: u32| (position.min(self.rows - 1) / self.page_rows) as usize;
+        let start_of = |page: usize| (page as u32).saturating_mul(self.page_rows).min(self.rows);
+        let pages = page_of(range.start)..page_of(range.end) + 1;
+        let fence = self.fences.lower_bound_near(pages, page_of(hint) + 1, probe);
+        let is_found =
+            fence < self.fences.len() && self.fences.compare_bytes(fence, probe) == Ordering::Equal;
+        let Some(page) = fence.checked_sub(1).filter(|_| !is_found) else {
+            return Place::At { position: start_of(fence), found: is_found };
+        };
+        // The first key of the page is below the probe, that of the next above it. Only the keys
+        // between can tell more, whatever the model says.
+        let (start, end) = (start_of(page) + 1, start_of(fence));
+        let low = range.start.clamp(start, end);
+        let window = low..range.end.clamp(low, end);
+        Place::In { page: page as u32, window, hint }
     }
 
-    /// The positions, end included, that the model allows for the lower bound of `probe`.
-    pub(super) fn hint(&self, probe: &[u8]) -> Range<u32> {
-        let range = self.model.search_range(model_key(probe, self.prefix.len()));
-        let end = range.end.min(self.rows as usize) as u32;
-        (range.start as u32).min(end)..end
-    }
-
-    /// Where the model expects the lower bound of `probe`.
-    pub(super) fn predict(&self, probe: &[u8]) -> u32 {
-        self.model.predict(model_key(probe, self.prefix.len())) as u32
+    /// The positions, end included, that the model allows for the lower bound of `probe`, and the
+    /// one where it expects it.
+    pub(super) fn locate_in_file(&self, probe: &[u8]) -> (Range<u32>, u32) {
+        let (range, hint) = self.model.locate(probe);
+        // The model has as many keys as there are rows.
+        (range.start as u32..range.end as u32, hint as u32)
     }
 
     /// The lower bound of a probe in a page, whose first position is `start`, given its keys and
@@ -118,80 +136,21 @@ impl KeyIndex {
         &self,
         keys: &Keys,
         start: u32,
-        window: &Range<u32>,
+        (window, hint): (&Range<u32>, u32),
         probe: &[u8],
     ) -> (u32, bool) {
-        let index = match keys {
-            // Such keys are what the model was trained on.
-            Keys::Fixed { width, values } if self.prefix.is_empty() => {
-                match least_not_below(*width, probe) {
-                    Some(least) => {
-                        self.model.lower_bound_in_page(&values[..], start as usize, least)
-                    }
-                    None => values.len(),
-                }
-            }
-            _ => return search_page(keys, start, window, self.predict(probe), probe),
-        };
+        let expected = (window.start as usize..window.end as usize, hint as usize);
+        let index = self.model.lower_bound_in_page(keys, start as usize, expected, probe);
         let found = index < keys.len() && keys.compare_bytes(index, probe) == Ordering::Equal;
         (start + index as u32, found)
     }
-
-    /// Chooses the page within the hint; `None` if fences and hint cannot both be right.
-    fn refine(&self, probe: &[u8], hint: Range<u32>) -> Option<Place> {
-        let first = (hint.start.min(self.rows - 1) / self.page_rows) as usize;
-        let last = (hint.end.min(self.rows - 1) / self.page_rows) as usize;
-        let fence = self.fences.lower_bound_in(first..last + 1, probe);
-        let start_of = |page: usize| (page as u32).saturating_mul(self.page_rows).min(self.rows);
-        if fence <= last && self.fences.compare_bytes(fence, probe) == Ordering::Equal {
-            return Some(Place::At { position: start_of(fence), found: true });
-        }
-        if fence == 0 {
-            return Some(Place::At { position: 0, found: false });
-        }
-        // The first key of page `fence - 1` is below the probe, that of page `fence` above it.
-        let page = fence - 1;
-        let low = hint.start.max(start_of(page) + 1);
-        let high = hint.end.min(start_of(fence));
-        match low.cmp(&high) {
-            Ordering::Less => Some(Place::In { page: page as u32, window: low..high }),
-            // Only one position is left. It is the first of a page whose fence was compared, the
-            // end of the file, or else its key must be read.
-            Ordering::Equal if high == start_of(fence) => {
-                Some(Place::At { position: high, found: false })
-            }
-            Ordering::Equal => Some(Place::In { page: page as u32, window: low..high }),
-            Ordering::Greater => None,
-        }
-    }
-}
-
-/// The lower bound of `probe` in a page's keys, given the positions the index allows in it and
-/// where it expects the key.
-pub(super) fn search_page(
-    keys: &Keys,
-    start: u32,
-    window: &Range<u32>,
-    hint: u32,
-    probe: &[u8],
-) -> (u32, bool) {
-    let clamp = |position: u32| (position.saturating_sub(start) as usize).min(keys.len());
-    let (low, high) = (clamp(window.start), clamp(window.end));
-    let below = |i: usize| keys.compare_bytes(i, probe) == Ordering::Less;
-    let mut index = keys.lower_bound_near(low..high, clamp(hint), probe);
-    // The neighbours prove the answer; were the index wrong, the whole page is searched.
-    if (index > 0 && !below(index - 1)) || (index < keys.len() && below(index)) {
-        index = keys.lower_bound_in(0..keys.len(), probe);
-    }
-    let found = index < keys.len() && keys.compare_bytes(index, probe) == Ordering::Equal;
-    (start + index as u32, found)
 }
 
 /// Builds the index while keys stream past.
 #[derive(Debug)]
 pub(super) struct KeyIndexBuilder {
     prefix_len: usize,
-    model: RmiBuilder,
+    model: KeyModelBuilder,
     fences: Keys,
 }
 
@@ -201,7 +160,8 @@ impl KeyIndexBuilder {
         let shared = common_prefix_len(bounds.0, bounds.1);
         // Keys of fixed width are numbers to the model as they are.
         let prefix_len = if fixed_width.is_some() { 0 } else { shared };
-        Self { prefix_len, model: RmiBuilder::new(), fences: Keys::new(fixed_width) }
+        let model = KeyModelBuilder::new(fixed_width.is_some(), prefix_len);
+        Self { prefix_len, model, fences: Keys::new(fixed_width) }
     }
 
     /// Bytes that every key must begin with.
@@ -211,7 +171,7 @@ impl KeyIndexBuilder {
 
     /// Appends keys in ascending order.
     pub(super) fn push(&mut self, keys: &Keys) -> Result<(), omen_index::Error> {
-        (0..keys.len()).try_for_each(|i| self.model.push(keys.model_key(i, self.prefix_len)))
+        self.model.push(keys)
     }
 
     /// Names key `index` of `keys` the first of the next page.
@@ -221,8 +181,12 @@ impl KeyIndexBuilder {
 
     /// Sections 1 and 3.
     pub(super) fn finish(self) -> Result<(Vec<u8>, Vec<u8>), omen_index::Error> {
-        let mut index = (self.prefix_len as u32).to_le_bytes().to_vec();
-        index.extend_from_slice(&self.model.finish()?.to_bytes());
+        let fixed_width = match &self.fences {
+            Keys::Fixed { width, .. } => Some(*width),
+            Keys::Bytes { .. } => None,
+        };
+        let mut index = stored_width(fixed_width).to_le_bytes().to_vec();
+        index.extend_from_slice(&self.model.finish()?.stored_form());
         Ok((index, encode_fences(&self.fences)))
     }
 }

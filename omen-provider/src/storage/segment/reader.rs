@@ -46,7 +46,8 @@ impl Segment {
     /// Opens the segment of `record`, whose table now has `schema`.
     ///
     /// # Errors
-    /// [`Error::Corruption`] if the tail is not what was written.
+    /// [`Error::Corruption`] if the tail is not what was written, [`Error::InvalidInput`] if
+    /// another version of the format wrote it.
     pub async fn open(
         store: &Store,
         cache: &Arc<PageCache>,
@@ -57,10 +58,12 @@ impl Segment {
         let tail = read_tail(store, &record).await?;
         let damaged = |reason: String| Error::corruption(&name, record.tail_offset, reason);
         let metadata = decode_metadata(&record, tail.clone()).map_err(damaged)?;
+        tail::check_version(&name, &metadata)?;
         let sections = sections(&record, &tail, &metadata).map_err(damaged)?;
         let layout = PageLayout::decode(sections.layout).map_err(damaged)?;
         check_layout(&record, &layout, &metadata).map_err(damaged)?;
-        let index = KeyIndex::decode(sections.index, sections.fences, &record.min_key, &layout)
+        let fixed_width = schema.codec().fixed_width();
+        let index = KeyIndex::decode(sections.index, sections.fences, fixed_width, &layout)
             .map_err(damaged)?;
         let fingerprints = sections.fingerprints.map(Fingerprints::decode).transpose();
         let fingerprints = fingerprints.map_err(|e| damaged(e.to_string()))?;

@@ -67,11 +67,11 @@ impl Segment {
             None => common_prefix_len(&self.record.min_key, &self.record.max_key),
         };
         let sampled = |(index, row): (usize, &u32)| {
-            let key = keys.get(index);
+            let (range, predicted) = self.index.locate_in_file(&keys.get(index));
             SampledKey {
                 position: start + row,
-                predicted: self.index.predict(&key),
-                range: self.index.hint(&key),
+                predicted,
+                range,
                 number: keys.model_key(index, prefix_len),
             }
         };

@@ -72,12 +72,12 @@ impl Segment {
             for (index, place) in &rest[..taken] {
                 match place {
                     Place::At { position, .. } => out.push((*index, *position)),
-                    Place::In { page, window } => {
+                    Place::In { page, window, hint } => {
                         let Ok(at) = pages.binary_search(page) else { continue };
                         let start = self.layout.positions(*page).start;
                         let key = keys.get(*index as usize);
                         let (position, found) =
-                            self.index.search_page(&page_keys[at], start, window, &key);
+                            self.index.search_page(&page_keys[at], start, (window, *hint), &key);
                         out.extend(found.then_some((*index, position)));
                     }
                 }
@@ -90,10 +90,10 @@ impl Segment {
     async fn search(&self, key: &[u8], stats: &ReadStats) -> Result<(u32, bool)> {
         match self.index.locate(key) {
             Place::At { position, found } => Ok((position, found)),
-            Place::In { page, window } => {
+            Place::In { page, window, hint } => {
                 let keys = self.keys_of(page, stats).await?;
                 let start = self.layout.positions(page).start;
-                Ok(self.index.search_page(&keys, start, &window, key))
+                Ok(self.index.search_page(&keys, start, (&window, hint), key))
             }
         }
     }

@@ -3,7 +3,8 @@
 //! ```text
 //! tail: section ... | Parquet column indexes, offset indexes, footer, footer length, "PAR1"
 //! section: kind u32 | length u32 | payload | crc32c of kind, length and payload u32
-//! kinds: 1 learned index, 2 page layout and checksums, 3 page fences, 4 fingerprints (optional)
+//! kinds: 1 key width and learned index, 2 page layout and checksums, 3 page fences,
+//!        4 fingerprints (optional)
 //! ```
 //! (All integers little-endian.) Unknown kinds are skipped; of a kind written twice the last
 //! counts. The footer's key-value metadata carries `omendb.tail`, the offset and the length of the
@@ -12,9 +13,10 @@
 use parquet::file::metadata::{KeyValue, ParquetMetaData};
 
 use super::bytes_reader::BytesReader;
+use crate::error::{Error, Result};
 
-/// Version of the sections, as the footer's metadata carries it.
-pub(super) const FORMAT_VERSION: &str = "1";
+/// Version of the sections, as the footer's metadata carries it; the only one read.
+pub(super) const FORMAT_VERSION: &str = "2";
 /// Metadata key of [`FORMAT_VERSION`].
 pub(super) const FORMAT_KEY: &str = "omendb.format";
 /// Metadata key of offset and length of the sections.
@@ -104,18 +106,30 @@ pub(super) fn metadata_entries(offset: u64, length: usize) -> [KeyValue; 2] {
     ]
 }
 
+/// Refuses a file called `name` that another version of the format wrote.
+pub(super) fn check_version(name: &str, metadata: &ParquetMetaData) -> Result<()> {
+    match value(metadata, FORMAT_KEY) {
+        // Without a version it is damaged, which is found out next.
+        Some(FORMAT_VERSION) | None => Ok(()),
+        Some(version) => Err(Error::invalid(format!(
+            "{name} has format version {version}; this program reads version {FORMAT_VERSION}"
+        ))),
+    }
+}
+
 /// Offset and length of the sections; the error says what is missing.
 pub(super) fn sections_location(metadata: &ParquetMetaData) -> Result<(u64, u64), String> {
-    let value = |key: &str| {
-        let entries = metadata.file_metadata().key_value_metadata()?;
-        entries.iter().find(|entry| entry.key == key)?.value.as_deref()
-    };
-    match value(FORMAT_KEY) {
-        Some(FORMAT_VERSION) => {}
-        found => return Err(format!("format {found:?}, expected {FORMAT_VERSION:?}")),
+    if value(metadata, FORMAT_KEY).is_none() {
+        return Err(format!("no {FORMAT_KEY} in the footer"));
     }
-    let tail = value(TAIL_KEY).ok_or(format!("no {TAIL_KEY} in the footer"))?;
+    let tail = value(metadata, TAIL_KEY).ok_or(format!("no {TAIL_KEY} in the footer"))?;
     tail.split_once(' ')
         .and_then(|(offset, length)| Some((offset.parse().ok()?, length.parse().ok()?)))
         .ok_or_else(|| format!("{TAIL_KEY} is {tail:?}"))
+}
+
+/// An entry of the footer's key-value metadata.
+fn value<'a>(metadata: &'a ParquetMetaData, key: &str) -> Option<&'a str> {
+    let entries = metadata.file_metadata().key_value_metadata()?;
+    entries.iter().find(|entry| entry.key == key)?.value.as_deref()
 }

@@ -13,16 +13,18 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use proptest::prelude::*;
 
-use super::index::{Place, search_page};
+use super::index::Place;
 use super::*;
 use crate::error::{Error, Result};
 use crate::storage::deletion_vector::DeletionVector;
-use crate::storage::key::{KeyRange, Keys};
+use crate::storage::key::{KeyModel, KeyRange, Keys};
 use crate::storage::live_rows::LiveRows;
 use crate::storage::record::SegmentRecord;
 use crate::storage::row_ranges::RowRanges;
 use crate::storage::schema::{Column, TableSchema};
 use crate::storage::store::{BlobInfo, BlobWriter, Blobs, LogFile, Logs, Store};
+
+mod byte_keys;
 
 type Files = Arc<Mutex<HashMap<String, Vec<u8>>>>;
 
@@ -242,10 +244,11 @@ fn check_place(segment: &Segment, probe: &[u8], expected: u32, present: bool) {
         Place::At { position, found } => {
             assert_eq!((position, found), (expected, present), "{probe:?}");
         }
-        Place::In { page, window } => {
+        Place::In { page, window, hint } => {
             let positions = segment.layout.positions(page);
             assert!(positions.start < expected && expected <= positions.end, "{page} {probe:?}");
             assert!(window.start <= expected && expected <= window.end, "{window:?} {probe:?}");
+            assert!(hint <= segment.rows());
         }
     }
 }
@@ -508,7 +511,7 @@ fn the_learned_index_leaves_few_positions_to_search() {
                 Place::At { .. } => pages += 1,
                 Place::In { window, .. } => widest = widest.max(window.len()),
             }
-            let beside = segment.index.predict(&key).abs_diff(index as u32);
+            let beside = segment.index.locate_in_file(&key).1.abs_diff(index as u32);
             distance += beside as usize;
             farthest = farthest.max(beside);
         }
@@ -523,28 +526,29 @@ fn the_learned_index_leaves_few_positions_to_search() {
 
 #[test]
 fn a_page_is_searched_within_the_window() {
-    let mut keys = Keys::new(Some(8));
-    let inside = 20..40u64;
+    let strings = |numbers: &mut dyn Iterator<Item = u64>| {
+        let mut keys = Keys::new(None);
+        numbers.for_each(|number| keys.push(&number.to_be_bytes()));
+        keys
+    };
+    let model = KeyModel::train(&strings(&mut (0..64)), 0).unwrap();
+    let search = |keys: &Keys, window: &Range<usize>, hint: usize, key: u64| {
+        let expected = (window.clone(), hint);
+        model.lower_bound_in_page(keys, 1000, expected, &key.to_be_bytes())
+    };
     // Keys out of order outside of the window: looking there would lead astray.
-    for i in 0..64u64 {
-        let key = if inside.contains(&i) { i } else { u64::MAX };
-        keys.push(&key.to_be_bytes());
-    }
-    let window = 1020..1040;
+    let is_inside = |i: &u64| (20..40).contains(i);
+    let keys = strings(&mut (0..64).map(|i| if is_inside(&i) { i } else { u64::MAX }));
     for key in 21..40u64 {
         for hint in [0, 1000, 1020, 1030, 1039, 1063, 2000] {
-            let found = search_page(&keys, 1000, &window, hint, &key.to_be_bytes());
-            assert_eq!(found, (1000 + key as u32, true));
+            assert_eq!(search(&keys, &(1020..1040), hint, key), key as usize);
         }
     }
     // A window that is wrong costs time, not the answer.
-    let mut keys = Keys::new(Some(8));
-    (0..64u64).for_each(|i| keys.push(&i.to_be_bytes()));
+    let keys = strings(&mut (0..64));
     for key in 0..64u64 {
-        let hint = 1000 + key as u32 / 2;
-        for window in [1000..1000, 1064..1064, 1030..1031] {
-            let found = search_page(&keys, 1000, &window, hint, &key.to_be_bytes());
-            assert_eq!(found, (1000 + key as u32, true));
+        for window in [0..0, 1000..1000, 1064..1064, 1030..1031, 2000..3000] {
+            assert_eq!(search(&keys, &window, 1000 + key as usize / 2, key), key as usize);
         }
     }
 }

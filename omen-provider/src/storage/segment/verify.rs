@@ -82,8 +82,8 @@ impl Segment {
             if !ascends {
                 return wrong(row, "keys do not ascend");
             }
-            let (hint, position) = (self.index.hint(&key), start + row as u32);
-            if position < hint.start || hint.end < position {
+            let ((range, _), position) = (self.index.locate_in_file(&key), start + row as u32);
+            if position < range.start || range.end < position {
                 return wrong(row, "the learned index leads elsewhere");
             }
             if !self.may_contain(&key) {

@@ -1,0 +1,239 @@
+//! Stored indexes over byte strings that someone made up: mutations of real ones, most with
+//! checksums that fit, those of the models inside included.
+//!
+//! Run like `hostile_bytes`, with the same variables of the environment; the folder of inputs is
+//! `corpus_byte_index`.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::byte_index::build;
+use super::distributions::Random;
+use super::hostile_bytes::{keep, mutate};
+use super::stored_form::seal;
+use crate::Error;
+use crate::crc32c::crc32c;
+use crate::key::byte_builder::Limits;
+use crate::key::{ByteIndex, successor};
+
+const RUNS: usize = 20_000;
+
+#[test]
+fn made_up_bytes_are_refused_or_harmless() {
+    let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
+    let until = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let seed = until.map_or(1, |_| std::process::id().into());
+    println!("seed {seed}");
+    let mut random = Random(seed);
+    let mut pool = originals();
+    let (mut runs, mut accepted, mut kinds) = (0, 0, HashSet::new());
+    while until.map_or(runs < RUNS, |until| Instant::now() < until) {
+        let mut bytes = pool[random.below(pool.len() as u64) as usize].clone();
+        for _ in 0..=random.below(3) {
+            mutate(&mut bytes, &pool, &mut random);
+        }
+        if random.below(10) > 0 && bytes.len() > 4 {
+            seal_all(&mut bytes);
+        }
+        let kind = check_noting(&bytes);
+        accepted += usize::from(kind == "accepted");
+        if kinds.insert(kind.clone()) {
+            keep(&bytes, &kind);
+        }
+        if kind == "accepted" && pool.len() < 200 && random.below(50) == 0 {
+            pool.push(bytes);
+        }
+        runs += 1;
+    }
+    println!("{runs} made-up stored forms, {accepted} of them accepted, {kinds:?}");
+    assert!(accepted > 0 && kinds.len() > 10, "{accepted} {kinds:?}");
+}
+
+#[test]
+fn corpus_stays_harmless() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus_byte_index");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        check_hostile(&std::fs::read(entry.unwrap().path()).unwrap());
+        count += 1;
+    }
+    assert!(count > 5, "{count} files in the corpus");
+}
+
+#[test]
+fn every_flipped_bit_and_every_truncation_is_noticed() {
+    for bytes in originals().iter().filter(|bytes| bytes.len() < 1_500) {
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(matches!(ByteIndex::from_bytes(&flipped), Err(Error::Corrupt { .. })));
+            seal_all(&mut flipped);
+            check_hostile(&flipped);
+        }
+        for len in 0..bytes.len() {
+            assert!(ByteIndex::from_bytes(&bytes[..len]).is_err());
+            let mut sealed = bytes.clone();
+            seal(&mut sealed, len);
+            assert!(len == bytes.len() - 4 || ByteIndex::from_bytes(&sealed).is_err(), "{len}");
+        }
+    }
+}
+
+#[test]
+fn nodes_that_lie_too_deep_are_refused() {
+    // A node of one key, in a run of one key, in a node of one key ...
+    let model = crate::Rmi::train(&[0]).unwrap().to_bytes();
+    for (depth, is_accepted) in [(1, true), (32, true), (33, false), (100_000, false)] {
+        let mut bytes = b"OMENBYT\0\x01\0\0\0".to_vec();
+        for below in (0..depth).rev() {
+            bytes.extend(0u32.to_le_bytes());
+            bytes.extend((model.len() as u32).to_le_bytes());
+            bytes.extend(&model);
+            bytes.extend(u32::from(below > 0).to_le_bytes());
+            if below > 0 {
+                bytes.extend([0; 8]);
+                bytes.extend([0, 0, 0, 0, 1, 0, 0, 0, 1]);
+            }
+        }
+        let len = bytes.len();
+        seal(&mut bytes, len);
+        assert_eq!(ByteIndex::from_bytes(&bytes).is_ok(), is_accepted, "{depth}");
+        check_hostile(&bytes);
+    }
+}
+
+#[test]
+fn a_run_must_lie_where_its_model_key_does() {
+    let mut keys: Vec<Vec<u8>> = Vec::new();
+    for stem in 0..40u8 {
+        keys.extend((0..9u8).map(|i| [vec![stem; 9], vec![i]].concat()));
+    }
+    let limits = Limits { unlisted_max: 2, run_max: 1 << 20, ..Limits::STANDARD };
+    let bytes = build(&keys, 0, limits).to_bytes();
+    // The last 40 times 17 bytes before the checksum are the runs.
+    let run = bytes.len() - 4 - 17 * 20;
+    let first = u32::from_le_bytes(*bytes[run + 8..].first_chunk().unwrap());
+    assert_eq!(first, 9 * 20);
+    for (at, value, is_accepted) in [
+        (run + 8, first, true),
+        (run + 8, first - 1, false),
+        (run + 8, 1 << 31, false),
+        (run + 8, u32::MAX, false),
+        (run + 12, 8, true),
+        (run + 12, 10, false),
+        (run + 12, u32::MAX, false),
+    ] {
+        let mut changed = bytes.clone();
+        changed[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        seal_all(&mut changed);
+        let index = ByteIndex::from_bytes(&changed);
+        assert_eq!(index.is_ok(), is_accepted, "{at} {value}: {index:?}");
+    }
+    let mut flag = bytes.clone();
+    flag[run + 16] = 2;
+    seal_all(&mut flag);
+    assert!(ByteIndex::from_bytes(&flag).is_err());
+}
+
+/// Small indexes of every shape.
+fn originals() -> Vec<Vec<u8>> {
+    let small = Limits { unlisted_max: 2, run_max: 6, held_max: 50, held_bytes_max: 500 };
+    let mut pool = Vec::new();
+    for (limits, count) in
+        [(Limits::STANDARD, 30), (small, 60), (small, 9), (Limits::STANDARD, 2_000)]
+    {
+        let mut random = Random(count);
+        let stems = ["", "a", "/srv/first/", "/srv/second/and/third/", "zz\0\0\0\0\0\0\0\0\0"];
+        let mut keys: Vec<Vec<u8>> = (0..count)
+            .map(|_| {
+                let stem = stems[random.below(5) as usize];
+                let number = random.below(count * 3);
+                match random.below(3) {
+                    0 => format!("{stem}{number:06}").into_bytes(),
+                    1 => [stem.as_bytes(), &number.to_be_bytes()].concat(),
+                    _ => format!("{stem}/folder/{:02}/{number}", number % 7).into_bytes(),
+                }
+            })
+            .collect();
+        keys.sort();
+        pool.push(build(&keys, 0, limits).to_bytes());
+    }
+    pool.push(build(&[], 0, small).to_bytes());
+    pool
+}
+
+/// Makes all checksums fit, as far as the lengths lead to them.
+fn seal_all(bytes: &mut Vec<u8>) {
+    let Some(len) = bytes.len().checked_sub(4) else { return };
+    seal_node(&mut bytes[..len], &mut 12, 40);
+    seal(bytes, len);
+}
+
+fn seal_node(bytes: &mut [u8], at: &mut usize, depth: usize) -> Option<()> {
+    let number = |bytes: &[u8], at: &mut usize| {
+        let number = u32::from_le_bytes(*bytes.get(*at..)?.first_chunk()?);
+        *at += 4;
+        Some(number as usize)
+    };
+    depth.checked_sub(1)?;
+    *at += number(bytes, at)?;
+    let len = number(bytes, at)?;
+    let model = bytes.get_mut(*at..*at + len)?;
+    let (body, checksum) = model.split_last_chunk_mut::<4>()?;
+    *checksum = crc32c(body).to_le_bytes();
+    *at += len;
+    for _ in 0..number(bytes, at)? {
+        *at += 17;
+        if *bytes.get(*at - 1)? == 1 {
+            seal_node(bytes, at, depth - 1)?;
+        }
+    }
+    Some(())
+}
+
+/// Whatever the bytes are, what comes out of them must stay within its bounds, and in order.
+fn check_hostile(bytes: &[u8]) {
+    let Ok(index) = ByteIndex::from_bytes(bytes) else { return };
+    assert_eq!(index.to_bytes(), bytes);
+    let mut probes = vec![vec![], vec![0xFF; 40]];
+    index.stems(&mut |stem| probes.push(stem.to_vec()));
+    for probe in probes.clone() {
+        let mut next = probe.clone();
+        successor(&mut next);
+        let mut below = probe.clone();
+        if let Some(last) = below.last_mut() {
+            *last = last.wrapping_sub(1);
+        }
+        probes.extend([next, below, [&probe, &[0xFF; 9][..]].concat()]);
+    }
+    probes.sort();
+    let (mut start_before, mut end_before) = (0, 0);
+    for probe in &probes {
+        let (range, hint) = index.locate(probe);
+        assert!(range.start <= hint && hint <= range.end && range.end <= index.len());
+        assert!(start_before <= range.start && end_before <= range.end, "ranges descend");
+        (start_before, end_before) = (range.start, range.end);
+        // Positions spelled as keys: as many as there may be, and sorted.
+        let found = index.lower_bound_by(probe, |i| i.to_be_bytes().as_slice().cmp(probe));
+        let is_below = |i: usize| i.to_be_bytes().as_slice() < probe.as_slice();
+        assert!(found == 0 || is_below(found - 1));
+        assert!(found == index.len() || !is_below(found));
+    }
+    let _ = (index.stats(), index.models());
+}
+
+/// Checks the bytes, and says what became of them. A failure leaves them behind.
+fn check_noting(bytes: &[u8]) -> String {
+    let outcome = std::panic::catch_unwind(|| check_hostile(bytes));
+    if let Err(panic) = outcome {
+        keep(bytes, "failure");
+        println!("{bytes:?}");
+        std::panic::resume_unwind(panic);
+    }
+    match ByteIndex::from_bytes(bytes) {
+        Ok(_) => "accepted".to_string(),
+        Err(Error::Corrupt { reason, .. }) => reason.replace(' ', "-"),
+        Err(other) => panic!("{other}"),
+    }
+}
