@@ -4,7 +4,7 @@
 
 use arrow::array::ArrayRef;
 use arrow::compute::interleave;
-use omen_index::key::common_prefix_len;
+use omen_index::key::{common_prefix_len, model_key};
 
 use super::sorted::Run;
 use super::view::RunView;
@@ -31,7 +31,7 @@ impl Run {
         let sampled = |&position: &u32| {
             let index = position as usize;
             let (predicted, range) = self.sight(&keys.get(index))?;
-            let number = keys.model_key(index, prefix_len);
+            let number = model_key(&keys.get(index), prefix_len);
             Some(SampledKey { position, predicted, range, number })
         };
         let Some(entries) = positions.iter().map(sampled).collect() else { return Ok(None) };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, UInt32Array};
 use arrow::compute::{concat, take};
-use omen_index::key::encoding::common_prefix_len;
+use omen_index::key::{common_prefix_len, model_key};
 
 use super::{ReadStats, Segment};
 use crate::error::Result;
@@ -72,7 +72,7 @@ impl Segment {
                 position: start + row,
                 predicted,
                 range,
-                number: keys.model_key(index, prefix_len),
+                number: model_key(&keys.get(index), prefix_len),
             }
         };
         Ok(rows.iter().enumerate().map(sampled).collect())
