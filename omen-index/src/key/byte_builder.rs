@@ -20,7 +20,7 @@ use crate::train::RmiBuilder;
 pub(crate) struct Limits {
     /// Keys of the same model key that are not listed: a listed run takes 17 bytes.
     pub(crate) unlisted_max: usize,
-    /// Keys of the same model key that get no node of their own: a node takes about a hundred bytes.
+    /// Keys of the same model key that get no node of their own: one takes about a hundred bytes.
     pub(crate) run_max: usize,
     /// Distinct keys of a run that are held, before a node grows with it.
     pub(crate) held_max: usize,

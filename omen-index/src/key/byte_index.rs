@@ -138,8 +138,8 @@ impl ByteIndex {
         self.root.stems(&[], found);
     }
 
-    /// Size and sharpness of the index: cells, leaves and knots of all models together, the length of the
-    /// whole stored form, and the search ranges of the keys, which are an estimate where runs are
+    /// Size and sharpness of the index: cells, leaves and knots of all models together, the length
+    /// of the stored form, and the search ranges of the keys, which are an estimate where runs are
     /// listed: which other keys share a range with them only the keys tell.
     pub fn stats(&self) -> RmiStats {
         let mut total = Total::default();
