@@ -6,7 +6,7 @@
 //! offset        size     field
 //! 0             8        magic, "OMENRMI" and a zero byte
 //! 8             2        version, 3
-//! 10            2        reserved, 0
+//! 10            2        z, number of zero bytes after the knots
 //! 12            4        number of keys
 //! 16            4        c, number of cells, at least 1
 //! 20            4        l, number of leaves
@@ -23,11 +23,12 @@
 //!                        then the lower 8 bits of each: (key - base) * factor / 2^64 of the keys
 //!                        at the positions of the cell that are multiples of 16 (but for its first
 //!                        position); those of a cell never descend
-//! ...           192      0, only if there are knots: they are read 192 bytes at a time
+//! ...           z        0: as many bytes as are missing, from where the last cell with knots
+//!                        has them, to the 192 that are read at a time
 //! ...           4        CRC-32C of all bytes before
 //! ```
 //!
-//! That is `36 + 28c + 4l` bytes, and `3k + 192` more where there are knots. An index of no keys has
+//! That is `36 + 28c + 4l` bytes, and `3k + z` more where there are knots. An index of no keys has
 //! one cell, all zeros.
 //!
 //! Leaves and knots are used where they lie: opening checks them and copies only the cells. Reading
@@ -56,8 +57,6 @@ const HEADER_BYTES: usize = 28;
 const CELL_BYTES: usize = 28;
 /// Bytes of one start.
 const START_BYTES: usize = 4;
-/// Bytes after the knots, so that as many can be read from each of them.
-const PADDING_BYTES: usize = READ_BYTES;
 /// Bytes of the checksum.
 const CHECKSUM_BYTES: usize = 4;
 
@@ -114,10 +113,14 @@ impl Rmi {
         let (starts, knots) = starts.split_at(START_BYTES * (header.leaves as usize + 1));
         let pieces = header.pieces(cells)?;
         header.check_starts(starts)?;
+        if header.padding != padding_after(&pieces) {
+            return Err(corrupt(10, "not as many bytes after the knots as are read"));
+        }
         check_knot_counts(&pieces, starts)?;
         check_knots(&pieces, knots, body.len() - knots.len())?;
         if !knots.iter().skip(KNOT_BYTES * header.knots as usize).all(|&byte| byte == 0) {
-            return Err(corrupt(body.len() - PADDING_BYTES, "bytes after the knots are not zero"));
+            let padding = usize::from(header.padding);
+            return Err(corrupt(body.len() - padding, "bytes after the knots are not zero"));
         }
         let leaves_at = stored.start + HEADER_BYTES + cells.len();
         let start_of = |leaf: u32| start_in(starts, leaf);
@@ -142,6 +145,7 @@ impl Rmi {
             cells: pieces.len() as u32,
             leaves: starts.len() as u32,
             knots: (knots.len() / KNOT_BYTES) as u32,
+            padding: padding_after(pieces),
         };
         let mut out = Vec::with_capacity(header.encoded_len() as usize);
         header.put(&mut out);
@@ -154,9 +158,7 @@ impl Rmi {
         out.extend_from_slice(&keys.to_le_bytes());
         let knots_at = out.len();
         out.extend_from_slice(knots);
-        if !knots.is_empty() {
-            out.extend_from_slice(&[0; PADDING_BYTES]);
-        }
+        out.resize(knots_at + knots.len() + usize::from(header.padding), 0);
         let checksum = crc32c(&out);
         out.extend_from_slice(&checksum.to_le_bytes());
         Rmi {
@@ -170,6 +172,12 @@ impl Rmi {
             len: keys as usize,
         }
     }
+}
+
+/// How many bytes must follow the knots so that enough can be read from those of each cell.
+fn padding_after(pieces: &[Piece]) -> u16 {
+    let last = pieces.iter().rfind(|piece| piece.knots > 0);
+    last.map_or(0, |piece| READ_BYTES.saturating_sub(KNOT_BYTES * piece.knots as usize) as u16)
 }
 
 /// How many keys lie before a leaf, or 0 if there is no such leaf.
@@ -215,6 +223,7 @@ struct Header {
     cells: u32,
     leaves: u32,
     knots: u32,
+    padding: u16,
 }
 
 impl Header {
@@ -222,15 +231,14 @@ impl Header {
     fn encoded_len(&self) -> u64 {
         let cells = u64::from(self.cells) * CELL_BYTES as u64;
         let starts = (u64::from(self.leaves) + 1) * START_BYTES as u64;
-        let padding = if self.knots > 0 { PADDING_BYTES as u64 } else { 0 };
-        let knots = u64::from(self.knots) * KNOT_BYTES as u64 + padding;
+        let knots = u64::from(self.knots) * KNOT_BYTES as u64 + u64::from(self.padding);
         (HEADER_BYTES + CHECKSUM_BYTES) as u64 + cells + starts + knots
     }
 
     fn put(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&VERSION.to_le_bytes());
-        out.extend_from_slice(&0u16.to_le_bytes());
+        out.extend_from_slice(&self.padding.to_le_bytes());
         let counts = [self.keys, self.cells, self.leaves, self.knots];
         out.extend(counts.iter().flat_map(|count| count.to_le_bytes()));
     }
@@ -246,12 +254,10 @@ impl Header {
         if u16::from_le_bytes(take_array(&mut rest)) != VERSION {
             return Err(corrupt(8, "unknown version"));
         }
-        if u16::from_le_bytes(take_array(&mut rest)) != 0 {
-            return Err(corrupt(10, "reserved bytes are not zero"));
-        }
+        let padding = u16::from_le_bytes(take_array(&mut rest));
         let [keys, cells, leaves, knots] =
             [(); 4].map(|()| u32::from_le_bytes(take_array(&mut rest)));
-        let header = Self { keys, cells, leaves, knots };
+        let header = Self { keys, cells, leaves, knots, padding };
         if header.encoded_len() != bytes.len() as u64 {
             return Err(corrupt(bytes.len(), "length does not match the header"));
         }

@@ -173,11 +173,7 @@ impl Fitter {
         let [base, .., last] = *part else {
             return self.push(part, position + range.start as u32, 1);
         };
-        let sample = &self.sample[samples_of(&range)];
-        let pairs = sample.iter().zip(sample.iter().skip(1));
-        let changes: usize = pairs.map(|(a, b)| usize::from(a < b)).sum();
-        let changes = SAMPLE_STEP * changes;
-        let finest = (changes / self.shape.leaf_keys_min + 1) as u64;
+        let finest = self.finest(&range);
         let line = Line::new(base, last, finest);
         let layout = Layout { line, first_leaf: 0, leaves: line.at(last).0 as usize + 1 };
         if self.judge(layout, range.clone()) > cost_max {
@@ -185,12 +181,21 @@ impl Fitter {
         }
         // Fewer leaves, each a whole number of the finest, while that costs little.
         let mut merged = 0;
-        while finest >> merged > (changes / self.shape.leaf_keys_max) as u64 + 1
+        let fewest = finest * self.shape.leaf_keys_min as u64 / self.shape.leaf_keys_max as u64 + 1;
+        while finest >> merged > fewest
             && self.judge_merged(layout, range.clone(), merged + 1) <= cost_max
         {
             merged += 1;
         }
         self.push(part, position + range.start as u32, (finest >> merged).max(1));
+    }
+
+    /// The most leaves that this part of the chunk may have.
+    fn finest(&self, range: &Range<usize>) -> u64 {
+        let sample = &self.sample[samples_of(range)];
+        let pairs = sample.iter().zip(sample.iter().skip(1));
+        let changes: usize = pairs.map(|(a, b)| usize::from(a < b)).sum();
+        (SAMPLE_STEP * changes / self.shape.leaf_keys_min + 1) as u64
     }
 
     /// Makes cells of a part of the chunk that lies on no line: about `cells_max`, if it takes cuts
@@ -211,8 +216,12 @@ impl Fitter {
             self.divide(keys, cut..range.end, position, cells_max - cells_low, cost);
             return;
         }
-        if is_short {
+        if is_short && 2 * WINDOW * knots::ties(line, part) <= part.len() {
             return self.push_knotted(line, part, position + range.start as u32);
+        }
+        if is_short {
+            // Knots would be equal more often than not: the same keys over and over.
+            return self.push(part, position + range.start as u32, self.finest(&range));
         }
         let half = part.len().div_ceil(2 * KNOTTED_MAX) * KNOTTED_MAX;
         // Equal keys belong in one cell.

@@ -120,7 +120,7 @@ fn usual_keys_have_small_and_sharp_indexes() {
             plain.range_max,
         );
         assert_eq!(index.to_bytes().len(), stats.bytes);
-        assert!(bytes <= 0.55, "{name}: {bytes} bytes per key");
+        assert!(bytes <= 0.30, "{name}: {bytes} bytes per key");
         assert!(range_mean <= range_max, "{name}: {range_mean}");
         // An estimate, where runs are listed.
         let estimate = stats.range_mean / range_mean;
