@@ -8,6 +8,9 @@ use crate::fingerprints::{Fingerprints, hash_u64};
 use crate::rmi::Rmi;
 use crate::simd;
 
+use super::merge::{self, Entries};
+use super::sort;
+
 /// Runs of at most this many keys are halved: they fit the first caches, a model saves nothing.
 const UNINDEXED_KEYS_MAX: usize = 2048;
 
@@ -34,9 +37,13 @@ impl KeyRun {
     }
 
     /// A run of entries in any order, at least one, whose keys differ.
-    pub(super) fn sort(mut entries: Vec<(u64, u64)>) -> Self {
-        entries.sort_unstable_by_key(|entry| entry.0);
-        let (keys, values) = entries.into_iter().unzip();
+    pub(super) fn sort(keys: &[u64], values: &[u64]) -> Self {
+        let (keys, values) = sort::sorted(keys, values);
+        Self::new(keys, values, false)
+    }
+
+    /// A run of entries that are in order, at least one.
+    pub(super) fn ascending(keys: Vec<u64>, values: Vec<u64>) -> Self {
         Self::new(keys, values, false)
     }
 
@@ -48,16 +55,21 @@ impl KeyRun {
 
     /// One run of all `runs`, at least one, none of which shares a key with another.
     pub(super) fn merge(runs: &[&Self]) -> Self {
-        let mut lists: Vec<Entries> = runs.iter().map(|run| run.entries()).collect();
         // The two shortest first: so each entry is moved as few times as can be.
+        let mut lists: Vec<Source> = runs.iter().map(|run| Source::Run(run)).collect();
         while lists.len() > 1 {
-            lists.sort_by_key(|list| std::cmp::Reverse(list.keys.len()));
+            lists.sort_by_key(|list| std::cmp::Reverse(list.entries().len()));
             if let (Some(a), Some(b)) = (lists.pop(), lists.pop()) {
-                lists.push(Entries::merge(&a, &b));
+                let (keys, values) = merge::merge(a.entries(), b.entries());
+                lists.push(Source::Merged(keys, values));
             }
         }
-        let merged = lists.pop().unwrap_or_default();
-        Self::new(merged.keys.into_owned(), merged.values.into_owned(), true)
+        let (keys, values) = match lists.pop() {
+            Some(Source::Merged(keys, values)) => (keys, values),
+            Some(Source::Run(run)) => (run.keys.clone(), run.values.clone()),
+            None => (Vec::new(), Vec::new()),
+        };
+        Self::new(keys, values, true)
     }
 
     /// One run of several, each of which is above the one before.
@@ -153,40 +165,22 @@ impl KeyRun {
     }
 
     fn entries(&self) -> Entries<'_> {
-        Entries { keys: (&self.keys[..]).into(), values: (&self.values[..]).into() }
+        Entries { keys: &self.keys, values: &self.values }
     }
 }
 
-/// Sorted entries on their way into a run.
-#[derive(Default)]
-struct Entries<'a> {
-    keys: std::borrow::Cow<'a, [u64]>,
-    values: std::borrow::Cow<'a, [u64]>,
+/// Entries on their way into a run.
+enum Source<'a> {
+    Run(&'a KeyRun),
+    Merged(Vec<u64>, Vec<u64>),
 }
 
-impl Entries<'_> {
-    fn merge(a: &Self, b: &Self) -> Self {
-        let len = a.keys.len() + b.keys.len();
-        let (mut keys, mut values) = (Vec::with_capacity(len), Vec::with_capacity(len));
-        let (mut i, mut j) = (0, 0);
-        let (a_keys, a_values) = (&a.keys[..], &a.values[..a.keys.len()]);
-        let (b_keys, b_values) = (&b.keys[..], &b.values[..b.keys.len()]);
-        while i < a_keys.len() && j < b_keys.len() {
-            // Which list is next is a coin toss: chosen by arithmetic, since a branch would be
-            // mispredicted half of the time.
-            let (x, y) = (a_keys[i], b_keys[j]);
-            let first = u64::from(x < y);
-            let choice = first.wrapping_neg();
-            keys.push(x.min(y));
-            values.push((a_values[i] & choice) | (b_values[j] & !choice));
-            i += first as usize;
-            j += 1 - first as usize;
+impl Source<'_> {
+    fn entries(&self) -> Entries<'_> {
+        match self {
+            Source::Run(run) => run.entries(),
+            Source::Merged(keys, values) => Entries { keys, values },
         }
-        for (list, from) in [(a, i), (b, j)] {
-            keys.extend_from_slice(&list.keys[from..]);
-            values.extend_from_slice(&list.values[from..]);
-        }
-        Self { keys: keys.into(), values: values.into() }
     }
 }
 

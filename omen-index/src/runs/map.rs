@@ -9,10 +9,8 @@
 use std::sync::Arc;
 
 use super::key_run::{KeyRun, hash};
-use super::{Buffer, Tail, merge_candidates};
-
-/// Batches of at most this many keys go through the buffer.
-const SMALL_KEYS: usize = 64;
+use super::inbox::Inbox;
+use super::{Tail, merge_candidates};
 
 /// Runs of at most this many keys are merged at once, which takes less than a millisecond.
 const MERGED_AT_ONCE_MAX: usize = 8192;
@@ -47,7 +45,7 @@ const GROUP: usize = 128;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct RunMap {
-    buffer: Buffer<(u64, u64)>,
+    inbox: Inbox,
     /// What arrived in order: runs with their largest keys.
     tail: Tail<(u64, Arc<KeyRun>)>,
     /// Tails that were full, each one run now, as long as they are in order.
@@ -77,7 +75,7 @@ impl RunMap {
     /// How many keys.
     pub fn len(&self) -> usize {
         let runs: usize = self.runs.iter().map(|run| run.len()).sum();
-        self.buffer.len() + self.tail.len() as usize + self.ended.len() as usize + runs
+        self.inbox.len() + self.tail.len() as usize + self.ended.len() as usize + runs
     }
 
     /// Whether there is no key.
@@ -88,33 +86,42 @@ impl RunMap {
     /// Bytes of memory, keys and values included.
     pub fn byte_size(&self) -> usize {
         let runs: usize = self.all_runs().map(|run| run.byte_size()).sum();
-        runs + Buffer::<(u64, u64)>::CAPACITY * size_of::<(u64, u64, u64, u64)>()
+        runs + Inbox::CAPACITY * size_of::<(u64, u64, u16, u16)>()
     }
 
     /// Adds a new key.
+    #[inline]
     pub fn insert(&mut self, key: u64, value: u64) {
-        if self.buffer.push(hash(key), (key, value)).is_err() {
-            let full = std::mem::take(&mut self.buffer);
-            self.add_run(KeyRun::sort(full.iter().copied().collect()));
-            // There is room now.
-            let _ = self.buffer.push(hash(key), (key, value));
+        if self.inbox.is_full() {
+            self.empty_inbox();
         }
+        self.inbox.push(key, value, hash);
     }
 
     /// Adds new keys, in any order.
     pub fn extend(&mut self, entries: &[(u64, u64)]) {
-        if entries.len() <= SMALL_KEYS {
-            entries.iter().for_each(|&(key, value)| self.insert(key, value));
+        entries.iter().for_each(|&(key, value)| self.insert(key, value));
+    }
+
+    #[cold]
+    fn empty_inbox(&mut self) {
+        let run = if self.inbox.is_sorted() {
+            let full = std::mem::take(&mut self.inbox);
+            let (keys, values) = full.into_lists();
+            KeyRun::ascending(keys, values)
         } else {
-            self.add_run(KeyRun::sort(entries.to_vec()));
-        }
+            let run = KeyRun::sort(self.inbox.keys(), self.inbox.values());
+            self.inbox.clear();
+            run
+        };
+        self.add_run(run);
     }
 
     /// The value of `key`.
     pub fn get(&self, key: u64) -> Option<u64> {
         let hash = hash(key);
-        if let Some((_, (_, value))) = self.buffer.find(hash).find(|(_, (k, _))| *k == key) {
-            return Some(*value);
+        if let Some(value) = self.inbox.get(key, hash) {
+            return Some(value);
         }
         let in_runs = || self.runs.iter().rev().find_map(|run| run.get(key, hash));
         self.get_in_tails(key, hash).or_else(in_runs)
@@ -145,8 +152,7 @@ impl RunMap {
         }
         for ((&key, value), &hash) in keys.iter().zip(values.iter_mut()).zip(&hashes) {
             if value.is_none() {
-                let mut waiting = self.buffer.find(hash);
-                *value = waiting.find(|(_, (k, _))| *k == key).map(|(_, (_, value))| *value);
+                *value = self.inbox.get(key, hash);
             }
         }
     }
@@ -184,11 +190,11 @@ impl RunMap {
 
     /// All entries in the order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
-        let mut all: Vec<(u64, u64)> = self.buffer.iter().copied().collect();
+        let mut all: Vec<(u64, u64)> = self.inbox.keys().iter().copied().zip(self.inbox.values().iter().copied()).collect();
         for run in self.all_runs() {
             all.extend(run.keys().iter().copied().zip(run.values().iter().copied()));
         }
-        // A few ascending sequences, which the stable sort finds and merges.
+        // Mostly a few ascending sequences, which the stable sort finds and merges.
         all.sort_by_key(|entry| entry.0);
         all.into_iter()
     }

@@ -15,9 +15,12 @@
 //! beside them puts the same parts together with runs of its own.
 
 mod buffer;
+mod inbox;
 mod key_run;
 mod map;
+mod merge;
 mod slots;
+mod sort;
 mod tail;
 mod tiers;
 

@@ -1,0 +1,130 @@
+//! Where single entries gather until they are worth a run.
+//!
+//! As long as keys ascend, which is how most arrive in practice, the lists are a run already and
+//! are handed on as they are. The first key out of order has all of them entered in a small table,
+//! by which keys are found from then on; and the run is sorted when the inbox is full.
+//!
+//! Simpler than `Buffer`, which shares what it holds with its clones: a clone of an inbox is a
+//! copy, of a few thousand bytes, so that an entry costs its writer next to nothing.
+//!
+//! Invariant: without a table the keys ascend strictly; with one, slot `s` holds one more than a
+//! position or zero, and an entry is between the slot that its hash names and the next zero.
+
+/// Slots of the table: twice the entries, so that few are in the way of others.
+const SLOTS: usize = 2 * Inbox::CAPACITY;
+
+/// At most [`Inbox::CAPACITY`] entries.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Inbox {
+    keys: Vec<u64>,
+    values: Vec<u64>,
+    table: Vec<u16>,
+}
+
+impl Inbox {
+    /// Most entries: what is copied with a clone, and sorted at once.
+    pub(super) const CAPACITY: usize = 4096;
+
+    /// How many entries.
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there is no room left.
+    #[inline]
+    pub(super) fn is_full(&self) -> bool {
+        self.keys.len() == Self::CAPACITY
+    }
+
+    /// Whether the keys ascend.
+    pub(super) fn is_sorted(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// The keys in the order of their arrival.
+    pub(super) fn keys(&self) -> &[u64] {
+        &self.keys
+    }
+
+    /// The values, one per key.
+    pub(super) fn values(&self) -> &[u64] {
+        &self.values
+    }
+
+    /// The lists of keys and values.
+    pub(super) fn into_lists(self) -> (Vec<u64>, Vec<u64>) {
+        (self.keys, self.values)
+    }
+
+    /// Adds an entry; there must be room.
+    #[inline]
+    pub(super) fn push(&mut self, key: u64, value: u64, hash: impl Fn(u64) -> u64) {
+        if self.table.is_empty() {
+            match self.keys.last() {
+                Some(&last) if last >= key => self.enter_all(&hash),
+                Some(_) => {}
+                None => self.reserve(),
+            }
+        }
+        if !self.table.is_empty() {
+            self.enter(hash(key), self.keys.len());
+        }
+        self.keys.push(key);
+        self.values.push(value);
+    }
+
+    /// The value of a key that has this hash.
+    #[inline]
+    pub(super) fn get(&self, key: u64, hash: u64) -> Option<u64> {
+        if self.table.is_empty() {
+            if self.keys.last().is_none_or(|&last| last < key) {
+                return None;
+            }
+            let position = self.keys.partition_point(|&k| k < key);
+            return (self.keys.get(position) == Some(&key)).then(|| self.values[position]);
+        }
+        let mut slot = slot_of(hash);
+        while let Some(position) = usize::from(self.table[slot]).checked_sub(1) {
+            if self.keys[position] == key {
+                return Some(self.values[position]);
+            }
+            slot = (slot + 1) % SLOTS;
+        }
+        None
+    }
+
+    /// Removes all entries.
+    pub(super) fn clear(&mut self) {
+        self.keys.clear();
+        self.values.clear();
+        self.table.clear();
+    }
+
+    #[cold]
+    fn reserve(&mut self) {
+        self.keys.reserve_exact(Self::CAPACITY);
+        self.values.reserve_exact(Self::CAPACITY);
+    }
+
+    #[cold]
+    fn enter_all(&mut self, hash: impl Fn(u64) -> u64) {
+        self.table.resize(SLOTS, 0);
+        for position in 0..self.keys.len() {
+            self.enter(hash(self.keys[position]), position);
+        }
+    }
+
+    #[inline]
+    fn enter(&mut self, hash: u64, position: usize) {
+        let mut slot = slot_of(hash);
+        while self.table[slot] != 0 {
+            slot = (slot + 1) % SLOTS;
+        }
+        self.table[slot] = position as u16 + 1;
+    }
+}
+
+#[inline]
+fn slot_of(hash: u64) -> usize {
+    (hash >> 32) as usize % SLOTS
+}
