@@ -55,20 +55,8 @@ impl KeyRun {
 
     /// One run of all `runs`, at least one, none of which shares a key with another.
     pub(super) fn merge(runs: &[&Self]) -> Self {
-        // The two shortest first: so each entry is moved as few times as can be.
-        let mut lists: Vec<Source> = runs.iter().map(|run| Source::Run(run)).collect();
-        while lists.len() > 1 {
-            lists.sort_by_key(|list| std::cmp::Reverse(list.entries().len()));
-            if let (Some(a), Some(b)) = (lists.pop(), lists.pop()) {
-                let (keys, values) = merge::merge(a.entries(), b.entries());
-                lists.push(Source::Merged(keys, values));
-            }
-        }
-        let (keys, values) = match lists.pop() {
-            Some(Source::Merged(keys, values)) => (keys, values),
-            Some(Source::Run(run)) => (run.keys.clone(), run.values.clone()),
-            None => (Vec::new(), Vec::new()),
-        };
+        let lists = runs.iter().map(|run| Entries { keys: &run.keys, values: &run.values });
+        let (keys, values) = merge::merge(lists.collect());
         Self::new(keys, values, true)
     }
 
@@ -162,25 +150,6 @@ impl KeyRun {
         let index = self.index.as_ref().map_or(0, |index| index.stats().bytes);
         let filter = self.fingerprints.as_ref().map_or(0, Fingerprints::byte_size);
         self.keys.len() * 16 + filter + index
-    }
-
-    fn entries(&self) -> Entries<'_> {
-        Entries { keys: &self.keys, values: &self.values }
-    }
-}
-
-/// Entries on their way into a run.
-enum Source<'a> {
-    Run(&'a KeyRun),
-    Merged(Vec<u64>, Vec<u64>),
-}
-
-impl Source<'_> {
-    fn entries(&self) -> Entries<'_> {
-        match self {
-            Source::Run(run) => run.entries(),
-            Source::Merged(keys, values) => Entries { keys, values },
-        }
     }
 }
 

@@ -8,8 +8,8 @@
 
 use std::sync::Arc;
 
-use super::key_run::{KeyRun, hash};
 use super::inbox::Inbox;
+use super::key_run::{KeyRun, hash};
 use super::{Tail, merge_candidates};
 
 /// Runs of at most this many keys are merged at once, which takes less than a millisecond.
@@ -190,7 +190,8 @@ impl RunMap {
 
     /// All entries in the order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
-        let mut all: Vec<(u64, u64)> = self.inbox.keys().iter().copied().zip(self.inbox.values().iter().copied()).collect();
+        let mut all: Vec<(u64, u64)> =
+            self.inbox.keys().iter().copied().zip(self.inbox.values().iter().copied()).collect();
         for run in self.all_runs() {
             all.extend(run.keys().iter().copied().zip(run.values().iter().copied()));
         }

@@ -1,6 +1,18 @@
-//! Two sorted lists of entries become one.
+//! Sorted lists of entries become one.
 //!
-//! Called by `key_run`, which merges many runs by merging two at a time.
+//! Called by `key_run`. Lists are merged two at a time, but not from end to end: a *stretch* of the
+//! keys at a time goes through all of these merges while it is in the caches, and memory that was
+//! never used before is taken for the result alone.
+
+use std::cmp::Reverse;
+use std::hint::select_unpredictable;
+use std::ops::Range;
+
+/// Keys of the longest list in one stretch.
+const STRETCH: usize = 1024;
+
+/// Sorted keys and the value of each, owned.
+pub(super) type Lists = (Vec<u64>, Vec<u64>);
 
 /// Sorted keys, and the value of each.
 #[derive(Clone, Copy, Debug)]
@@ -9,40 +21,129 @@ pub(super) struct Entries<'a> {
     pub(super) values: &'a [u64],
 }
 
-impl Entries<'_> {
-    /// How many.
-    pub(super) fn len(&self) -> usize {
-        self.keys.len()
+impl<'a> Entries<'a> {
+    fn part(self, range: Range<usize>) -> Entries<'a> {
+        Entries { keys: &self.keys[range.clone()], values: &self.values[range] }
+    }
+
+    /// Takes away the entries before `bound`, or all.
+    fn split_before(&mut self, bound: Option<u64>) -> Entries<'a> {
+        let end = match bound {
+            Some(bound) => self.keys.partition_point(|&key| key < bound),
+            None => self.keys.len(),
+        };
+        let (keys, rest_keys) = self.keys.split_at(end);
+        let (values, rest_values) = self.values.split_at(end);
+        *self = Entries { keys: rest_keys, values: rest_values };
+        Entries { keys, values }
     }
 }
 
-/// The entries of both lists, in order.
-pub(super) fn merge(a: Entries<'_>, b: Entries<'_>) -> (Vec<u64>, Vec<u64>) {
-    let len = a.len() + b.len();
-    let (mut i, mut j) = (0, 0);
+/// The entries of all lists, in order.
+pub(super) fn merge(mut lists: Vec<Entries<'_>>) -> Lists {
+    let len = lists.iter().map(|list| list.keys.len()).sum();
     let mut merged = (Vec::with_capacity(len), Vec::with_capacity(len));
-    loop {
-        // So many steps cannot lead beyond the end of either list; an iterator that knows its
-        // length has the lists grow without a look at their capacity.
-        let steps = (a.len() - i).min(b.len() - j);
-        if steps == 0 {
-            break;
-        }
-        merged.extend((0..steps).map(|_| {
-            // Which list is next is a coin toss: chosen by arithmetic, since a branch would be
-            // mispredicted half of the time.
-            let (x, y) = (a.keys[i], b.keys[j]);
-            let first = u64::from(x < y);
-            let choice = first.wrapping_neg();
-            let value = (a.values[i] & choice) | (b.values[j] & !choice);
-            i += first as usize;
-            j += 1 - first as usize;
-            (x.min(y), value)
-        }));
-    }
-    for (list, from) in [(a, i), (b, j)] {
-        merged.0.extend_from_slice(&list.keys[from..]);
-        merged.1.extend_from_slice(&list.values[from..]);
+    // The shortest last: merged first, so that each entry is moved as few times as can be.
+    lists.sort_by_key(|list| Reverse(list.keys.len()));
+    let longest = lists.first().map_or(&[][..], |list| list.keys);
+    let bounds = longest.iter().copied().step_by(STRETCH).skip(1).map(Some);
+    let mut scratch = Vec::new();
+    for bound in bounds.chain([None]) {
+        let stretch = lists.iter_mut().map(|list| Source::Given(list.split_before(bound)));
+        merge_stretch(stretch.collect(), &mut scratch, &mut merged);
     }
     merged
+}
+
+/// Entries on their way into a run.
+enum Source<'a> {
+    Given(Entries<'a>),
+    Merged(Lists),
+}
+
+impl Source<'_> {
+    fn entries(&self) -> Entries<'_> {
+        match self {
+            Source::Given(entries) => *entries,
+            Source::Merged((keys, values)) => Entries { keys, values },
+        }
+    }
+
+    /// The memory of entries that were merged.
+    fn into_memory(self) -> Option<Lists> {
+        match self {
+            Source::Given(_) => None,
+            Source::Merged(lists) => Some(lists),
+        }
+    }
+}
+
+/// Appends the entries of all sources, using the memory in `scratch` on the way.
+fn merge_stretch(mut sources: Vec<Source<'_>>, scratch: &mut Vec<Lists>, merged: &mut Lists) {
+    while sources.len() > 1 {
+        let (Some(a), Some(b)) = (sources.pop(), sources.pop()) else { break };
+        let mut lists = scratch.pop().unwrap_or_default();
+        merge_two(a.entries(), b.entries(), &mut lists);
+        let at = sources.partition_point(|source| source.entries().keys.len() > lists.0.len());
+        sources.insert(at, Source::Merged(lists));
+        scratch.extend([a, b].into_iter().filter_map(Source::into_memory));
+    }
+    for source in sources {
+        let Entries { keys, values } = source.entries();
+        merged.0.extend_from_slice(keys);
+        merged.1.extend_from_slice(values);
+        scratch.extend(source.into_memory());
+    }
+}
+
+/// Sets `merged` to the entries of both lists, in order.
+///
+/// Half of them are found from the front and half from the back, in one loop: where the next one
+/// comes from is known only after a comparison, and the processor waits for two of them at once.
+fn merge_two(a: Entries<'_>, b: Entries<'_>, merged: &mut Lists) {
+    let len = a.keys.len() + b.keys.len();
+    merged.0.resize(len, 0);
+    merged.1.resize(len, 0);
+    let (keys, back_keys) = merged.0.split_at_mut(len / 2);
+    let (values, back_values) = merged.1.split_at_mut(len / 2);
+    // What is left of both lists, ends included; below zero is above all lengths.
+    let (mut a_first, mut a_last) = (0, a.keys.len().wrapping_sub(1));
+    let (mut b_first, mut b_last) = (0, b.keys.len().wrapping_sub(1));
+    let front = keys.iter_mut().zip(values);
+    let back = back_keys.iter_mut().zip(back_values).rev();
+    let mut done = 0;
+    for ((key, value), (back_key, back_value)) in front.zip(back) {
+        let (Some(&x), Some(&y)) = (a.keys.get(a_first), b.keys.get(b_first)) else { break };
+        let (Some(&u), Some(&w)) = (a.keys.get(a_last), b.keys.get(b_last)) else { break };
+        // Which list is next is a coin toss: chosen by arithmetic, since a branch would be
+        // mispredicted half of the time.
+        let is_a = x < y;
+        *key = x.min(y);
+        *value = select_unpredictable(is_a, a.values[a_first], b.values[b_first]);
+        a_first += usize::from(is_a);
+        b_first += usize::from(!is_a);
+        let is_a = u >= w;
+        *back_key = u.max(w);
+        *back_value = select_unpredictable(is_a, a.values[a_last], b.values[b_last]);
+        a_last = a_last.wrapping_sub(usize::from(is_a));
+        b_last = b_last.wrapping_sub(usize::from(!is_a));
+        done += 1;
+    }
+    let a = a.part(a_first..a_last.wrapping_add(1));
+    let b = b.part(b_first..b_last.wrapping_add(1));
+    merge_rest(a, b, &mut merged.0[done..len - done], &mut merged.1[done..len - done]);
+}
+
+/// Fills `keys` and `values` with the entries of both lists, in order.
+fn merge_rest(a: Entries<'_>, b: Entries<'_>, keys: &mut [u64], values: &mut [u64]) {
+    let (mut i, mut j) = (0, 0);
+    while i < a.keys.len() && j < b.keys.len() {
+        let is_a = a.keys[i] < b.keys[j];
+        keys[i + j] = a.keys[i].min(b.keys[j]);
+        values[i + j] = select_unpredictable(is_a, a.values[i], b.values[j]);
+        (i, j) = (i + usize::from(is_a), j + usize::from(!is_a));
+    }
+    let rest = if i < a.keys.len() { a.part(i..a.keys.len()) } else { b.part(j..b.keys.len()) };
+    keys[i + j..].copy_from_slice(rest.keys);
+    values[i + j..].copy_from_slice(rest.values);
 }

@@ -6,7 +6,7 @@
 //! cells are sorted by comparisons instead.
 
 /// Entries above which cells are no longer in the first caches.
-const COUNTED_MAX: usize = 1 << 14;
+const COUNTED_MAX: usize = 1 << 17;
 
 /// A cell of more keys than this is not put in order step by step.
 const CELL_KEYS_MAX: u32 = 24;
@@ -20,8 +20,7 @@ pub(super) fn sorted(keys: &[u64], values: &[u64]) -> (Vec<u64>, Vec<u64>) {
     {
         return sorted;
     }
-    let mut entries: Vec<(u64, u64)> =
-        keys.iter().copied().zip(values.iter().copied()).collect();
+    let mut entries: Vec<(u64, u64)> = keys.iter().copied().zip(values.iter().copied()).collect();
     entries.sort_unstable_by_key(|entry| entry.0);
     entries.into_iter().unzip()
 }
