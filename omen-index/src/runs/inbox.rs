@@ -7,8 +7,11 @@
 //! Simpler than `Buffer`, which shares what it holds with its clones: a clone of an inbox is a
 //! copy, of a few thousand bytes, so that an entry costs its writer next to nothing.
 //!
-//! Invariant: without a table the keys ascend strictly; with one, slot `s` holds one more than a
-//! position or zero, and an entry is between the slot that its hash names and the next zero.
+//! The table's slots begin chains: of the newest entry whose hash names the slot, of the one before
+//! it, and so on. So entering is done without a look at what is there.
+//!
+//! Invariant: without a table the keys ascend strictly; with one, each entry is in the chain of its
+//! slot. Chains hold one more than a position, and end with zero.
 
 /// Slots of the table: twice the entries, so that few are in the way of others.
 const SLOTS: usize = 2 * Inbox::CAPACITY;
@@ -19,6 +22,8 @@ pub(super) struct Inbox {
     keys: Vec<u64>,
     values: Vec<u64>,
     table: Vec<u16>,
+    /// What comes after an entry in its chain.
+    next: Vec<u16>,
 }
 
 impl Inbox {
@@ -83,12 +88,12 @@ impl Inbox {
             let position = self.keys.partition_point(|&k| k < key);
             return (self.keys.get(position) == Some(&key)).then(|| self.values[position]);
         }
-        let mut slot = slot_of(hash);
-        while let Some(position) = usize::from(self.table[slot]).checked_sub(1) {
+        let mut link = self.table[slot_of(hash)];
+        while let Some(position) = usize::from(link).checked_sub(1) {
             if self.keys[position] == key {
                 return Some(self.values[position]);
             }
-            slot = (slot + 1) % SLOTS;
+            link = self.next[position];
         }
         None
     }
@@ -98,6 +103,7 @@ impl Inbox {
         self.keys.clear();
         self.values.clear();
         self.table.clear();
+        self.next.clear();
     }
 
     #[cold]
@@ -109,6 +115,7 @@ impl Inbox {
     #[cold]
     fn enter_all(&mut self, hash: impl Fn(u64) -> u64) {
         self.table.resize(SLOTS, 0);
+        self.next.reserve_exact(Self::CAPACITY);
         for position in 0..self.keys.len() {
             self.enter(hash(self.keys[position]), position);
         }
@@ -116,11 +123,9 @@ impl Inbox {
 
     #[inline]
     fn enter(&mut self, hash: u64, position: usize) {
-        let mut slot = slot_of(hash);
-        while self.table[slot] != 0 {
-            slot = (slot + 1) % SLOTS;
-        }
-        self.table[slot] = position as u16 + 1;
+        let link = &mut self.table[slot_of(hash)];
+        self.next.push(*link);
+        *link = position as u16 + 1;
     }
 }
 

@@ -123,8 +123,7 @@ impl RunMap {
         if let Some(value) = self.inbox.get(key, hash) {
             return Some(value);
         }
-        let in_runs = || self.runs.iter().rev().find_map(|run| run.get(key, hash));
-        self.get_in_tails(key, hash).or_else(in_runs)
+        self.get_in_tails(key).or_else(|| self.get_in_runs(key, hash))
     }
 
     /// Sets `values[i]` to the value of `keys[i]`, for all `i`; the keys may be in any order.
@@ -157,10 +156,27 @@ impl RunMap {
         }
     }
 
-    fn get_in_tails(&self, key: u64, hash: u64) -> Option<u64> {
+    fn get_in_tails(&self, key: u64) -> Option<u64> {
         [&self.tail, &self.ended].into_iter().find_map(|tail| {
             let ((_, run), _) = tail.search(|(max, _)| *max < key)?;
-            run.get(key, hash)
+            run.get(key)
+        })
+    }
+
+    /// Asks the fingerprints of all runs before any run, so that the waits for them overlap.
+    fn get_in_runs(&self, key: u64, hash: u64) -> Option<u64> {
+        self.runs.chunks(u64::BITS as usize).find_map(|runs| {
+            let mut candidates = 0u64;
+            for (i, run) in runs.iter().enumerate() {
+                candidates |= u64::from(run.may_contain(hash)) << i;
+            }
+            while let Some(run) = runs.get(candidates.trailing_zeros() as usize) {
+                if let Some(value) = run.get(key) {
+                    return Some(value);
+                }
+                candidates &= candidates - 1;
+            }
+            None
         })
     }
 
