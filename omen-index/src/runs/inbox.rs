@@ -13,6 +13,8 @@
 //! Invariant: without a table the keys ascend strictly; with one, each entry is in the chain of its
 //! slot. Chains hold one more than a position, and end with zero.
 
+use super::merge::{Entries, Lists};
+
 /// Slots of the table: twice the entries, so that few are in the way of others.
 const SLOTS: usize = 2 * Inbox::CAPACITY;
 
@@ -46,18 +48,13 @@ impl Inbox {
         self.table.is_empty()
     }
 
-    /// The keys in the order of their arrival.
-    pub(super) fn keys(&self) -> &[u64] {
-        &self.keys
-    }
-
-    /// The values, one per key.
-    pub(super) fn values(&self) -> &[u64] {
-        &self.values
+    /// The entries in the order of their arrival.
+    pub(super) fn entries(&self) -> Entries<'_> {
+        Entries { keys: &self.keys, values: &self.values }
     }
 
     /// The lists of keys and values.
-    pub(super) fn into_lists(self) -> (Vec<u64>, Vec<u64>) {
+    pub(super) fn into_lists(self) -> Lists {
         (self.keys, self.values)
     }
 
@@ -96,14 +93,6 @@ impl Inbox {
             link = self.next[position];
         }
         None
-    }
-
-    /// Removes all entries.
-    pub(super) fn clear(&mut self) {
-        self.keys.clear();
-        self.values.clear();
-        self.table.clear();
-        self.next.clear();
     }
 
     #[cold]

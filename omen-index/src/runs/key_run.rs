@@ -8,11 +8,11 @@ use crate::fingerprints::{Fingerprints, hash_u64};
 use crate::rmi::Rmi;
 use crate::simd;
 
-use super::merge::{self, Entries};
+use super::merge::{self, Entries, Lists};
 use super::sort;
 
 /// Runs of at most this many keys are halved: they fit the first caches, a model saves nothing.
-const UNINDEXED_KEYS_MAX: usize = 4096;
+const UNINDEXED_KEYS_MAX: usize = 16384;
 
 /// Sorted keys, each with a value.
 #[derive(Debug)]
@@ -37,13 +37,12 @@ impl KeyRun {
     }
 
     /// A run of entries in any order, at least one, whose keys differ.
-    pub(super) fn sort(keys: &[u64], values: &[u64]) -> Self {
-        let (keys, values) = sort::sorted(keys, values);
-        Self::new(keys, values, false)
+    pub(super) fn sort(lists: &[Entries<'_>]) -> Self {
+        Self::ascending(sort::sort(lists))
     }
 
     /// A run of entries that are in order, at least one.
-    pub(super) fn ascending(keys: Vec<u64>, values: Vec<u64>) -> Self {
+    pub(super) fn ascending((keys, values): Lists) -> Self {
         Self::new(keys, values, false)
     }
 
@@ -55,8 +54,7 @@ impl KeyRun {
 
     /// One run of all `runs`, at least one, none of which shares a key with another.
     pub(super) fn merge(runs: &[&Self]) -> Self {
-        let lists = runs.iter().map(|run| Entries { keys: &run.keys, values: &run.values });
-        let (keys, values) = merge::merge(lists.collect());
+        let (keys, values) = merge::merge(runs.iter().map(|run| run.entries()).collect());
         Self::new(keys, values, true)
     }
 
@@ -94,6 +92,11 @@ impl KeyRun {
     /// The values, one per key.
     pub(super) fn values(&self) -> &[u64] {
         &self.values
+    }
+
+    /// All entries.
+    pub(super) fn entries(&self) -> Entries<'_> {
+        Entries { keys: &self.keys, values: &self.values }
     }
 
     /// False if the key of this hash is certainly not there.

@@ -10,7 +10,11 @@ use std::sync::Arc;
 
 use super::inbox::Inbox;
 use super::key_run::{KeyRun, hash};
+use super::merge::Entries;
 use super::{Tail, merge_candidates};
+
+/// Full inboxes that become one run.
+const SORTED_TOGETHER: usize = 4;
 
 /// Runs of at most this many keys are merged at once, which takes less than a millisecond.
 const MERGED_AT_ONCE_MAX: usize = 8192;
@@ -46,6 +50,8 @@ const GROUP: usize = 128;
 #[derive(Clone, Debug, Default)]
 pub struct RunMap {
     inbox: Inbox,
+    /// Inboxes that are full, fewer than [`SORTED_TOGETHER`], their keys in no order.
+    full: Vec<Arc<Inbox>>,
     /// What arrived in order: runs with their largest keys.
     tail: Tail<(u64, Arc<KeyRun>)>,
     /// Tails that were full, each one run now, as long as they are in order.
@@ -74,8 +80,9 @@ impl RunMap {
 
     /// How many keys.
     pub fn len(&self) -> usize {
+        let inboxes: usize = self.inboxes().map(Inbox::len).sum();
         let runs: usize = self.runs.iter().map(|run| run.len()).sum();
-        self.inbox.len() + self.tail.len() as usize + self.ended.len() as usize + runs
+        inboxes + self.tail.len() as usize + self.ended.len() as usize + runs
     }
 
     /// Whether there is no key.
@@ -103,27 +110,27 @@ impl RunMap {
         entries.iter().for_each(|&(key, value)| self.insert(key, value));
     }
 
+    /// Makes room for new keys.
     #[cold]
     fn empty_inbox(&mut self) {
-        let run = if self.inbox.is_sorted() {
-            let full = std::mem::take(&mut self.inbox);
-            let (keys, values) = full.into_lists();
-            KeyRun::ascending(keys, values)
-        } else {
-            let run = KeyRun::sort(self.inbox.keys(), self.inbox.values());
-            self.inbox.clear();
-            run
-        };
-        self.add_run(run);
+        let full = std::mem::take(&mut self.inbox);
+        if full.is_sorted() {
+            return self.add_run(KeyRun::ascending(full.into_lists()));
+        }
+        self.full.push(Arc::new(full));
+        if self.full.len() == SORTED_TOGETHER {
+            let full = std::mem::take(&mut self.full);
+            let lists: Vec<Entries> = full.iter().map(|inbox| inbox.entries()).collect();
+            self.add_run(KeyRun::sort(&lists));
+        }
     }
 
     /// The value of `key`.
     pub fn get(&self, key: u64) -> Option<u64> {
         let hash = hash(key);
-        if let Some(value) = self.inbox.get(key, hash) {
-            return Some(value);
-        }
-        self.get_in_tails(key).or_else(|| self.get_in_runs(key, hash))
+        self.get_in_inboxes(key, hash)
+            .or_else(|| self.get_in_tails(key))
+            .or_else(|| self.get_in_runs(key, hash))
     }
 
     /// Sets `values[i]` to the value of `keys[i]`, for all `i`; the keys may be in any order.
@@ -151,9 +158,14 @@ impl RunMap {
         }
         for ((&key, value), &hash) in keys.iter().zip(values.iter_mut()).zip(&hashes) {
             if value.is_none() {
-                *value = self.inbox.get(key, hash);
+                *value = self.get_in_inboxes(key, hash);
             }
         }
+    }
+
+    #[inline]
+    fn get_in_inboxes(&self, key: u64, hash: u64) -> Option<u64> {
+        self.inboxes().find_map(|inbox| inbox.get(key, hash))
     }
 
     fn get_in_tails(&self, key: u64) -> Option<u64> {
@@ -178,6 +190,11 @@ impl RunMap {
             }
             None
         })
+    }
+
+    /// The inbox and those that are full.
+    fn inboxes(&self) -> impl Iterator<Item = &Inbox> {
+        std::iter::once(&self.inbox).chain(self.full.iter().map(|full| &**full))
     }
 
     /// All runs, those of tails included.
@@ -206,11 +223,10 @@ impl RunMap {
 
     /// All entries in the order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
-        let mut all: Vec<(u64, u64)> =
-            self.inbox.keys().iter().copied().zip(self.inbox.values().iter().copied()).collect();
-        for run in self.all_runs() {
-            all.extend(run.keys().iter().copied().zip(run.values().iter().copied()));
-        }
+        let inboxes = self.inboxes().map(Inbox::entries);
+        let runs = self.all_runs().map(|run| run.entries());
+        let parts = inboxes.chain(runs);
+        let mut all: Vec<(u64, u64)> = parts.flat_map(|part| part.iter()).collect();
         // Mostly a few ascending sequences, which the stable sort finds and merges.
         all.sort_by_key(|entry| entry.0);
         all.into_iter()

@@ -22,6 +22,11 @@ pub(super) struct Entries<'a> {
 }
 
 impl<'a> Entries<'a> {
+    /// Each key with its value.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, u64)> + use<'a> {
+        self.keys.iter().copied().zip(self.values.iter().copied())
+    }
+
     fn part(self, range: Range<usize>) -> Entries<'a> {
         Entries { keys: &self.keys[range.clone()], values: &self.values[range] }
     }

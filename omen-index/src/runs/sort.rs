@@ -5,37 +5,38 @@
 //! out of order then is so inside its cell, a step or two from its place. Keys that gather in a few
 //! cells are sorted by comparisons instead.
 
+use super::merge::{Entries, Lists};
+
 /// Entries above which cells are no longer in the first caches.
 const COUNTED_MAX: usize = 1 << 17;
 
 /// A cell of more keys than this is not put in order step by step.
 const CELL_KEYS_MAX: u32 = 24;
 
-/// The entries in the order of their keys.
-pub(super) fn sorted(keys: &[u64], values: &[u64]) -> (Vec<u64>, Vec<u64>) {
-    let len = keys.len();
-    debug_assert!(values.len() == len);
+/// The entries of all lists, at least one, in the order of their keys.
+pub(super) fn sort(lists: &[Entries<'_>]) -> Lists {
+    let len: usize = lists.iter().map(|list| list.keys.len()).sum();
     if len <= COUNTED_MAX
-        && let Some(sorted) = sorted_by_counting(keys, values)
+        && let Some(sorted) = sort_by_counting(lists, len)
     {
         return sorted;
     }
-    let mut entries: Vec<(u64, u64)> = keys.iter().copied().zip(values.iter().copied()).collect();
+    let mut entries: Vec<(u64, u64)> = lists.iter().flat_map(Entries::iter).collect();
     entries.sort_unstable_by_key(|entry| entry.0);
     entries.into_iter().unzip()
 }
 
-/// `None` if too many keys are in one cell.
-fn sorted_by_counting(keys: &[u64], values: &[u64]) -> Option<(Vec<u64>, Vec<u64>)> {
-    let min = keys.iter().copied().min()?;
-    let max = keys.iter().copied().max()?;
-    // From the span of the keys to a number of cells between once and twice that of the keys.
-    let cells = keys.len().next_power_of_two();
-    let shift = (u64::BITS - (max - min).leading_zeros()).saturating_sub(cells.ilog2() + 1);
+/// As [`sort`]; `None` if too many keys are in one cell.
+fn sort_by_counting(lists: &[Entries<'_>], len: usize) -> Option<Lists> {
+    let min = lists.iter().filter_map(|list| list.keys.iter().copied().min()).min()?;
+    let max = lists.iter().filter_map(|list| list.keys.iter().copied().max()).max()?;
+    // Between once and twice as many cells as a power of two that is no less than the length.
+    let cells_log = len.next_power_of_two().ilog2() + 1;
+    let shift = (u64::BITS - (max - min).leading_zeros()).saturating_sub(cells_log);
     let cell = |key: u64| ((key - min) >> shift) as usize;
 
-    let mut ends = vec![0u32; 2 * cells];
-    for &key in keys {
+    let mut ends = vec![0u32; 1 << cells_log];
+    for &key in lists.iter().flat_map(|list| list.keys) {
         ends[cell(key)] += 1;
     }
     let (mut sum, mut most) = (0, 0);
@@ -47,15 +48,17 @@ fn sorted_by_counting(keys: &[u64], values: &[u64]) -> Option<(Vec<u64>, Vec<u64
     if most > CELL_KEYS_MAX {
         return None;
     }
-    let mut sorted = (vec![0; keys.len()], vec![0; keys.len()]);
-    for (&key, &value) in keys.iter().zip(values) {
-        let end = &mut ends[cell(key)];
-        *end -= 1;
-        sorted.0[*end as usize] = key;
-        sorted.1[*end as usize] = value;
+    let (mut keys, mut values) = (vec![0; len], vec![0; len]);
+    for list in lists {
+        for (key, value) in list.iter() {
+            let end = &mut ends[cell(key)];
+            *end -= 1;
+            keys[*end as usize] = key;
+            values[*end as usize] = value;
+        }
     }
-    order_neighbours(&mut sorted.0, &mut sorted.1);
-    Some(sorted)
+    order_neighbours(&mut keys, &mut values);
+    Some((keys, values))
 }
 
 /// Sorts by insertion, which is quick where nothing is far from its place.
