@@ -17,10 +17,10 @@ use super::{Tail, merge_candidates};
 const SORTED_TOGETHER: usize = 4;
 
 /// Runs of at most this many keys are merged at once, which takes less than a millisecond.
-const MERGED_AT_ONCE_MAX: usize = 8192;
+const MERGED_AT_ONCE_MAX: usize = 16384;
 
 /// A tail of more keys than this becomes a run, which takes a few milliseconds.
-const TAIL_KEYS_MAX: u32 = 1 << 18;
+const TAIL_KEYS_MAX: u32 = 1 << 17;
 
 /// Lookups that go through the runs together.
 const GROUP: usize = 128;
@@ -169,10 +169,8 @@ impl RunMap {
     }
 
     fn get_in_tails(&self, key: u64) -> Option<u64> {
-        [&self.tail, &self.ended].into_iter().find_map(|tail| {
-            let ((_, run), _) = tail.search(|(max, _)| *max < key)?;
-            run.get(key)
-        })
+        let tails = [&self.tail, &self.ended].into_iter();
+        tails.filter_map(|tail| run_around(tail, key)).find_map(|run| run.get(key))
     }
 
     /// Asks the fingerprints of all runs before any run, so that the waits for them overlap.
@@ -332,16 +330,27 @@ fn find_group(run: &KeyRun, keys: &[u64], hashes: &[u64; GROUP], values: &mut [O
     }
 }
 
+/// The run of a tail in whose span `key` lies.
+#[inline]
+fn run_around(tail: &Tail<(u64, Arc<KeyRun>)>, key: u64) -> Option<&KeyRun> {
+    let ((_, first), _) = tail.iter().next()?;
+    if key < first.min() {
+        return None;
+    }
+    let ((_, run), _) = tail.search(|(max, _)| *max < key)?;
+    (run.min() <= key).then_some(&**run)
+}
+
 /// Looks up in a tail those of a group of keys that have no value yet. Each may be in another run,
 /// so there is no batch for any of them; but their waits for memory overlap.
 fn find_group_in_tail(tail: &Tail<(u64, Arc<KeyRun>)>, keys: &[u64], values: &mut [Option<u64>]) {
     let (mut candidates, mut count) = ([None; GROUP], 0);
     for (i, &key) in keys.iter().enumerate() {
         if values[i].is_none()
-            && let Some(((_, run), _)) = tail.search(|(max, _)| *max < key)
+            && let Some(run) = run_around(tail, key)
         {
             run.prefetch_keys(key);
-            candidates[count] = Some((i, &**run, 0));
+            candidates[count] = Some((i, run, 0));
             count += 1;
         }
     }
