@@ -179,6 +179,15 @@ mod tests {
     }
 
     #[test]
+    fn numbers_have_the_bits_of_their_hashes() {
+        for count in [0, 1, 63, 64, 65, 1000] {
+            let keys: Vec<u64> = (0..count).map(|key| u64::MAX - key * key * 977).collect();
+            let hashes: Vec<u64> = keys.iter().copied().map(hash_u64).collect();
+            assert_eq!(Fingerprints::of_numbers(&keys), Fingerprints::new(&hashes));
+        }
+    }
+
+    #[test]
     fn a_number_is_hashed_as_its_bytes() {
         for key in [0, 1, u64::MAX, 0x0123_4567_89AB_CDEF] {
             assert_eq!(hash_u64(key), hash(&key.to_be_bytes()));

@@ -122,3 +122,52 @@ impl Inbox {
 fn slot_of(hash: u64) -> usize {
     (hash >> 32) as usize % SLOTS
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Entries whose hashes are given by `hash`.
+    fn filled(keys: &[u64], hash: impl Fn(u64) -> u64 + Copy) -> Inbox {
+        let mut inbox = Inbox::default();
+        for &key in keys {
+            assert!(!inbox.is_full());
+            inbox.push(key, key + 1, hash);
+        }
+        inbox
+    }
+
+    #[test]
+    fn keys_are_found_in_order_and_out_of_order() {
+        let count = Inbox::CAPACITY as u64;
+        let ascending: Vec<u64> = (0..count).map(|i| 10 + 2 * i).collect();
+        let descending: Vec<u64> = ascending.iter().rev().copied().collect();
+        let mut late = ascending.clone();
+        late[count as usize - 1] = 3;
+        // Well mixed, all the same, and of a few chains.
+        let hashes: [fn(u64) -> u64; 3] =
+            [|key| key.wrapping_mul(0x9E37_79B9_7F4A_7C15), |_| 7 << 32, |key| key << 60];
+        for (keys, is_sorted) in [(ascending, true), (descending, false), (late, false)] {
+            for hash in hashes {
+                let inbox = filled(&keys, hash);
+                assert!(inbox.is_full() && inbox.is_sorted() == is_sorted);
+                for &key in &keys {
+                    assert_eq!(inbox.get(key, hash(key)), Some(key + 1));
+                    assert_eq!(inbox.get(key + 1, hash(key + 1)), None);
+                }
+                assert_eq!(
+                    (inbox.get(0, hash(0)), inbox.get(u64::MAX, hash(u64::MAX))),
+                    (None, None)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_repeated_key_is_not_in_order() {
+        let hash = |key| key;
+        assert!(filled(&[1, 5], hash).is_sorted() && !filled(&[5, 5], hash).is_sorted());
+        assert_eq!(Inbox::default().get(0, 0), None);
+        assert_eq!(Inbox::default().len(), 0);
+    }
+}

@@ -29,7 +29,7 @@ impl KeyRun {
     /// run is one of several that a key may be in.
     fn new(keys: Vec<u64>, values: Vec<u64>, has_rivals: bool) -> Self {
         debug_assert!(!keys.is_empty() && keys.len() == values.len());
-        debug_assert!(keys.windows(2).all(|pair| pair[0] < pair[1]));
+        debug_assert!(keys.windows(2).all(|pair| pair[0] <= pair[1]));
         let fingerprints = has_rivals.then(|| Fingerprints::of_numbers(&keys));
         // Training fails only for keys that do not ascend; without an index, halving finds them.
         let index = (keys.len() > UNINDEXED_KEYS_MAX).then(|| Rmi::train(&keys).ok()).flatten();

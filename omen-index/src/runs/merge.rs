@@ -152,3 +152,47 @@ fn merge_rest(a: Entries<'_>, b: Entries<'_>, keys: &mut [u64], values: &mut [u6
     keys[i + j..].copy_from_slice(rest.keys);
     values[i + j..].copy_from_slice(rest.values);
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Sorted keys from a small range, so that lists may share keys, or from all numbers.
+    fn keys() -> impl Strategy<Value = Vec<u64>> {
+        let key = prop_oneof![Just(0), Just(u64::MAX), 1_000u64..9_000, any::<u64>(),];
+        let shift = prop_oneof![Just(0u64), Just(20_000), Just(u64::MAX - 9_000)];
+        let keys = (prop::collection::vec(key, 0..3_000), shift).prop_map(|(mut keys, shift)| {
+            keys.iter_mut().for_each(|key| *key = key.saturating_add(shift));
+            keys
+        });
+        keys.prop_map(|mut keys| {
+            keys.sort_unstable();
+            keys.dedup();
+            keys
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn nothing_is_lost_or_out_of_order(lists in prop::collection::vec(keys(), 0..9)) {
+            // Values tell the lists apart: a key may be in several.
+            let values: Vec<Vec<u64>> = lists
+                .iter()
+                .zip(0..)
+                .map(|(keys, list)| keys.iter().map(|key| key.wrapping_mul(16) + list).collect())
+                .collect();
+            let entries: Vec<Entries> =
+                lists.iter().zip(&values).map(|(keys, values)| Entries { keys, values }).collect();
+            let mut expected: Vec<(u64, u64)> = entries.iter().flat_map(Entries::iter).collect();
+            let (keys, values) = merge(entries);
+            prop_assert!(keys.is_sorted());
+            let mut merged: Vec<(u64, u64)> = keys.into_iter().zip(values).collect();
+            merged.sort_unstable();
+            expected.sort_unstable();
+            prop_assert_eq!(merged, expected);
+        }
+    }
+}

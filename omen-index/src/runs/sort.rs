@@ -74,3 +74,44 @@ fn order_neighbours(keys: &mut [u64], values: &mut [u64]) {
         (keys[at], values[at]) = (key, value);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sorts the keys in lists of at most `len`, each with itself turned around as its value.
+    fn check(keys: Vec<u64>, len: usize) {
+        let values: Vec<u64> = keys.iter().map(|key| key.reverse_bits()).collect();
+        let lists = keys.chunks(len).zip(values.chunks(len));
+        let lists: Vec<Entries> = lists.map(|(keys, values)| Entries { keys, values }).collect();
+        let (sorted, values) = sort(&lists);
+        let mut expected = keys;
+        expected.sort_unstable();
+        assert_eq!(sorted, expected);
+        assert!(sorted.iter().zip(values).all(|(key, value)| key.reverse_bits() == value));
+    }
+
+    #[test]
+    fn keys_of_any_distribution_come_out_in_order() {
+        for count in [1, 2, 3, 65, 1_000, 4_097, COUNTED_MAX as u64 + 1] {
+            let scattered = (1..=count).map(|i| i.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            check(scattered.clone().collect(), 4_096);
+            check(scattered.clone().chain([0, u64::MAX]).collect(), 1_000);
+            check((0..count).rev().collect(), 77);
+            check((0..count).map(|i| u64::MAX - i * i).collect(), 4_096);
+            // One far from all others, which share a cell; and all the same.
+            check(scattered.map(|key| key >> 30).chain([u64::MAX]).collect(), 4_096);
+            check(vec![count; count as usize], 4_096);
+        }
+    }
+
+    #[test]
+    fn keys_that_gather_are_not_counted() {
+        let spread: Vec<u64> = (0..1_000).map(|i| i * 1_000).collect();
+        let gathered: Vec<u64> = (0..1_000).chain([u64::MAX]).collect();
+        let is_counted = |keys: &[u64]| {
+            sort_by_counting(&[Entries { keys, values: keys }], keys.len()).is_some()
+        };
+        assert!(is_counted(&spread) && !is_counted(&gathered));
+    }
+}
