@@ -37,10 +37,10 @@ impl Inbox {
         self.keys.len()
     }
 
-    /// Whether there is no room left.
+    /// How many more there is room for.
     #[inline]
-    pub(super) fn is_full(&self) -> bool {
-        self.keys.len() == Self::CAPACITY
+    pub(super) fn room(&self) -> usize {
+        Self::CAPACITY - self.keys.len()
     }
 
     /// Whether the keys ascend.
@@ -73,6 +73,24 @@ impl Inbox {
         }
         self.keys.push(key);
         self.values.push(value);
+    }
+
+    /// Adds entries; there must be room for all.
+    pub(super) fn extend(&mut self, entries: &[(u64, u64)], hash: impl Fn(u64) -> u64) {
+        let mut entries = entries;
+        while self.table.is_empty()
+            && let Some((&(key, value), rest)) = entries.split_first()
+        {
+            self.push(key, value, &hash);
+            entries = rest;
+        }
+        // All at once, list by list.
+        let first = self.len();
+        self.keys.extend(entries.iter().map(|entry| entry.0));
+        self.values.extend(entries.iter().map(|entry| entry.1));
+        for (position, entry) in (first..).zip(entries) {
+            self.enter(hash(entry.0), position);
+        }
     }
 
     /// The value of a key that has this hash.
@@ -131,7 +149,7 @@ mod tests {
     fn filled(keys: &[u64], hash: impl Fn(u64) -> u64 + Copy) -> Inbox {
         let mut inbox = Inbox::default();
         for &key in keys {
-            assert!(!inbox.is_full());
+            assert!(inbox.room() > 0);
             inbox.push(key, key + 1, hash);
         }
         inbox
@@ -150,7 +168,7 @@ mod tests {
         for (keys, is_sorted) in [(ascending, true), (descending, false), (late, false)] {
             for hash in hashes {
                 let inbox = filled(&keys, hash);
-                assert!(inbox.is_full() && inbox.is_sorted() == is_sorted);
+                assert!(inbox.room() == 0 && inbox.is_sorted() == is_sorted);
                 for &key in &keys {
                     assert_eq!(inbox.get(key, hash(key)), Some(key + 1));
                     assert_eq!(inbox.get(key + 1, hash(key + 1)), None);

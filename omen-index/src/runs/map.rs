@@ -99,7 +99,7 @@ impl RunMap {
     /// Adds a new key.
     #[inline]
     pub fn insert(&mut self, key: u64, value: u64) {
-        if self.inbox.is_full() {
+        if self.inbox.room() == 0 {
             self.empty_inbox();
         }
         self.inbox.push(key, value, hash);
@@ -107,7 +107,15 @@ impl RunMap {
 
     /// Adds new keys, in any order.
     pub fn extend(&mut self, entries: &[(u64, u64)]) {
-        entries.iter().for_each(|&(key, value)| self.insert(key, value));
+        let mut entries = entries;
+        while !entries.is_empty() {
+            if self.inbox.room() == 0 {
+                self.empty_inbox();
+            }
+            let (fitting, rest) = entries.split_at(self.inbox.room().min(entries.len()));
+            self.inbox.extend(fitting, hash);
+            entries = rest;
+        }
     }
 
     /// Makes room for new keys.

@@ -134,23 +134,14 @@ fn merge_two(a: Entries<'_>, b: Entries<'_>, merged: &mut Lists) {
         b_last = b_last.wrapping_sub(usize::from(!is_a));
         done += 1;
     }
-    let a = a.part(a_first..a_last.wrapping_add(1));
-    let b = b.part(b_first..b_last.wrapping_add(1));
-    merge_rest(a, b, &mut merged.0[done..len - done], &mut merged.1[done..len - done]);
-}
-
-/// Fills `keys` and `values` with the entries of both lists, in order.
-fn merge_rest(a: Entries<'_>, b: Entries<'_>, keys: &mut [u64], values: &mut [u64]) {
-    let (mut i, mut j) = (0, 0);
-    while i < a.keys.len() && j < b.keys.len() {
-        let is_a = a.keys[i] < b.keys[j];
-        keys[i + j] = a.keys[i].min(b.keys[j]);
-        values[i + j] = select_unpredictable(is_a, a.values[i], b.values[j]);
-        (i, j) = (i + usize::from(is_a), j + usize::from(!is_a));
+    // One list is left, or one entry.
+    let mut to = done;
+    for rest in [a.part(a_first..a_last.wrapping_add(1)), b.part(b_first..b_last.wrapping_add(1))] {
+        let end = to + rest.keys.len();
+        merged.0[to..end].copy_from_slice(rest.keys);
+        merged.1[to..end].copy_from_slice(rest.values);
+        to = end;
     }
-    let rest = if i < a.keys.len() { a.part(i..a.keys.len()) } else { b.part(j..b.keys.len()) };
-    keys[i + j..].copy_from_slice(rest.keys);
-    values[i + j..].copy_from_slice(rest.values);
 }
 
 #[cfg(test)]

@@ -171,6 +171,7 @@ fn a_snapshot_is_as_it_was_whatever_the_map_goes_through() {
     while let Some(task) = map.merge_due() {
         map.install(task.run());
     }
+    assert!(map.full.len() < SORTED_TOGETHER && map.runs.len() < 8);
     for (count, snapshot) in snapshots {
         assert_eq!(snapshot.len() as u64, count);
         let seen = (0..150_000)
