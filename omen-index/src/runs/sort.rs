@@ -48,30 +48,26 @@ fn sort_by_counting(lists: &[Entries<'_>], len: usize) -> Option<Lists> {
     if most > CELL_KEYS_MAX {
         return None;
     }
-    let (mut keys, mut values) = (vec![0; len], vec![0; len]);
-    for list in lists {
-        for (key, value) in list.iter() {
-            let end = &mut ends[cell(key)];
-            *end -= 1;
-            keys[*end as usize] = key;
-            values[*end as usize] = value;
-        }
+    let mut entries = vec![(0, 0); len];
+    for entry in lists.iter().flat_map(Entries::iter) {
+        let end = &mut ends[cell(entry.0)];
+        *end -= 1;
+        entries[*end as usize] = entry;
     }
-    order_neighbours(&mut keys, &mut values);
-    Some((keys, values))
+    order_neighbours(&mut entries);
+    Some(entries.into_iter().unzip())
 }
 
 /// Sorts by insertion, which is quick where nothing is far from its place.
-fn order_neighbours(keys: &mut [u64], values: &mut [u64]) {
-    let values = &mut values[..keys.len()];
-    for i in 1..keys.len() {
-        let (key, value) = (keys[i], values[i]);
+fn order_neighbours(entries: &mut [(u64, u64)]) {
+    for i in 1..entries.len() {
+        let entry = entries[i];
         let mut at = i;
-        while at > 0 && keys[at - 1] > key {
-            (keys[at], values[at]) = (keys[at - 1], values[at - 1]);
+        while at > 0 && entries[at - 1].0 > entry.0 {
+            entries[at] = entries[at - 1];
             at -= 1;
         }
-        (keys[at], values[at]) = (key, value);
+        entries[at] = entry;
     }
 }
 
