@@ -12,8 +12,8 @@ use std::ops::Range;
 
 use crate::rmi::Rmi;
 use crate::root::Place;
-use crate::search;
-use crate::simd::{self, Isa, Kernel, LINE};
+use crate::search::{self, Sight};
+use crate::simd::{self, Isa, Kernel, LINE, WINDOW};
 use crate::slots::Slots;
 
 /// Lookups taken through the stages together.
@@ -75,56 +75,65 @@ impl<S: Slots> Kernel<&Rmi, S, (&[u64], &mut [usize])> for LowerBounds {
     #[inline(always)]
     fn run<I: Isa>(isa: I, rmi: &Rmi, keys: S, (probes, positions): (&[u64], &mut [usize])) {
         for (probes, positions) in probes.chunks(GROUP).zip(positions.chunks_mut(GROUP)) {
-            lower_bound_group(isa, rmi, keys, probes, positions);
+            // A block of keys between knots takes two lines; on a line, one mostly does.
+            match rmi.knot_count {
+                0 => lower_bound_group::<LINE, I, S>(isa, rmi, keys, probes, positions),
+                _ => lower_bound_group::<WINDOW, I, S>(isa, rmi, keys, probes, positions),
+            }
         }
     }
 }
 
-/// One group of lookups.
+/// One group of lookups, each of which compares `N` keys first.
 #[inline(always)]
-fn lower_bound_group<I: Isa, S: Slots>(
+fn lower_bound_group<const N: usize, I: Isa, S: Slots>(
     isa: I,
     rmi: &Rmi,
     keys: S,
     probes: &[u64],
     positions: &mut [usize],
 ) {
-    let mut places = [Place::default(); GROUP];
+    let mut places = [Place::Leaf { leaf: 0, fraction: 0 }; GROUP];
     for (place, &probe) in places.iter_mut().zip(probes) {
         *place = rmi.root.route(isa, probe);
-        simd::prefetch(rmi.leaf_entry(place.leaf));
+        match *place {
+            Place::Leaf { leaf, .. } => simd::prefetch(rmi.leaf_entry(leaf)),
+            Place::Knotted { cell, .. } => simd::prefetch(rmi.knot_bytes(cell)),
+        }
     }
 
     let mut froms = [0u32; GROUP];
     for (from, &place) in froms.iter_mut().zip(&places[..probes.len()]) {
-        *from = keys.around::<LINE>(rmi.sight(place).hint) as u32;
-        keys.prefetch(*from as usize);
+        *from = keys.around::<N>(rmi.sight(isa, place).hint) as u32;
+        for line in (0..N).step_by(LINE) {
+            keys.prefetch(*from as usize + line);
+        }
     }
 
     let (mut missed, mut lost) = (List::new(), List::new());
     for (i, (&probe, position)) in probes.iter().zip(&mut *positions).enumerate() {
         let from = froms[i] as usize;
-        let counted = keys.count_below::<LINE, I>(isa, from, probe);
+        let counted = keys.count_below::<N, I>(isa, from, probe);
         let count = counted.unwrap_or(0);
         *position = from + count;
         let is_left = (count == 0) & (from > 0);
-        let is_right = (count == LINE) & (from + LINE < keys.len());
+        let is_right = (count == N) & (from + N < keys.len());
         missed.push_if((is_left | is_right) & counted.is_some(), i);
         lost.push_if(counted.is_none(), i);
-        keys.prefetch(keys.beside::<LINE>(from, is_right));
+        keys.prefetch(keys.beside::<N>(from, is_right));
     }
 
     let mut rests = [const { 0..0 }; GROUP];
     // What could not be counted, because pages are shorter than lines, has all of its range left.
     for i in lost.iter() {
-        rests[i] = rmi.leaf_range(places[i].leaf);
+        rests[i] = range_of(rmi.sight(isa, places[i]));
     }
     for i in missed.iter() {
         let from = froms[i] as usize;
         let is_right = positions[i] > from;
-        let next = keys.beside::<LINE>(from, is_right);
-        let range = rmi.leaf_range(places[i].leaf);
-        let Some(count) = keys.count_below::<LINE, I>(isa, next, probes[i]) else {
+        let next = keys.beside::<N>(from, is_right);
+        let range = range_of(rmi.sight(isa, places[i]));
+        let Some(count) = keys.count_below::<N, I>(isa, next, probes[i]) else {
             rests[i] = range;
             lost.push_if(true, i);
             continue;
@@ -132,9 +141,9 @@ fn lower_bound_group<I: Isa, S: Slots>(
         positions[i] = next + count;
         // Between the two lines there is no gap, so only the far side is open.
         let lost_left = !is_right & (count == 0) & (next > 0);
-        let lost_right = is_right & (count == LINE) & (next + LINE < keys.len());
+        let lost_right = is_right & (count == N) & (next + N < keys.len());
         rests[i] = match is_right {
-            true => (next + LINE) as u32..range.end.max((next + LINE) as u32),
+            true => (next + N) as u32..range.end.max((next + N) as u32),
             false => range.start.min(next as u32)..next as u32,
         };
         lost.push_if(lost_left | lost_right, i);
@@ -145,6 +154,12 @@ fn lower_bound_group<I: Isa, S: Slots>(
         let rest = rests[i].start as usize..rests[i].end as usize;
         positions[i] = search::halve_all(isa, keys, rest, probes[i]);
     }
+}
+
+/// A search range, whose positions have 32 bits.
+#[inline(always)]
+fn range_of(sight: Sight) -> Range<u32> {
+    sight.range.start as u32..sight.range.end as u32
 }
 
 /// Halves the ranges of the lookups in the list, all by one step after the other, until they fit

@@ -7,8 +7,8 @@
 //! 1. A chunk whose keys go on along the line of the last cell, at low cost, becomes part of it.
 //! 2. Else it becomes cells of its own. Each gets the fewest leaves that keep the cost low.
 //! 3. Where even many leaves do not, the keys are bent: the cell is cut in two at a wide gap near
-//!    its middle, or at one so wide that it spoils the line, as long as the cells stay large enough
-//!    to be worth their bytes.
+//!    its middle, or at one so wide that it spoils the line, until it is short enough for knots that
+//!    tell its blocks apart (see `knots`) or further cells would not be worth their bytes.
 //!
 //! None of this affects what is right. Invariants: cells ascend and do not overlap; every key
 //! added lies in a cell; equal keys lie in one leaf; `starts[l]` is the number of keys before leaf
@@ -17,10 +17,11 @@
 use std::cmp::Reverse;
 use std::ops::Range;
 
+use crate::knots::{self, COORDINATES};
 use crate::linear::Line;
 use crate::rmi::Rmi;
 use crate::root::Piece;
-use crate::simd::WINDOW;
+use crate::simd::{KNOTS_MAX, WINDOW};
 
 /// How finely keys are divided. It decides the size and the sharpness of an index, never whether
 /// it is right.
@@ -43,7 +44,7 @@ impl Shape {
     pub(crate) const STANDARD: Shape = Shape {
         leaf_keys_min: 20,
         leaf_keys_max: 256,
-        cell_keys_min: 512,
+        cell_keys_min: 256,
         cost_good: 4,
         cost_continue: 6,
     };
@@ -55,14 +56,12 @@ const SAMPLE_STEP: usize = 4;
 /// Every how many samples one is looked at to estimate the cost.
 const COST_STEP: usize = 4;
 
-/// The reach of a cell whose hints are good: half the window.
-const REACH_MIN: u32 = (WINDOW / 2) as u32;
+/// Most keys of a cell with knots: they have at most as many knots as are compared at once,
+/// wherever they begin.
+const KNOTTED_MAX: usize = WINDOW * KNOTS_MAX;
 
-/// Errors of up to so many bits are left to following up, which is quicker than halving at once.
-const REACH_BITS_MIN: usize = 6;
-
-/// One key of so many may lie beyond the reach of its cell.
-const REACH_MISSES: u64 = 32;
+/// One knot of so many may be equal to the one before without another cut being made for it.
+const TIES: usize = 8;
 
 /// Makes cells of keys that arrive in chunks.
 #[derive(Clone, Debug)]
@@ -71,6 +70,8 @@ pub(crate) struct Fitter {
     pieces: Vec<Piece>,
     /// How many keys lie before each leaf.
     starts: Vec<u32>,
+    /// The bytes of the knots.
+    knots: Vec<u8>,
     /// Keys of the chunk at hand, every [`SAMPLE_STEP`].
     sample: Vec<u64>,
     /// Roughly how many keys of the chunk lie before each leaf of a layout that is looked at.
@@ -85,18 +86,19 @@ impl Fitter {
 
     /// A fitter that aims at another shape.
     pub(crate) fn with_shape(shape: Shape) -> Self {
-        let (pieces, starts) = (Vec::new(), Vec::new());
-        Self { shape, pieces, starts, sample: Vec::new(), trial: Vec::new() }
+        let (pieces, starts, knots) = (Vec::new(), Vec::new(), Vec::new());
+        Self { shape, pieces, starts, knots, sample: Vec::new(), trial: Vec::new() }
     }
 
     /// Adds keys that ascend, none below an earlier one; `position` keys were added before.
     pub(crate) fn add(&mut self, keys: &[u64], position: u32) {
-        // Equal keys belong in one leaf. The last leaf is open-ended, so it needs no entry.
+        // Equal keys belong in one leaf.
         let repeated = match self.pieces.last() {
             Some(piece) => keys.partition_point(|&key| key <= piece.last),
             None => 0,
         };
         let (keys, position) = (&keys[repeated..], position + repeated as u32);
+        self.repeat_last(position);
         if keys.is_empty() {
             return;
         }
@@ -111,26 +113,40 @@ impl Fitter {
     /// The index over the keys added, `count` in all.
     pub(crate) fn finish(mut self, count: u32) -> Rmi {
         if self.pieces.is_empty() {
-            self.pieces.push(Piece { line: Line { base: 0, factor: 0 }, last: 0, reach: 0 });
+            self.pieces.push(Piece { line: Line { base: 0, factor: 0 }, last: 0, knots: 0 });
             self.starts.push(0);
         }
-        Rmi::assemble(&self.pieces, &self.starts, count)
+        Rmi::assemble(&self.pieces, &self.starts, &self.knots, count)
+    }
+
+    /// Makes the last cell end at the position `end`, all that was added being its last key.
+    ///
+    /// Its last leaf is open-ended, so that takes nothing but the knots of further blocks.
+    fn repeat_last(&mut self, end: u32) {
+        if let (Some(piece), Some(&start)) = (self.pieces.last_mut(), self.starts.last())
+            && piece.knots > 0
+        {
+            let (had, has) = (piece.knots as usize, knots::count(&(start..end)));
+            let last = piece.line.at(piece.last).0 as u32;
+            knots::repeat(&mut self.knots, had, has - had, last);
+            piece.knots = has as u32;
+        }
     }
 
     /// Makes the chunk part of the last cell if its keys go on along the line.
     fn proceed(&mut self, keys: &[u64], position: u32) -> bool {
-        let (Some(&Piece { line, last, .. }), [.., end]) = (self.pieces.last(), keys) else {
+        let (Some(&Piece { line, last, knots: 0 }), [.., end]) = (self.pieces.last(), keys) else {
             return false;
         };
         let (first_leaf, last_leaf) = (line.at(last).0, line.at(*end).0);
         let leaves = last_leaf - first_leaf;
         if leaves > (keys.len() / self.shape.leaf_keys_min) as u64 + 1
-            || leaves * (2 * self.shape.leaf_keys_max as u64) < keys.len() as u64
+            || (leaves + 1) * (2 * self.shape.leaf_keys_max as u64) < keys.len() as u64
         {
             return false;
         }
         let layout = Layout { line, first_leaf, leaves: leaves as usize + 1 };
-        if self.judge(layout, 0..keys.len()).cost > self.shape.cost_continue {
+        if self.judge(layout, 0..keys.len()) > self.shape.cost_continue {
             return false;
         }
         count_starts(&mut self.starts, layout, keys, position, true);
@@ -142,8 +158,9 @@ impl Fitter {
 
     /// Makes at most `cells_max` cells of the part `range` of the chunk.
     fn divide(&mut self, keys: &[u64], range: Range<usize>, position: u32, cells_max: usize) {
-        let [base, .., last] = keys[range.clone()] else {
-            return self.push(&keys[range.clone()], position + range.start as u32, 1, REACH_MIN);
+        let part = &keys[range.clone()];
+        let [base, .., last] = *part else {
+            return self.push(part, position + range.start as u32, 1);
         };
         let sample = &self.sample[samples_of(&range)];
         let pairs = sample.iter().zip(sample.iter().skip(1));
@@ -152,43 +169,75 @@ impl Fitter {
         let finest = (changes / self.shape.leaf_keys_min + 1) as u64;
         let line = Line::new(base, last, finest);
         let layout = Layout { line, first_leaf: 0, leaves: line.at(last).0 as usize + 1 };
-        let mut verdict = self.judge(layout, range.clone());
-        if verdict.cost > self.shape.cost_good
-            && cells_max > 1
-            && let Some(cut) = self.choose_cut(keys, range.clone())
+        if self.judge(layout, range.clone()) > self.shape.cost_good {
+            return self.bend(keys, range, position, cells_max);
+        }
+        // Fewer leaves, each a whole number of the finest, while that costs little.
+        let mut merged = 0;
+        while finest >> merged > (changes / self.shape.leaf_keys_max) as u64 + 1
+            && self.judge_merged(layout, range.clone(), merged + 1) <= self.shape.cost_good
         {
-            let share = cells_max * (cut - range.start) / (range.end - range.start);
-            let cells_low = share.clamp(1, cells_max - 1);
+            merged += 1;
+        }
+        self.push(part, position + range.start as u32, (finest >> merged).max(1));
+    }
+
+    /// Makes cells of a part of the chunk that lies on no line: about `cells_max`, if it takes cuts
+    /// to tell its blocks apart.
+    fn bend(&mut self, keys: &[u64], range: Range<usize>, position: u32, cells_max: usize) {
+        let part = &keys[range.clone()];
+        let line = Line::new(part[0], part[part.len() - 1], COORDINATES);
+        let is_short = part.len() <= KNOTTED_MAX;
+        if is_short && TIES * WINDOW * knots::ties(line, part) <= part.len() {
+            return self.push_knotted(line, part, position + range.start as u32);
+        }
+        if cells_max > 1
+            && let Some(cut) = self.spoiling_gap(keys, range.clone())
+        {
+            let cells_low = (cells_max * (cut - range.start) / part.len()).clamp(1, cells_max - 1);
             self.divide(keys, range.start..cut, position, cells_low);
             self.divide(keys, cut..range.end, position, cells_max - cells_low);
             return;
         }
-        // Fewer leaves, each a whole number of the finest, while that costs little.
-        let mut merged = 0;
-        while finest >> merged > (changes / self.shape.leaf_keys_max) as u64 + 1 {
-            let coarser = self.judge_merged(layout, range.clone(), merged + 1);
-            if coarser.cost > self.shape.cost_good {
-                break;
-            }
-            (verdict, merged) = (coarser, merged + 1);
+        if is_short {
+            return self.push_knotted(line, part, position + range.start as u32);
         }
-        let leaves = (finest >> merged).max(1);
-        let position = position + range.start as u32;
-        self.push(&keys[range], position, leaves, verdict.reach);
+        let half = part.len().div_ceil(2 * KNOTTED_MAX) * KNOTTED_MAX;
+        // Equal keys belong in one cell.
+        let low = match part.partition_point(|&key| key < part[half]) {
+            0 => part.partition_point(|&key| key <= part[half]),
+            low => low,
+        };
+        if low == part.len() {
+            return self.push(part, position + range.start as u32, 1);
+        }
+        let cells_low = (cells_max * low / part.len()).max(1);
+        self.bend(keys, range.start..range.start + low, position, cells_low);
+        let cells_high = cells_max.saturating_sub(cells_low).max(1);
+        self.bend(keys, range.start + low..range.end, position, cells_high);
     }
 
     /// Makes one cell of the keys, with about so many leaves.
-    fn push(&mut self, keys: &[u64], position: u32, leaves: u64, reach: u32) {
+    fn push(&mut self, keys: &[u64], position: u32, leaves: u64) {
         let ([base, ..], [.., last]) = (keys, keys) else { return };
-        let piece = Piece { line: Line::new(*base, *last, leaves), last: *last, reach };
+        let piece = Piece { line: Line::new(*base, *last, leaves), last: *last, knots: 0 };
         let leaves = piece.leaves() as usize;
         let layout = Layout { line: piece.line, first_leaf: 0, leaves };
         count_starts(&mut self.starts, layout, keys, position, false);
         self.pieces.push(piece);
     }
 
-    /// Judges a layout of part of the chunk.
-    fn judge(&mut self, layout: Layout, range: Range<usize>) -> Verdict {
+    /// Makes one cell of the keys, with knots if they fill more than a block.
+    fn push_knotted(&mut self, line: Line, keys: &[u64], position: u32) {
+        let knots = knots::count(&(position..position + keys.len() as u32)) as u32;
+        let (Some(&last), 1..) = (keys.last(), knots) else { return self.push(keys, position, 1) };
+        knots::put(&mut self.knots, line, keys, position);
+        self.starts.push(position);
+        self.pieces.push(Piece { line, last, knots });
+    }
+
+    /// The cost of a layout of part of the chunk.
+    fn judge(&mut self, layout: Layout, range: Range<usize>) -> u64 {
         self.trial.clear();
         self.trial.resize(layout.leaves + 1, 0);
         let samples = samples_of(&range);
@@ -205,12 +254,11 @@ impl Fitter {
         self.judge_merged(layout, range, 0)
     }
 
-    /// Judges the layout that was looked at last, if 2 to the power of `merged` leaves are made
-    /// one.
-    fn judge_merged(&self, layout: Layout, range: Range<usize>, merged: u32) -> Verdict {
+    /// The cost of the layout that was looked at last, if 2 to the power of `merged` leaves are
+    /// made one, in 1/16 of a halving per key.
+    fn judge_merged(&self, layout: Layout, range: Range<usize>, merged: u32) -> u64 {
         let at = |leaf: usize| u64::from(self.trial[leaf.min(layout.leaves)]);
-        // How many errors there are of how many bits.
-        let mut errors = [0; 1 + u32::BITS as usize];
+        let (mut halvings, mut count) = (0, 0);
         let (mut previous, mut position) = (None, 0);
         for i in samples_of(&range).step_by(COST_STEP) {
             // Of equal keys the first is looked for.
@@ -224,25 +272,22 @@ impl Fitter {
             // How far the key lies into the merged leaf, in units of 2^-32.
             let into = (((leaf - first) as u64) << 32 | fraction >> 32) >> merged;
             let hint = start + ((into * (end - start)) >> 32);
-            let error = hint.abs_diff(position) as u32;
-            errors[(u32::BITS - error.leading_zeros()) as usize] += 1;
+            // Errors of up to two bits are within the window.
+            let bits = u64::BITS - hint.abs_diff(position).leading_zeros();
+            halvings += u64::from(bits.saturating_sub(2));
+            count += 1;
         }
-        Verdict::of(&errors)
+        16 * halvings / count.max(1)
     }
 
-    /// Where to cut keys that are bent: the start of the second part. `None` if no place is found.
-    ///
-    /// The widest gap of the middle half, unless a gap elsewhere takes a quarter of the whole span.
-    fn choose_cut(&self, keys: &[u64], range: Range<usize>) -> Option<usize> {
-        let samples = samples_of(&range);
-        let quarter = samples.len() / 4;
-        let inside = samples.start + quarter..samples.end - quarter;
-        let (gap, at) = self.widest_gap(samples);
-        let (gap_inside, at_inside) = self.widest_gap(inside);
-        let is_spoiling = gap > (keys[range.end - 1] - keys[range.start]) / 4;
-        let at = if is_spoiling || gap_inside == 0 { at } else { at_inside };
+    /// Where the widest gap between keys ends, if it is so wide that it spoils their line.
+    fn spoiling_gap(&self, keys: &[u64], range: Range<usize>) -> Option<usize> {
+        let (gap, at) = self.widest_gap(samples_of(&range));
+        if gap <= (keys[range.end - 1] - keys[range.start]) / 4 {
+            return None;
+        }
         // Between sample `at` and the next lie the keys of which two are that far apart.
-        let from = (at * SAMPLE_STEP).min(range.end - 1);
+        let from = at * SAMPLE_STEP;
         let around = &keys[from..range.end.min(from + SAMPLE_STEP + 1)];
         let gaps = around.iter().zip(around.iter().skip(1)).map(|(a, b)| b - a).zip(from + 1..);
         let (gap, cut) = gaps.max_by_key(|&(gap, cut)| (gap, Reverse(cut)))?;
@@ -259,30 +304,6 @@ impl Fitter {
             }
         }
         widest
-    }
-}
-
-/// What is to be expected of a layout.
-struct Verdict {
-    /// In 1/16 of a halving per key.
-    cost: u64,
-    /// How far nearly all keys are from their hints at most.
-    reach: u32,
-}
-
-impl Verdict {
-    /// `errors[b]` hints are off by a number of `b` bits.
-    fn of(errors: &[u64; 1 + u32::BITS as usize]) -> Self {
-        let count: u64 = errors.iter().sum();
-        // Errors of up to two bits are within the window.
-        let halvings: u64 =
-            errors.iter().zip(0u64..).map(|(n, bits)| n * bits.saturating_sub(2)).sum();
-        let mut bits = REACH_BITS_MIN;
-        while errors[bits + 1..].iter().sum::<u64>() * REACH_MISSES > count {
-            bits += 1;
-        }
-        let reach = if bits == REACH_BITS_MIN { REACH_MIN } else { 1 << bits.min(31) };
-        Verdict { cost: 16 * halvings / count.max(1), reach }
     }
 }
 

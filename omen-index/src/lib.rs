@@ -5,15 +5,17 @@
 //! those times. But the positions of sorted keys, seen as a function of the key, are a rising
 //! curve, and a rising curve is well described by short straight pieces:
 //!
-//! 1. The **root** cuts the key space into *cells*, each short enough for a straight line: one for
-//!    keys that lie on a line, one for every few hundred keys where none fits, so outliers and
-//!    dense regions each get their share. Finding the cell compares 16 cells at a time.
-//! 2. One multiplication per cell places the key in one of the cell's *leaves*: equally wide
-//!    slices of the key space. A leaf is four bytes, the position of its first key.
+//! 1. The **root** cuts the key space into *cells*, each with a straight line of its own: one cell
+//!    for keys that lie on a line, one for every thousand keys where no line fits, so outliers and
+//!    dense regions each get their share. Finding the cell compares 32 cells at a time.
+//! 2. One multiplication per cell places the key. Where the line fits, in one of the cell's
+//!    *leaves*: equally wide slices of the key space, four bytes each, the position of the first
+//!    key. Where it does not, between two of the cell's *knots*: three bytes for every sixteenth
+//!    key that say where on the line it lies, compared all at once.
 //!
 //! The key's leaf `l` and the next leaf bound the answer, `start[l] ..= start[l + 1]`, and how far
 //! the key lies into its leaf says where to look first: the **last-mile search** compares the two
-//! cache lines of keys there.
+//! cache lines of keys there. Between two knots there are no more keys than that.
 //!
 //! The bounds are a guarantee, not an expectation. Routing never decreases as keys grow, and
 //! `start[l]` counts the keys routed before leaf `l`; so for every one of the 2^64 possible keys,
@@ -52,6 +54,7 @@ pub mod fingerprints;
 pub mod key;
 
 mod fit;
+mod knots;
 mod linear;
 mod root;
 mod simd;

@@ -26,6 +26,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::Error;
+use crate::knots::{KNOT_BYTES, Knotted, READ_BYTES};
 use crate::root::{Place, Root};
 use crate::search::{self, Sight};
 use crate::simd::{self, Isa, Kernel};
@@ -45,6 +46,9 @@ pub struct Rmi {
     /// Where in `bytes` the leaves begin.
     pub(crate) leaves_at: usize,
     pub(crate) leaf_count: usize,
+    /// Where in `bytes` the knots begin.
+    pub(crate) knots_at: usize,
+    pub(crate) knot_count: usize,
     pub(crate) len: usize,
 }
 
@@ -57,9 +61,11 @@ pub struct RmiStats {
     pub cells: usize,
     /// Number of leaves.
     pub leaves: usize,
+    /// Number of knots, which take the place of leaves where keys lie on no line.
+    pub knots: usize,
     /// Length of the stored form, in bytes.
     pub bytes: usize,
-    /// Longest search range of any leaf, in positions.
+    /// Longest search range of any key, in positions.
     pub range_max: usize,
     /// Length of the search range of a stored key, averaged over the keys. 0 without keys.
     pub range_mean: f64,
@@ -143,20 +149,27 @@ impl Rmi {
 
     /// Size and sharpness of the index.
     pub fn stats(&self) -> RmiStats {
-        let mut range_max = 0;
-        let mut squares = 0.0;
-        for leaf in 0..self.leaf_count {
-            let range = self.leaf_range(leaf as u32);
-            let len = range.end - range.start;
-            range_max = range_max.max(len as usize);
-            squares += f64::from(len) * f64::from(len);
+        let (mut range_max, mut squares) = (0, 0.0);
+        let mut add = |searched: u32, keys: u32| {
+            range_max = range_max.max(searched);
+            squares += f64::from(searched) * f64::from(keys);
+        };
+        for leaf in self.root.leaves().flatten() {
+            let Range { start, end } = self.leaf_range(leaf);
+            add(end - start, end - start);
+        }
+        for cell in self.root.knotted() {
+            if let Some(knots) = self.knot_bytes(cell) {
+                cell.for_each_range(knots, &mut add);
+            }
         }
         RmiStats {
             keys: self.len,
             cells: self.root.cell_count(),
             leaves: self.leaf_count,
+            knots: self.knot_count,
             bytes: self.stored.len(),
-            range_max,
+            range_max: range_max as usize,
             range_mean: if self.len == 0 { 0.0 } else { squares / self.len as f64 },
         }
     }
@@ -184,20 +197,35 @@ impl Rmi {
         assert!(keys == self.len, "not the keys this index was trained on");
     }
 
+    /// The bytes from where the knots of a cell begin.
+    #[inline(always)]
+    pub(crate) fn knot_bytes(&self, cell: Knotted) -> Option<&[u8; READ_BYTES]> {
+        let from = self.knots_at + KNOT_BYTES * cell.before as usize;
+        self.bytes.get(from..)?.first_chunk()
+    }
+
     /// Where to search for `key`.
     #[inline(always)]
     pub(crate) fn locate<I: Isa>(&self, isa: I, key: u64) -> Sight {
-        self.sight(self.root.route(isa, key))
+        self.sight(isa, self.root.route(isa, key))
     }
 
     /// Where to search for a key that lands at `place`.
     #[inline(always)]
-    pub(crate) fn sight(&self, place: Place) -> Sight {
-        let Range { start, end } = self.leaf_range(place.leaf);
-        // Below 2^64: both factors are below 2^32.
-        let ahead = (u64::from(place.fraction) * u64::from(end - start)) >> 32;
-        let hint = start as usize + ahead as usize;
-        Sight { range: start as usize..end as usize, hint, reach: place.reach as usize }
+    pub(crate) fn sight<I: Isa>(&self, isa: I, place: Place) -> Sight {
+        match place {
+            Place::Leaf { leaf, fraction } => {
+                let Range { start, end } = self.leaf_range(leaf);
+                // Below 2^64: both factors are below 2^32.
+                let ahead = (u64::from(fraction) * u64::from(end - start)) >> 32;
+                let hint = start as usize + ahead as usize;
+                Sight { range: start as usize..end as usize, hint }
+            }
+            Place::Knotted { cell, coordinate } => match self.knot_bytes(cell) {
+                Some(knots) => cell.narrow(isa, knots, coordinate),
+                None => Sight { range: 0..self.len, hint: 0 }, // never, as above
+            },
+        }
     }
 }
 
@@ -217,8 +245,10 @@ impl Kernel<&Rmi, u64, ()> for Locate {
 
     #[inline(always)]
     fn run<I: Isa>(isa: I, rmi: &Rmi, key: u64, (): ()) -> Self::Output {
-        let sight = rmi.locate(isa, key);
-        (sight.range, sight.hint)
+        let Sight { range, hint } = rmi.locate(isa, key);
+        // Blocks begin before their cell and end after it.
+        let hint = hint.clamp(range.start, range.end);
+        (range, hint)
     }
 }
 

@@ -2,11 +2,11 @@
 //!
 //! Built by `train` and by `codec`, asked by every lookup. A *cell* is a stretch of the key space
 //! with a line of its own; there are as many as the keys need, one for keys that lie on a line,
-//! one for every few hundred where no line fits. Cell `c` answers for the keys from its base up
-//! to the base of the next.
+//! one for every thousand where no line fits (and `knots` help). Cell `c` answers for the keys from
+//! its base up to the base of the next.
 //!
-//! The cell is found by narrowing, 16 to one in each step without a branch to mispredict: the
-//! *ends* of the cells (one below the next base) lie in blocks of 16, and over each level of
+//! The cell is found by narrowing, 32 to one in each step without a branch to mispredict: the
+//! *ends* of the cells (one below the next base) lie in blocks of 32, and over each level of
 //! blocks lies one that holds the last end of each block, up to a single block. Counting the ends
 //! below the key gives the block of the next level, and in the lowest level the cell.
 //!
@@ -15,37 +15,41 @@
 //! last. It follows that [`Root::route`] never decreases as the key grows, for all of the 2^64
 //! keys, and always returns a leaf.
 
+use std::ops::Range;
+
+use crate::knots::{COORDINATES, Knotted};
 use crate::linear::Line;
 use crate::simd::Isa;
 
 /// Ends narrowed to one in one step.
-const BLOCK: usize = 16;
+const BLOCK: usize = 32;
 
 /// Levels that the ends of 2^32 cells fill.
-const LEVELS_MAX: usize = 8;
+const LEVELS_MAX: usize = 7;
 
-/// Where a key lands: its leaf, how far into the leaf, in units of 2^-32, and how far from the
-/// hint its position is likely to be at most.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Place {
-    pub(crate) leaf: u32,
-    pub(crate) fraction: u32,
-    pub(crate) reach: u32,
+/// Where a key lands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    /// In a leaf, so far into it, in units of 2^-32.
+    Leaf { leaf: u32, fraction: u32 },
+    /// In a cell with knots, at that coordinate.
+    Knotted { cell: Knotted, coordinate: u32 },
 }
 
 /// A stretch of the key space: its line, its largest stored key (the base of the line is the
-/// smallest), and how far nearly all keys are from their hints at most.
+/// smallest), and how many knots it has. Without knots, the line leads to leaves; with knots, the
+/// cell is one leaf, and the line leads to coordinates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
     pub(crate) line: Line,
     pub(crate) last: u64,
-    pub(crate) reach: u32,
+    pub(crate) knots: u32,
 }
 
 impl Piece {
-    /// How many leaves the line needs for the keys from base to last.
+    /// How many leaves there are for the keys from base to last.
     pub(crate) fn leaves(&self) -> u64 {
-        self.line.at(self.last).0 + 1
+        if self.knots > 0 { 1 } else { self.line.at(self.last).0 + 1 }
     }
 }
 
@@ -54,10 +58,24 @@ impl Piece {
 #[repr(align(32))]
 struct Cell {
     line: Line,
-    last: u64,
-    first_leaf: u32,
-    reach: u32,
+    /// The last key; with knots, the positions of the cell, the end in the upper half.
+    extent: u64,
+    /// The first leaf; with knots, how many knots lie before.
+    first: u32,
+    knots: u32,
 }
+
+impl Cell {
+    /// The cell as one with knots, if it has some.
+    #[inline(always)]
+    fn knotted(&self) -> Option<Knotted> {
+        let (start, end) = (self.extent as u32, (self.extent >> 32) as u32);
+        let knotted = Knotted { start, end, before: self.first, count: self.knots };
+        (self.knots > 0).then_some(knotted)
+    }
+}
+
+const _: () = assert!(size_of::<Cell>() == 32);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[repr(align(64))]
@@ -75,22 +93,31 @@ pub(crate) struct Root {
 }
 
 impl Root {
-    /// A root over at least one piece, in order.
-    pub(crate) fn new(pieces: &[Piece]) -> Self {
+    /// A root over at least one piece, in order; `start_of` tells how many keys lie before a leaf.
+    pub(crate) fn new(pieces: &[Piece], start_of: impl Fn(u32) -> u32) -> Self {
         debug_assert!(!pieces.is_empty());
-        let mut first_leaf = 0;
+        let (mut first_leaf, mut knots_before) = (0u32, 0u32);
         let mut cells = Vec::with_capacity(pieces.len());
-        for &piece in pieces {
-            let Piece { line, last, reach } = piece;
-            cells.push(Cell { line, last, first_leaf, reach });
-            // The caller sees to it that all leaves can be counted in 32 bits.
-            first_leaf = first_leaf.wrapping_add(piece.leaves() as u32);
+        for piece in pieces {
+            let &Piece { line, last, knots } = piece;
+            // The caller sees to it that all leaves and knots can be counted in 32 bits.
+            let next_leaf = first_leaf.wrapping_add(piece.leaves() as u32);
+            cells.push(match knots {
+                0 => Cell { line, extent: last, first: first_leaf, knots },
+                _ => {
+                    let (start, end) = (start_of(first_leaf), start_of(next_leaf));
+                    let extent = u64::from(end) << 32 | u64::from(start);
+                    Cell { line, extent, first: knots_before, knots }
+                }
+            });
+            first_leaf = next_leaf;
+            knots_before = knots_before.wrapping_add(knots);
         }
 
         let bases = pieces.iter().skip(1).map(|piece| piece.line.base - 1);
         let mut ends: Vec<u64> = bases.chain([u64::MAX]).collect();
         let mut above = Vec::new();
-        while above.is_empty() || ends.len() > 1 {
+        while ends.len() > 1 {
             let level: Vec<Block> = ends.chunks(BLOCK).map(block_of).collect();
             ends = level.iter().map(|block| block.0[BLOCK - 1]).collect();
             above.push(level);
@@ -111,17 +138,39 @@ impl Root {
     pub(crate) fn route<I: Isa>(&self, isa: I, key: u64) -> Place {
         let mut at = 0;
         for &first in &self.levels[..self.level_count] {
-            at = at * BLOCK + isa.count_below(&self.blocks[first as usize + at].0, key);
+            at = at * BLOCK + isa.rank(&self.blocks[first as usize + at].0, key);
         }
-        let Cell { line, last, first_leaf, reach } = self.cells[at];
-        let (leaf, fraction) = line.at(key.min(last).max(line.base));
-        Place { leaf: first_leaf + leaf as u32, fraction: (fraction >> 32) as u32, reach }
+        let cell = &self.cells[at];
+        match cell.knotted() {
+            None => {
+                let (leaf, fraction) = cell.line.at(key.min(cell.extent).max(cell.line.base));
+                let fraction = (fraction >> 32) as u32;
+                Place::Leaf { leaf: cell.first + leaf as u32, fraction }
+            }
+            Some(knotted) => {
+                let (coordinate, _) = cell.line.at(key.max(cell.line.base));
+                let coordinate = coordinate.min(COORDINATES - 1) as u32;
+                Place::Knotted { cell: knotted, coordinate }
+            }
+        }
     }
 
-    /// The pieces in order.
+    /// The cells with knots.
+    pub(crate) fn knotted(&self) -> impl Iterator<Item = Knotted> + '_ {
+        self.cells.iter().filter_map(Cell::knotted)
+    }
+
+    /// The leaves of each cell without knots.
+    pub(crate) fn leaves(&self) -> impl Iterator<Item = Range<u32>> + '_ {
+        let straight = self.cells.iter().filter(|cell| cell.knots == 0);
+        straight.map(|cell| cell.first..cell.first + cell.line.at(cell.extent).0 as u32 + 1)
+    }
+
+    /// The smallest key of each cell, and the largest of those without knots.
     #[cfg(test)]
-    pub(crate) fn pieces(&self) -> impl Iterator<Item = Piece> + '_ {
-        self.cells.iter().map(|&Cell { line, last, reach, .. }| Piece { line, last, reach })
+    pub(crate) fn ends(&self) -> impl Iterator<Item = u64> + '_ {
+        let last = |cell: &Cell| if cell.knots == 0 { cell.extent } else { cell.line.base };
+        self.cells.iter().flat_map(move |cell| [cell.line.base, last(cell)])
     }
 
     /// Number of cells.
@@ -130,7 +179,7 @@ impl Root {
     }
 }
 
-/// A block of at most 16 ends; the places left over hold `u64::MAX`, which is below no key.
+/// A block of at most 32 ends; the places left over hold `u64::MAX`, which is below no key.
 fn block_of(ends: &[u64]) -> Block {
     let mut block = [u64::MAX; BLOCK];
     block[..ends.len()].copy_from_slice(ends);

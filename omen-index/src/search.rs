@@ -3,9 +3,7 @@
 //! Called by `rmi` for one key; `batch` uses its parts. Two cache lines of keys around the guess
 //! are compared whole, without a branch to mispredict; that settles nearly every lookup on smooth
 //! data. If it does not, the next two lines on the side that the window points to are compared,
-//! and then what is left of the range on that side is halved. Where hints are known to be poor,
-//! what is in reach of them is halved at once, by a number of steps that the index alone decides,
-//! so that no branch waits for a key and lookups overlap.
+//! and then what is left of the range on that side is halved.
 //!
 //! Invariant: the answer is proved by the keys themselves. Of the index only the time depends:
 //! were a range wrong, because the index belongs to other keys, the neighbours of the answer would
@@ -21,26 +19,17 @@ use crate::slots::Slots;
 pub(crate) struct Sight {
     /// The search range: the answer is in it, ends included.
     pub(crate) range: Range<usize>,
-    /// A guess at the answer, in the range.
+    /// A guess at the answer, in the range or not far from it.
     pub(crate) hint: usize,
-    /// How far from the guess it is likely to be at most.
-    pub(crate) reach: usize,
 }
 
 impl Sight {
-    /// The part of the range within reach.
-    #[inline(always)]
-    pub(crate) fn near(&self) -> Range<usize> {
-        let start = self.range.start.max(self.hint.saturating_sub(self.reach));
-        start..self.range.end.min(self.hint + self.reach)
-    }
-
     /// What it looks like from inside a page of `len` keys that begins at position `first`.
     #[inline(always)]
     pub(crate) fn within(&self, first: usize, len: usize) -> Sight {
         let inside = |position: usize| position.saturating_sub(first).min(len);
         let range = inside(self.range.start)..inside(self.range.end);
-        Sight { range, hint: inside(self.hint), reach: self.reach }
+        Sight { range, hint: inside(self.hint) }
     }
 }
 
@@ -52,13 +41,6 @@ pub(crate) fn lower_bound_near<I: Isa, S: Slots>(
     sight: Sight,
     bound: u64,
 ) -> usize {
-    let near = sight.near();
-    if near.len() > WINDOW {
-        return match halve(isa, keys, near, bound) {
-            Some(position) => position,
-            None => halve_all(isa, keys, sight.range, bound),
-        };
-    }
     let from = keys.around::<WINDOW>(sight.hint);
     let Some(count) = keys.count_below::<WINDOW, I>(isa, from, bound) else {
         return partition_point(keys, bound);

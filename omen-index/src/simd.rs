@@ -26,13 +26,27 @@ pub(crate) const LINE: usize = 8;
 /// Keys compared in one step: two lines.
 pub(crate) const WINDOW: usize = 2 * LINE;
 
+/// Knots compared in one step.
+pub(crate) const KNOTS_MAX: usize = 64;
+
 /// A set of instructions that may be used.
 pub(crate) trait Isa: Copy {
     /// How many of the keys, in any order, are below `bound`.
     fn count_below<const N: usize>(self, keys: &[u64; N], bound: u64) -> usize;
 
+    /// How many of the keys, which ascend, are below `bound`.
+    #[inline(always)]
+    fn rank<const N: usize>(self, keys: &[u64; N], bound: u64) -> usize {
+        self.count_below(keys, bound)
+    }
+
     /// As [`Isa::count_below`], of keys that lie in bytes, little-endian, at any address.
     fn count_below_le<const N: usize>(self, keys: &[[u8; 8]; N], bound: u64) -> usize;
+
+    /// How many of the first `count` knots, at most 64, which ascend, are below `bound`, and how
+    /// many are not above it. The knots have 24 bits: first the upper 16 of each, little-endian,
+    /// then the lower 8 of each.
+    fn count_knots(self, knots: &[u8; 3 * KNOTS_MAX], count: usize, bound: u32) -> (usize, usize);
 
     /// The CRC-32C register after eight more bytes, read as a little-endian number.
     fn crc32c(self, register: u32, eight: u64) -> u32;
@@ -55,7 +69,25 @@ pub(crate) trait Kernel<A, B, C> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scalar;
 
+/// The first of so many positions for which `is_below` does not hold, without a branch that waits
+/// for a key.
+#[inline(always)]
+fn halve(mut len: usize, is_below: impl Fn(usize) -> bool) -> usize {
+    let mut start = 0;
+    while len > 0 {
+        let half = len.div_ceil(2);
+        start = std::hint::select_unpredictable(is_below(start + half - 1), start + half, start);
+        len -= half;
+    }
+    start
+}
+
 impl Isa for Scalar {
+    #[inline(always)]
+    fn rank<const N: usize>(self, keys: &[u64; N], bound: u64) -> usize {
+        halve(N, |i| keys.get(i).is_some_and(|&key| key < bound))
+    }
+
     #[inline(always)]
     fn count_below<const N: usize>(self, keys: &[u64; N], bound: u64) -> usize {
         keys.iter().map(|&key| usize::from(key < bound)).sum()
@@ -64,6 +96,18 @@ impl Isa for Scalar {
     #[inline(always)]
     fn count_below_le<const N: usize>(self, keys: &[[u8; 8]; N], bound: u64) -> usize {
         keys.iter().map(|&key| usize::from(u64::from_le_bytes(key) < bound)).sum()
+    }
+
+    #[inline(always)]
+    fn count_knots(self, knots: &[u8; 3 * KNOTS_MAX], count: usize, bound: u32) -> (usize, usize) {
+        let count = count.min(KNOTS_MAX);
+        let knot = |i: usize| {
+            let (low, high) = (knots[2 * i % (2 * KNOTS_MAX)], knots[2 * i % (2 * KNOTS_MAX) + 1]);
+            u32::from(high) << 16 | u32::from(low) << 8 | u32::from(knots[2 * count + i])
+        };
+        let below = halve(count, |i| knot(i) < bound);
+        let equal = (below..count).take_while(|&i| knot(i) == bound).count();
+        (below, below + equal)
     }
 
     #[inline(always)]
@@ -161,12 +205,16 @@ mod x86 {
     //! AVX2 and AVX-512.
 
     use std::arch::x86_64::{
-        __m256i, __m512i, _MM_HINT_T0, _mm_crc32_u64, _mm_prefetch, _mm256_castsi256_pd,
-        _mm256_cmpgt_epi64, _mm256_loadu_si256, _mm256_movemask_pd, _mm256_set1_epi64x,
-        _mm256_xor_si256, _mm512_cmplt_epu64_mask, _mm512_loadu_si512, _mm512_set1_epi64,
+        __m256i, __m512i, _MM_HINT_T0, _bzhi_u64, _mm_crc32_u64, _mm_prefetch, _mm256_castsi256_pd,
+        _mm256_cmpeq_epi8, _mm256_cmpeq_epi16, _mm256_cmpgt_epi64, _mm256_loadu_si256,
+        _mm256_min_epu8, _mm256_min_epu16, _mm256_movemask_epi8, _mm256_movemask_pd,
+        _mm256_packs_epi16, _mm256_permute4x64_epi64, _mm256_set1_epi8, _mm256_set1_epi16,
+        _mm256_set1_epi64x, _mm256_xor_si256, _mm512_cmpeq_epu16_mask, _mm512_cmple_epu8_mask,
+        _mm512_cmplt_epu8_mask, _mm512_cmplt_epu16_mask, _mm512_cmplt_epu64_mask,
+        _mm512_loadu_si512, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi64,
     };
 
-    use super::{AVX2, AVX512, Isa, Kernel, SCALAR, Scalar};
+    use super::{AVX2, AVX512, Isa, KNOTS_MAX, Kernel, SCALAR, Scalar};
 
     /// Proof that the processor has AVX2 and the bit instructions that came with it.
     #[derive(Clone, Copy, Debug)]
@@ -231,6 +279,16 @@ mod x86 {
 
     impl Isa for Avx2 {
         #[inline(always)]
+        fn rank<const N: usize>(self, keys: &[u64; N], bound: u64) -> usize {
+            // The eight among which the bound lies: comparing all of them takes more instructions.
+            let (eights, _) = keys.as_chunks::<8>();
+            let before = eights.iter().take(N / 8 - 1).map(|eight| usize::from(eight[7] < bound));
+            let before: usize = before.sum();
+            let eight: Option<&[u64; 8]> = eights.get(before);
+            8 * before + eight.map_or(0, |eight| self.count_below(eight, bound))
+        }
+
+        #[inline(always)]
         fn count_below<const N: usize>(self, keys: &[u64; N], bound: u64) -> usize {
             // SAFETY: this token is proof that the instructions are there; the pointer is that of
             // `N` keys.
@@ -241,6 +299,17 @@ mod x86 {
         fn count_below_le<const N: usize>(self, keys: &[[u8; 8]; N], bound: u64) -> usize {
             // SAFETY: as above; x86-64 is little-endian.
             unsafe { count_below_avx2::<N>(keys.as_ptr().cast(), bound) }
+        }
+
+        #[inline(always)]
+        fn count_knots(
+            self,
+            knots: &[u8; 3 * KNOTS_MAX],
+            count: usize,
+            bound: u32,
+        ) -> (usize, usize) {
+            // SAFETY: this token is proof that the instructions are there.
+            unsafe { count_knots_avx2(knots, count, bound) }
         }
 
         #[inline(always)]
@@ -265,6 +334,17 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn count_knots(
+            self,
+            knots: &[u8; 3 * KNOTS_MAX],
+            count: usize,
+            bound: u32,
+        ) -> (usize, usize) {
+            // SAFETY: this token is proof that the instructions are there.
+            unsafe { count_knots_avx512(knots, count, bound) }
+        }
+
+        #[inline(always)]
         fn crc32c(self, register: u32, eight: u64) -> u32 {
             // SAFETY: AVX-512 implies SSE 4.2, which has this instruction.
             unsafe { crc32c_sse42(register, eight) }
@@ -275,6 +355,76 @@ mod x86 {
     #[target_feature(enable = "sse4.2")]
     fn crc32c_sse42(register: u32, eight: u64) -> u32 {
         _mm_crc32_u64(u64::from(register), eight) as u32
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,bmi1,bmi2,lzcnt,popcnt")]
+    fn count_knots_avx512(knots: &[u8; 3 * KNOTS_MAX], count: usize, bound: u32) -> (usize, usize) {
+        let lower = 2 * count.min(KNOTS_MAX);
+        // SAFETY: 64 bytes are read from the first on, from the 64th, and from `lower` on, which is
+        // at most 128.
+        let (low_half, high_half, lower): (__m512i, __m512i, __m512i) = unsafe {
+            let knots = knots.as_ptr();
+            (
+                _mm512_loadu_si512(knots.cast()),
+                _mm512_loadu_si512(knots.add(64).cast()),
+                _mm512_loadu_si512(knots.add(lower).cast()),
+            )
+        };
+        let bounds = _mm512_set1_epi16((bound >> 8) as i16);
+        let lower_bounds = _mm512_set1_epi8(bound as i8);
+        // One bit for each knot, from comparisons of the two halves.
+        let mask = |low: u32, high: u32| u64::from(high) << 32 | u64::from(low);
+        let less = mask(
+            _mm512_cmplt_epu16_mask(low_half, bounds),
+            _mm512_cmplt_epu16_mask(high_half, bounds),
+        );
+        let same = mask(
+            _mm512_cmpeq_epu16_mask(low_half, bounds),
+            _mm512_cmpeq_epu16_mask(high_half, bounds),
+        );
+        let counted = _bzhi_u64(u64::MAX, count as u32);
+        let below = less | same & _mm512_cmplt_epu8_mask(lower, lower_bounds);
+        let not_above = less | same & _mm512_cmple_epu8_mask(lower, lower_bounds);
+        ((below & counted).count_ones() as usize, (not_above & counted).count_ones() as usize)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    fn count_knots_avx2(knots: &[u8; 3 * KNOTS_MAX], count: usize, bound: u32) -> (usize, usize) {
+        let bounds = _mm256_set1_epi16((bound >> 8) as i16);
+        let lower_bounds = _mm256_set1_epi8(bound as i8);
+        let (mut below, mut not_above) = (0u64, 0u64);
+        for half in (0..KNOTS_MAX).step_by(32) {
+            let lower = 2 * count.min(KNOTS_MAX) + half;
+            // SAFETY: 64 bytes are read from `2 * half` on, which is at most 64, and 32 from `lower`
+            // on, which is at most 160.
+            let (upper_a, upper_b, lower): (__m256i, __m256i, __m256i) = unsafe {
+                let knots = knots.as_ptr();
+                (
+                    _mm256_loadu_si256(knots.add(2 * half).cast()),
+                    _mm256_loadu_si256(knots.add(2 * half + 32).cast()),
+                    _mm256_loadu_si256(knots.add(lower).cast()),
+                )
+            };
+            // One bit for each knot, from comparisons of the two parts.
+            let mask = |a: __m256i, b: __m256i| {
+                let packed = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi16(a, b));
+                _mm256_movemask_epi8(packed) as u32
+            };
+            // A number is at most another if it is the smaller of the two.
+            let at_most = |knots| _mm256_cmpeq_epi16(_mm256_min_epu16(knots, bounds), knots);
+            let equal = |knots| _mm256_cmpeq_epi16(knots, bounds);
+            let same = mask(equal(upper_a), equal(upper_b));
+            let less = mask(at_most(upper_a), at_most(upper_b)) & !same;
+            let lower_at_most = _mm256_cmpeq_epi8(_mm256_min_epu8(lower, lower_bounds), lower);
+            let lower_at_most = _mm256_movemask_epi8(lower_at_most) as u32;
+            let lower_same = _mm256_movemask_epi8(_mm256_cmpeq_epi8(lower, lower_bounds)) as u32;
+            below |= u64::from(less | same & lower_at_most & !lower_same) << half;
+            not_above |= u64::from(less | same & lower_at_most) << half;
+        }
+        let counted = _bzhi_u64(u64::MAX, count as u32);
+        ((below & counted).count_ones() as usize, (not_above & counted).count_ones() as usize)
     }
 
     /// # Safety
@@ -315,7 +465,7 @@ mod x86 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Isa, Kernel, run_on_each};
+    use super::{Isa, KNOTS_MAX, Kernel, run_on_each};
 
     struct Counts;
 
@@ -334,6 +484,61 @@ mod tests {
                 isa.count_below_le::<16>(le.first_chunk().unwrap(), bound),
                 isa.crc32c(bound as u32, keys[3]) as usize,
             ]
+        }
+    }
+
+    struct Ranks;
+
+    impl Kernel<&[u64; 32], (&[u8; 192], usize), u64> for Ranks {
+        type Output = (usize, (usize, usize));
+
+        #[inline(always)]
+        fn run<I: Isa>(
+            isa: I,
+            keys: &[u64; 32],
+            (knots, count): (&[u8; 192], usize),
+            bound: u64,
+        ) -> Self::Output {
+            (isa.rank(keys, bound), isa.count_knots(knots, count, bound as u32))
+        }
+    }
+
+    /// Of keys and knots that ascend, the numbers are those of the definition. What lies after the
+    /// knots does not count.
+    #[test]
+    fn all_instructions_rank_alike() {
+        let mut random = crate::tests::distributions::Random(7);
+        for round in 0..50_000 {
+            let shift = 64 - 8 * (round % 8);
+            let mut keys = [(); 32].map(|()| random.next() >> (shift % 64));
+            keys.sort_unstable();
+            // From many that are equal to none.
+            let shift = random.below(25);
+            let mut knots = [(); KNOTS_MAX].map(|()| random.next() as u32 >> 8 >> shift);
+            let count = random.below(65) as usize;
+            knots[..count].sort_unstable();
+            let mut bytes = [0xA5; 192];
+            for (i, knot) in knots[..count].iter().enumerate() {
+                let [low, middle, high, _] = knot.to_le_bytes();
+                [bytes[2 * i], bytes[2 * i + 1], bytes[2 * count + i]] = [middle, high, low];
+            }
+            let mut bounds = vec![0, (1 << 24) - 1, random.next() >> 40 >> shift, random.next()];
+            bounds.push(knots[random.below(64) as usize].into());
+            bounds.push(keys[random.below(32) as usize]);
+            for bound in bounds {
+                // A coordinate has 24 bits.
+                let coordinate = bound as u32 & 0xFF_FFFF;
+                let rank = keys.partition_point(|&key| key < bound);
+                for ranks in run_on_each::<Ranks, _, _, _>(&keys, (&bytes, count), bound) {
+                    assert_eq!(ranks.0, rank, "{bound} in {keys:?}");
+                }
+                let below = knots[..count].partition_point(|&knot| knot < coordinate);
+                let not_above = knots[..count].partition_point(|&knot| knot <= coordinate);
+                let bound = u64::from(coordinate);
+                for ranks in run_on_each::<Ranks, _, _, _>(&keys, (&bytes, count), bound) {
+                    assert_eq!(ranks.1, (below, not_above), "{coordinate} in {knots:?}, {count}");
+                }
+            }
         }
     }
 

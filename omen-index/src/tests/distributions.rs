@@ -2,7 +2,7 @@
 
 /// The distributions by name.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Distribution {
+pub(crate) enum Distribution {
     Dense,
     Uniform,
     HeavyDuplicates,
@@ -16,11 +16,13 @@ pub(super) enum Distribution {
     NearMax,
     Bursts,
     Doubling,
+    Gaps,
+    Towns,
 }
 
 use Distribution::*;
 
-pub(super) const ALL: [Distribution; 13] = [
+pub(crate) const ALL: [Distribution; 15] = [
     Dense,
     Uniform,
     HeavyDuplicates,
@@ -34,11 +36,13 @@ pub(super) const ALL: [Distribution; 13] = [
     NearMax,
     Bursts,
     Doubling,
+    Gaps,
+    Towns,
 ];
 
 impl Distribution {
     /// `count` sorted keys.
-    pub(super) fn keys(self, count: usize, seed: u64) -> Vec<u64> {
+    pub(crate) fn keys(self, count: usize, seed: u64) -> Vec<u64> {
         let mut random = Random(seed);
         let mut keys: Vec<u64> =
             (0..count as u64).map(|i| self.key(i, seed, &mut random)).collect();
@@ -81,12 +85,25 @@ impl Distribution {
                 let bits = random.below(64);
                 random.next() >> bits
             }
+            // About as many gaps of each magnitude, from 0 on.
+            Gaps => {
+                let bits = random.below(24);
+                (i << 22) + random.below(1 << bits)
+            }
+            // A few places, some wide and some narrow, and one key in twenty anywhere.
+            Towns => {
+                let town = random.below(12);
+                match random.below(20) {
+                    0 => random.next(),
+                    _ => (town * town + 1) << 54 | random.below(1 << (8 + 2 * town)) << (2 * town),
+                }
+            }
         }
     }
 }
 
 /// Keys, their neighbours, the middles of gaps, the ends of the key space and random values.
-pub(super) fn probes(keys: &[u64], seed: u64) -> Vec<u64> {
+pub(crate) fn probes(keys: &[u64], seed: u64) -> Vec<u64> {
     let mut random = Random(seed);
     let mut probes = vec![0, 1, u64::MAX - 1, u64::MAX, 1 << 53, 1 << 63, (1 << 63) - 1];
     for &key in keys {
@@ -101,10 +118,10 @@ pub(super) fn probes(keys: &[u64], seed: u64) -> Vec<u64> {
 }
 
 /// SplitMix64.
-pub(super) struct Random(pub(super) u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -112,7 +129,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 }

@@ -110,6 +110,25 @@ fn check_paged(index: &Rmi, keys: &[u64], probes: &[u64], expected: &[usize]) {
     }
 }
 
+/// The last key of a cell with knots may be repeated in the chunks that follow, so often that the
+/// cell has no room for the knots of all blocks.
+#[test]
+fn law_holds_where_the_last_key_of_a_bent_cell_is_repeated() {
+    let bent: Vec<u64> = (1..120u64).map(|i| i.pow(8)).collect();
+    let last = bent[bent.len() - 1];
+    for repeated in [1, 7, 8, 9, 100, 900, 1_000, 1_100, 3_000] {
+        let mut keys = bent.clone();
+        keys.extend((0..repeated).map(|_| last));
+        keys.extend((1..50).map(|i| last + i * i));
+        let probes = [last - 1, last, last + 1, last + 4, 0, u64::MAX, 2, 50u64.pow(8)];
+        for plan in PLANS {
+            check(&keys, &probes, plan);
+        }
+        let knots = Rmi::train_with(Fitter::with_shape(PLANS[2].shape), 60, &keys).unwrap();
+        assert!(knots.stats().knots > 3, "{:?}", knots.stats());
+    }
+}
+
 /// An index of other keys costs time, not answers.
 #[test]
 fn index_of_other_keys_finds_the_right_positions() {

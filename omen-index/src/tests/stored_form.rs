@@ -3,10 +3,10 @@
 use proptest::prelude::*;
 
 use super::distributions::{self, ALL, Distribution};
-use super::law::{PLANS, Plan};
+use super::law::PLANS;
 use crate::crc32c::crc32c;
-use crate::fit::Fitter;
-use crate::{Error, Rmi};
+use crate::fit::{Fitter, Shape};
+use crate::{Error, Rmi, RmiStats};
 
 #[test]
 fn crc32c_matches_its_check_values() {
@@ -51,19 +51,20 @@ fn stored_index_reads_back_equal() {
 fn stored_form_is_as_specified() {
     let index = Rmi::train(&[5, 6, 6, 9]).unwrap();
     let mut expected = b"OMENRMI\0".to_vec();
-    expected.extend([2, 0]); // version
+    expected.extend([3, 0]); // version
     expected.extend([0, 0]); // reserved
     expected.extend([4, 0, 0, 0]); // keys
     expected.extend([1, 0, 0, 0]); // cells
     expected.extend([1, 0, 0, 0]); // leaves
+    expected.extend([0, 0, 0, 0]); // knots
     expected.extend([5, 0, 0, 0, 0, 0, 0, 0]); // cell: base
     expected.extend([9, 0, 0, 0, 0, 0, 0, 0]); // last
     expected.extend([0x33; 8]); // factor: 2^64 / 5
-    expected.extend([8, 0, 0, 0]); // reach
+    expected.extend([0, 0, 0, 0]); // knots
     expected.extend([0, 0, 0, 0, 4, 0, 0, 0]); // starts
-    seal(&mut expected, 60);
+    seal(&mut expected, 64);
     assert_eq!(index.to_bytes(), expected);
-    assert_eq!(expected.len(), 64);
+    assert_eq!(expected.len(), 68);
 }
 
 /// A larger index, so that lines and knots are nailed down as well.
@@ -71,15 +72,19 @@ fn stored_form_is_as_specified() {
 fn training_and_format_do_not_drift() {
     let keys = Distribution::Doubling.keys(10_000, 42);
     let bytes = Rmi::train(&keys).unwrap().to_bytes();
-    assert_eq!((bytes.len(), crc32c(&bytes[..bytes.len() - 4])), (2_288, 0xC784_9C63));
+    assert_eq!((bytes.len(), crc32c(&bytes[..bytes.len() - 4])), (2_393, 1_531_871_330));
 }
 
-/// An index of several cells and leaves, in a few hundred bytes.
+/// An index of several cells, with leaves and with knots, in a few hundred bytes.
 fn small_index() -> (Vec<u64>, Rmi) {
-    let keys = Distribution::Doubling.keys(40, 9);
-    let Plan { shape, chunk } = PLANS[0];
-    let index = Rmi::train_with(Fitter::with_shape(shape), 8 * chunk, &keys).unwrap();
-    assert!(index.root.cell_count() > 2 && index.leaf_count > 8, "{:?}", index.stats());
+    let even: Vec<u64> = (0..100).map(|i| 80 * i).collect();
+    let keys = [even, Distribution::Doubling.keys(300, 9)].concat();
+    let keys: Vec<u64> =
+        keys.iter().zip(0u64..).map(|(key, i)| (key >> 3) + ((i / 100) << 61)).collect();
+    let shape = Shape { leaf_keys_max: 20, ..PLANS[2].shape };
+    let index = Rmi::train_with(Fitter::with_shape(shape), 100, &keys).unwrap();
+    let RmiStats { cells, leaves, knots, .. } = index.stats();
+    assert!(cells > 2 && leaves > cells + 2 && knots > 12, "{:?}", index.stats());
     (keys, index)
 }
 
@@ -100,9 +105,8 @@ pub(super) fn check_hostile(bytes: &[u8]) {
     }
     let keys: Vec<u64> = (0..len as u64).collect();
     let unsorted: Vec<u64> = keys.iter().rev().copied().collect();
-    let knots: Vec<u64> =
-        index.root.pieces().flat_map(|piece| [piece.line.base, piece.last]).collect();
-    let probes = distributions::probes(&knots, 1);
+    let ends: Vec<u64> = index.root.ends().collect();
+    let probes = distributions::probes(&ends, 1);
     let mut before = 0;
     let mut sorted_probes = probes.clone();
     sorted_probes.sort_unstable();
@@ -162,25 +166,40 @@ fn flipped_bits_under_a_valid_checksum_stay_in_bounds() {
 
 #[test]
 fn each_rule_is_checked() {
-    let (_, index) = small_index();
+    let (keys, index) = small_index();
     let bytes = index.to_bytes();
-    let cells = index.root.cell_count();
-    let starts = 24 + 28 * cells;
-    let last_start = bytes.len() - 8;
-    let damage: [(usize, &[u8], &str); 13] = [
+    let RmiStats { cells, leaves, knots, .. } = index.stats();
+    let starts = 28 + 28 * cells;
+    let last_start = starts + 4 * leaves;
+    let (knots_at, padding) = (last_start + 4, last_start + 4 + 3 * knots);
+    assert_eq!(padding + 192 + 4, bytes.len());
+    // The last cell with knots: where it lies, and how many it has.
+    let count_of = |cell: usize| bytes[28 + 28 * cell + 24];
+    let bent = (0..cells).rfind(|&cell| count_of(cell) > 1).unwrap();
+    let (bent_at, count) = (28 + 28 * bent, count_of(bent));
+    let count_at = bent_at + 24;
+    let len = keys.len() as u8 + 1;
+    let damage: [(usize, &[u8], &str); 20] = [
         (0, b"P", "not a stored index"),
-        (8, &[1], "unknown version"),
-        (8, &[3], "unknown version"),
+        (8, &[2], "unknown version"),
+        (8, &[4], "unknown version"),
         (10, &[1], "reserved bytes are not zero"),
         (16, &[0, 0], "length does not match the header"),
         (16, &[0xFF; 4], "length does not match the header"),
         (20, &[0xFF; 4], "length does not match the header"),
-        (24, &[0xFF; 8], "cells do not ascend"),
-        (24 + 28, &[0; 8], "cells do not ascend"),
+        (24, &[0xFF; 4], "length does not match the header"),
+        (28, &[0xFF; 8], "cells do not ascend"),
+        (28 + 28, &[0; 8], "cells do not ascend"),
+        (bent_at + 16, &[0xFF; 8], "a cell with knots has too many coordinates"),
+        (count_at, &[count + 1], "cells have not as many knots as there are"),
+        (count_at, &[0xFF; 4], "cells have not as many knots as there are"),
         (starts, &[1], "the first leaf does not start at position 0"),
         (starts + 4, &[0xFF; 4], "leaf starts descend"),
-        (12, &[41], "the last leaf does not end at the number of keys"),
-        (last_start, &[41], "the last leaf does not end at the number of keys"),
+        (12, &[len], "the last leaf does not end at the number of keys"),
+        (last_start, &[len], "the last leaf does not end at the number of keys"),
+        (knots_at, &[0xFF; 2], "knots descend"),
+        (padding, &[1], "bytes after the knots are not zero"),
+        (padding + 191, &[1], "bytes after the knots are not zero"),
     ];
     for (offset, patch, reason) in damage {
         let mut damaged = bytes.clone();
@@ -191,9 +210,19 @@ fn each_rule_is_checked() {
             other => panic!("{reason} at {offset}: {other:?}"),
         }
     }
+    // One knot more in one cell and one fewer in another.
     let mut damaged = bytes.clone();
-    damaged[last_start + 4] ^= 1;
-    let offset = last_start + 4;
+    let other = (0..bent).find(|&cell| count_of(cell) > 1).unwrap();
+    damaged[count_at] += 1;
+    damaged[28 + 28 * other + 24] -= 1;
+    seal(&mut damaged, bytes.len() - 4);
+    let reason = "a cell has not as many knots as its positions need";
+    let offset = 28 + 28 * other;
+    assert_eq!(Rmi::from_bytes(&damaged), Err(Error::Corrupt { offset, reason }));
+
+    let mut damaged = bytes.clone();
+    let offset = bytes.len() - 4;
+    damaged[offset] ^= 1;
     assert_eq!(
         Rmi::from_bytes(&damaged),
         Err(Error::Corrupt { offset, reason: "checksum does not match" })
@@ -212,7 +241,8 @@ proptest! {
         mut ends in prop::collection::vec(any::<u64>(), 40),
         factors in prop::collection::vec(any::<u64>(), 20),
         wide in any::<bool>(),
-        reach in any::<u32>(),
+        mut knots in prop::collection::vec(any::<u16>(), 0..100),
+        knotted in any::<u32>(),
         mut starts in prop::collection::vec(0u32..10_000, 1..80),
         valid in any::<bool>(),
     ) {
@@ -223,10 +253,11 @@ proptest! {
         }
         let mut leaves = 0u64;
         let mut body = Vec::new();
+        knots.truncate(if valid { 0 } else { 100 });
         for (ends, factor) in ends.chunks(2).zip(&factors).take(cells) {
             let factor = if wide { *factor } else { factor >> 60 };
             body.extend([ends[0], ends[1], factor].iter().flat_map(|part| part.to_le_bytes()));
-            body.extend(reach.to_le_bytes());
+            body.extend((knots.len() as u32 & knotted).to_le_bytes());
             let product = u128::from(ends[1].saturating_sub(ends[0])) * u128::from(factor);
             leaves = leaves.saturating_add((product >> 64) as u64 + 1);
         }
@@ -235,12 +266,17 @@ proptest! {
             starts.resize(leaves as usize + 1, last);
             starts[leaves as usize] = starts[..leaves as usize].last().copied().unwrap_or(0);
         }
-        let mut bytes = b"OMENRMI\0\x02\0\0\0".to_vec();
+        let mut bytes = b"OMENRMI\0\x03\0\0\0".to_vec();
         bytes.extend(starts[starts.len() - 1].to_le_bytes());
         bytes.extend((cells as u32).to_le_bytes());
         bytes.extend((starts.len() as u32 - 1).to_le_bytes());
+        bytes.extend((knots.len() as u32).to_le_bytes());
         bytes.extend(body);
         bytes.extend(starts.iter().flat_map(|start| start.to_le_bytes()));
+        bytes.extend(knots.iter().flat_map(|knot| knot.to_le_bytes()));
+        if !knots.is_empty() {
+            bytes.extend([0; 64]);
+        }
         let len = bytes.len();
         seal(&mut bytes, len);
         let distinct = ends[..2 * cells].windows(2).all(|pair| pair[0] < pair[1]);
