@@ -8,7 +8,9 @@
 //! copy, of a few thousand bytes, so that an entry costs its writer next to nothing.
 //!
 //! The table's slots begin chains: of the newest entry whose hash names the slot, of the one before
-//! it, and so on. So entering is done without a look at what is there.
+//! it, and so on. So entering is done without a look at what is there. Most absent keys end at a
+//! mark already: one bit in sixteen is set when the inbox is full, so that is easily predicted,
+//! which the way through a chain is not.
 //!
 //! Invariant: without a table the keys ascend strictly; with one, each entry is in the chain of its
 //! slot. Chains hold one more than a position, and end with zero.
@@ -18,6 +20,9 @@ use super::merge::{Entries, Lists};
 /// Slots of the table: twice the entries, so that few are in the way of others.
 const SLOTS: usize = 2 * Inbox::CAPACITY;
 
+/// Words of marks: 16 bits for each entry, of which it sets one.
+const MARK_WORDS: usize = Inbox::CAPACITY * 16 / u64::BITS as usize;
+
 /// At most [`Inbox::CAPACITY`] entries.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inbox {
@@ -26,6 +31,8 @@ pub(super) struct Inbox {
     table: Vec<u16>,
     /// What comes after an entry in its chain.
     next: Vec<u16>,
+    /// Empty without a table.
+    marks: Vec<u64>,
 }
 
 impl Inbox {
@@ -103,6 +110,10 @@ impl Inbox {
             let position = self.keys.partition_point(|&k| k < key);
             return (self.keys.get(position) == Some(&key)).then(|| self.values[position]);
         }
+        let (word, bit) = mark_of(hash);
+        if self.marks[word] & bit == 0 {
+            return None;
+        }
         let mut link = self.table[slot_of(hash)];
         while let Some(position) = usize::from(link).checked_sub(1) {
             if self.keys[position] == key {
@@ -123,6 +134,7 @@ impl Inbox {
     fn enter_all(&mut self, hash: impl Fn(u64) -> u64) {
         self.table.resize(SLOTS, 0);
         self.next.reserve_exact(Self::CAPACITY);
+        self.marks.resize(MARK_WORDS, 0);
         for position in 0..self.keys.len() {
             self.enter(hash(self.keys[position]), position);
         }
@@ -130,10 +142,18 @@ impl Inbox {
 
     #[inline]
     fn enter(&mut self, hash: u64, position: usize) {
+        let (word, bit) = mark_of(hash);
+        self.marks[word] |= bit;
         let link = &mut self.table[slot_of(hash)];
         self.next.push(*link);
         *link = position as u16 + 1;
     }
+}
+
+/// Word of the marks and the bit in it.
+#[inline]
+fn mark_of(hash: u64) -> (usize, u64) {
+    ((hash >> 54) as usize % MARK_WORDS, 1 << ((hash >> 48) & 63))
 }
 
 #[inline]
