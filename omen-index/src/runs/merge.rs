@@ -74,43 +74,47 @@ impl Source<'_> {
         }
     }
 
-    /// The memory of entries that were merged.
+    /// The memory of entries that were merged, empty.
     fn into_memory(self) -> Option<Lists> {
         match self {
             Source::Given(_) => None,
-            Source::Merged(lists) => Some(lists),
+            Source::Merged((mut keys, mut values)) => {
+                keys.clear();
+                values.clear();
+                Some((keys, values))
+            }
         }
     }
 }
 
 /// Appends the entries of all sources, using the memory in `scratch` on the way.
 fn merge_stretch(mut sources: Vec<Source<'_>>, scratch: &mut Vec<Lists>, merged: &mut Lists) {
-    while sources.len() > 1 {
+    while sources.len() > 2 {
         let (Some(a), Some(b)) = (sources.pop(), sources.pop()) else { break };
         let mut lists = scratch.pop().unwrap_or_default();
-        merge_two(a.entries(), b.entries(), &mut lists);
+        append_two(a.entries(), b.entries(), &mut lists);
         let at = sources.partition_point(|source| source.entries().keys.len() > lists.0.len());
         sources.insert(at, Source::Merged(lists));
         scratch.extend([a, b].into_iter().filter_map(Source::into_memory));
     }
-    for source in sources {
-        let Entries { keys, values } = source.entries();
-        merged.0.extend_from_slice(keys);
-        merged.1.extend_from_slice(values);
-        scratch.extend(source.into_memory());
-    }
+    let nothing = Entries { keys: &[], values: &[] };
+    let entries = |i: usize| sources.get(i).map_or(nothing, Source::entries);
+    append_two(entries(0), entries(1), merged);
+    scratch.extend(sources.into_iter().filter_map(Source::into_memory));
 }
 
-/// Sets `merged` to the entries of both lists, in order.
+/// Appends the entries of both lists, in order.
 ///
 /// Half of them are found from the front and half from the back, in one loop: where the next one
 /// comes from is known only after a comparison, and the processor waits for two of them at once.
-fn merge_two(a: Entries<'_>, b: Entries<'_>, merged: &mut Lists) {
+fn append_two(a: Entries<'_>, b: Entries<'_>, merged: &mut Lists) {
     let len = a.keys.len() + b.keys.len();
-    merged.0.resize(len, 0);
-    merged.1.resize(len, 0);
-    let (keys, back_keys) = merged.0.split_at_mut(len / 2);
-    let (values, back_values) = merged.1.split_at_mut(len / 2);
+    let start = merged.0.len();
+    merged.0.resize(start + len, 0);
+    merged.1.resize(start + len, 0);
+    let (to_keys, to_values) = (&mut merged.0[start..], &mut merged.1[start..]);
+    let (keys, back_keys) = to_keys.split_at_mut(len / 2);
+    let (values, back_values) = to_values.split_at_mut(len / 2);
     // What is left of both lists, ends included; below zero is above all lengths.
     let (mut a_first, mut a_last) = (0, a.keys.len().wrapping_sub(1));
     let (mut b_first, mut b_last) = (0, b.keys.len().wrapping_sub(1));
@@ -138,8 +142,8 @@ fn merge_two(a: Entries<'_>, b: Entries<'_>, merged: &mut Lists) {
     let mut to = done;
     for rest in [a.part(a_first..a_last.wrapping_add(1)), b.part(b_first..b_last.wrapping_add(1))] {
         let end = to + rest.keys.len();
-        merged.0[to..end].copy_from_slice(rest.keys);
-        merged.1[to..end].copy_from_slice(rest.values);
+        to_keys[to..end].copy_from_slice(rest.keys);
+        to_values[to..end].copy_from_slice(rest.values);
         to = end;
     }
 }
