@@ -5,7 +5,7 @@
 //! by which keys are found from then on; and the run is sorted when the inbox is full.
 //!
 //! Simpler than `Buffer`, which shares what it holds with its clones: a clone of an inbox is a
-//! copy, of a few thousand bytes, so that an entry costs its writer next to nothing.
+//! copy, of less than 100 KB, so that an entry costs its writer next to nothing.
 //!
 //! The table's slots begin chains: of the newest entry whose hash names the slot, of the one before
 //! it, and so on. So entering is done without a look at what is there. Most absent keys end at a
@@ -48,6 +48,13 @@ impl Inbox {
     #[inline]
     pub(super) fn room(&self) -> usize {
         Self::CAPACITY - self.keys.len()
+    }
+
+    /// Bytes of memory.
+    pub(super) fn byte_size(&self) -> usize {
+        let entries = (self.keys.capacity() + self.values.capacity()) * size_of::<u64>();
+        let links = (self.table.capacity() + self.next.capacity()) * size_of::<u16>();
+        entries + links + self.marks.capacity() * size_of::<u64>()
     }
 
     /// Whether the keys ascend.

@@ -2,7 +2,8 @@
 //!
 //! Made and merged by `map`.
 //!
-//! Invariant: keys ascend strictly; `values[i]` belongs to `keys[i]`.
+//! Invariant: keys ascend, and none is repeated unless it was added twice; `values[i]` belongs to
+//! `keys[i]`.
 
 use crate::fingerprints::{Fingerprints, hash_u64};
 use crate::rmi::Rmi;
@@ -11,7 +12,8 @@ use crate::simd;
 use super::merge::{self, Entries, Lists};
 use super::sort;
 
-/// Runs of at most this many keys are halved: they fit the first caches, a model saves nothing.
+/// Runs of at most this many keys are halved: they fit the caches and do not live long, so that a
+/// model saves less than its training takes.
 const UNINDEXED_KEYS_MAX: usize = 16384;
 
 /// Sorted keys, each with a value.
@@ -25,7 +27,7 @@ pub(super) struct KeyRun {
 }
 
 impl KeyRun {
-    /// A run of strictly ascending keys, at least one. Fingerprints are worth their making if the
+    /// A run of ascending keys, at least one. Fingerprints are worth their making if the
     /// run is one of several that a key may be in.
     fn new(keys: Vec<u64>, values: Vec<u64>, has_rivals: bool) -> Self {
         debug_assert!(!keys.is_empty() && keys.len() == values.len());

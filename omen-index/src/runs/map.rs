@@ -1,8 +1,9 @@
 //! A growing map of `u64` keys in memory: the parts of this module put together.
 //!
-//! Single keys go through the buffer, keys in order behind the tail, other batches become runs.
-//! Runs of one size are merged; that takes time in proportion to their length, so it is a task that
-//! another thread can carry out while this one goes on ([`RunMap::merge_due`]).
+//! Keys gather in the inbox, however they arrive. An inbox full of ascending keys is a run, which
+//! goes behind the tail if it is above it; full inboxes out of order wait until there are enough to
+//! sort together. Runs of one size are merged; that takes time in proportion to their length, so
+//! it is a task that another thread can carry out while this one goes on ([`RunMap::merge_due`]).
 //!
 //! Invariant: each key is in one part only, and once.
 
@@ -13,20 +14,22 @@ use super::key_run::{KeyRun, hash};
 use super::merge::Entries;
 use super::{Tail, merge_candidates};
 
-/// Full inboxes that become one run.
+/// Full inboxes that become one run: sorting them together takes as long as one by one, and saves a
+/// merge.
 const SORTED_TOGETHER: usize = 4;
 
 /// Runs of at most this many keys are merged at once, which takes less than a millisecond.
 const MERGED_AT_ONCE_MAX: usize = 16384;
 
-/// A tail of more keys than this becomes a run, which takes a few milliseconds.
+/// A tail of more keys than this becomes a run, which takes less than a millisecond.
 const TAIL_KEYS_MAX: u32 = 1 << 17;
 
 /// Lookups that go through the runs together.
 const GROUP: usize = 128;
 
 /// A map from `u64` keys to `u64` values that grows and is never written over, kept in sorted runs.
-/// A clone is a snapshot, taken in constant time, that does not see what is added later.
+/// A clone is a snapshot that does not see what is added later. It takes microseconds, however many
+/// keys there are: at most a few thousand of them are copied, all else is shared.
 ///
 /// A key must be added only once: look it up first if it may be there already. (Of a key that was
 /// added twice, lookups find either value.)
@@ -93,7 +96,7 @@ impl RunMap {
     /// Bytes of memory, keys and values included.
     pub fn byte_size(&self) -> usize {
         let runs: usize = self.all_runs().map(|run| run.byte_size()).sum();
-        runs + Inbox::CAPACITY * size_of::<(u64, u64, u16, u16)>()
+        runs + self.inboxes().map(Inbox::byte_size).sum::<usize>()
     }
 
     /// Adds a new key.
