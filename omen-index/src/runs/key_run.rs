@@ -2,14 +2,19 @@
 //!
 //! Made and merged by `map`.
 //!
-//! Invariant: keys ascend strictly; `values[i]` belongs to `keys[i]`.
+//! Invariant: keys ascend, and none is repeated unless it was added twice; `values[i]` belongs to
+//! `keys[i]`.
 
 use crate::fingerprints::{Fingerprints, hash_u64};
 use crate::rmi::Rmi;
 use crate::simd;
 
-/// Runs of at most this many keys are halved: they fit the first caches, a model saves nothing.
-const UNINDEXED_KEYS_MAX: usize = 2048;
+use super::merge::{self, Entries, Lists};
+use super::sort;
+
+/// Runs of at most this many keys are halved: they fit the caches and do not live long, so that a
+/// model saves less than its training takes.
+const UNINDEXED_KEYS_MAX: usize = 16384;
 
 /// Sorted keys, each with a value.
 #[derive(Debug)]
@@ -22,11 +27,11 @@ pub(super) struct KeyRun {
 }
 
 impl KeyRun {
-    /// A run of strictly ascending keys, at least one. Fingerprints are worth their making if the
+    /// A run of ascending keys, at least one. Fingerprints are worth their making if the
     /// run is one of several that a key may be in.
     fn new(keys: Vec<u64>, values: Vec<u64>, has_rivals: bool) -> Self {
         debug_assert!(!keys.is_empty() && keys.len() == values.len());
-        debug_assert!(keys.windows(2).all(|pair| pair[0] < pair[1]));
+        debug_assert!(keys.windows(2).all(|pair| pair[0] <= pair[1]));
         let fingerprints = has_rivals.then(|| Fingerprints::of_numbers(&keys));
         // Training fails only for keys that do not ascend; without an index, halving finds them.
         let index = (keys.len() > UNINDEXED_KEYS_MAX).then(|| Rmi::train(&keys).ok()).flatten();
@@ -34,9 +39,12 @@ impl KeyRun {
     }
 
     /// A run of entries in any order, at least one, whose keys differ.
-    pub(super) fn sort(mut entries: Vec<(u64, u64)>) -> Self {
-        entries.sort_unstable_by_key(|entry| entry.0);
-        let (keys, values) = entries.into_iter().unzip();
+    pub(super) fn sort(lists: &[Entries<'_>]) -> Self {
+        Self::ascending(sort::sort(lists))
+    }
+
+    /// A run of entries that are in order, at least one.
+    pub(super) fn ascending((keys, values): Lists) -> Self {
         Self::new(keys, values, false)
     }
 
@@ -48,16 +56,8 @@ impl KeyRun {
 
     /// One run of all `runs`, at least one, none of which shares a key with another.
     pub(super) fn merge(runs: &[&Self]) -> Self {
-        let mut lists: Vec<Entries> = runs.iter().map(|run| run.entries()).collect();
-        // The two shortest first: so each entry is moved as few times as can be.
-        while lists.len() > 1 {
-            lists.sort_by_key(|list| std::cmp::Reverse(list.keys.len()));
-            if let (Some(a), Some(b)) = (lists.pop(), lists.pop()) {
-                lists.push(Entries::merge(&a, &b));
-            }
-        }
-        let merged = lists.pop().unwrap_or_default();
-        Self::new(merged.keys.into_owned(), merged.values.into_owned(), true)
+        let (keys, values) = merge::merge(runs.iter().map(|run| run.entries()).collect());
+        Self::new(keys, values, true)
     }
 
     /// One run of several, each of which is above the one before.
@@ -96,17 +96,27 @@ impl KeyRun {
         &self.values
     }
 
+    /// All entries.
+    pub(super) fn entries(&self) -> Entries<'_> {
+        Entries { keys: &self.keys, values: &self.values }
+    }
+
     /// False if the key of this hash is certainly not there.
     #[inline]
     pub(super) fn may_contain(&self, hash: u64) -> bool {
         self.fingerprints.as_ref().is_none_or(|filter| filter.may_contain(hash))
     }
 
-    /// The value of `key`, whose hash is `hash`.
+    /// The value of `key`.
+    ///
+    /// Key and value lie in different places. Both are asked for as soon as the index has a guess,
+    /// which takes less time than to wait for one after the other.
     #[inline]
-    pub(super) fn get(&self, key: u64, hash: u64) -> Option<u64> {
-        if !self.may_contain(hash) {
-            return None;
+    pub(super) fn get(&self, key: u64) -> Option<u64> {
+        if let Some(index) = &self.index {
+            let guess = index.predict(key);
+            simd::prefetch(self.keys.get(guess));
+            simd::prefetch(self.values.get(guess));
         }
         let position = self.lower_bound(key);
         (self.keys.get(position) == Some(&key)).then(|| self.values[position])
@@ -150,43 +160,6 @@ impl KeyRun {
         let index = self.index.as_ref().map_or(0, |index| index.stats().bytes);
         let filter = self.fingerprints.as_ref().map_or(0, Fingerprints::byte_size);
         self.keys.len() * 16 + filter + index
-    }
-
-    fn entries(&self) -> Entries<'_> {
-        Entries { keys: (&self.keys[..]).into(), values: (&self.values[..]).into() }
-    }
-}
-
-/// Sorted entries on their way into a run.
-#[derive(Default)]
-struct Entries<'a> {
-    keys: std::borrow::Cow<'a, [u64]>,
-    values: std::borrow::Cow<'a, [u64]>,
-}
-
-impl Entries<'_> {
-    fn merge(a: &Self, b: &Self) -> Self {
-        let len = a.keys.len() + b.keys.len();
-        let (mut keys, mut values) = (Vec::with_capacity(len), Vec::with_capacity(len));
-        let (mut i, mut j) = (0, 0);
-        let (a_keys, a_values) = (&a.keys[..], &a.values[..a.keys.len()]);
-        let (b_keys, b_values) = (&b.keys[..], &b.values[..b.keys.len()]);
-        while i < a_keys.len() && j < b_keys.len() {
-            // Which list is next is a coin toss: chosen by arithmetic, since a branch would be
-            // mispredicted half of the time.
-            let (x, y) = (a_keys[i], b_keys[j]);
-            let first = u64::from(x < y);
-            let choice = first.wrapping_neg();
-            keys.push(x.min(y));
-            values.push((a_values[i] & choice) | (b_values[j] & !choice));
-            i += first as usize;
-            j += 1 - first as usize;
-        }
-        for (list, from) in [(a, i), (b, j)] {
-            keys.extend_from_slice(&list.keys[from..]);
-            values.extend_from_slice(&list.values[from..]);
-        }
-        Self { keys: keys.into(), values: values.into() }
     }
 }
 

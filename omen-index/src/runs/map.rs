@@ -1,30 +1,35 @@
 //! A growing map of `u64` keys in memory: the parts of this module put together.
 //!
-//! Single keys go through the buffer, keys in order behind the tail, other batches become runs.
-//! Runs of one size are merged; that takes time in proportion to their length, so it is a task that
-//! another thread can carry out while this one goes on ([`RunMap::merge_due`]).
+//! Keys gather in the inbox, however they arrive. An inbox full of ascending keys is a run, which
+//! goes behind the tail if it is above it; full inboxes out of order wait until there are enough to
+//! sort together. Runs of one size are merged; that takes time in proportion to their length, so
+//! it is a task that another thread can carry out while this one goes on ([`RunMap::merge_due`]).
 //!
 //! Invariant: each key is in one part only, and once.
 
 use std::sync::Arc;
 
+use super::inbox::Inbox;
 use super::key_run::{KeyRun, hash};
-use super::{Buffer, Tail, merge_candidates};
+use super::merge::Entries;
+use super::{Tail, merge_candidates};
 
-/// Batches of at most this many keys go through the buffer.
-const SMALL_KEYS: usize = 64;
+/// Full inboxes that become one run: sorting them together takes as long as one by one, and saves a
+/// merge.
+const SORTED_TOGETHER: usize = 4;
 
 /// Runs of at most this many keys are merged at once, which takes less than a millisecond.
-const MERGED_AT_ONCE_MAX: usize = 8192;
+const MERGED_AT_ONCE_MAX: usize = 16384;
 
-/// A tail of more keys than this becomes a run, which takes a few milliseconds.
-const TAIL_KEYS_MAX: u32 = 1 << 18;
+/// A tail of more keys than this becomes a run, which takes less than a millisecond.
+const TAIL_KEYS_MAX: u32 = 1 << 17;
 
 /// Lookups that go through the runs together.
 const GROUP: usize = 128;
 
 /// A map from `u64` keys to `u64` values that grows and is never written over, kept in sorted runs.
-/// A clone is a snapshot, taken in constant time, that does not see what is added later.
+/// A clone is a snapshot that does not see what is added later. It takes microseconds, however many
+/// keys there are: at most a few thousand of them are copied, all else is shared.
 ///
 /// A key must be added only once: look it up first if it may be there already. (Of a key that was
 /// added twice, lookups find either value.)
@@ -47,7 +52,9 @@ const GROUP: usize = 128;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct RunMap {
-    buffer: Buffer<(u64, u64)>,
+    inbox: Inbox,
+    /// Inboxes that are full, fewer than [`SORTED_TOGETHER`], their keys in no order.
+    full: Vec<Arc<Inbox>>,
     /// What arrived in order: runs with their largest keys.
     tail: Tail<(u64, Arc<KeyRun>)>,
     /// Tails that were full, each one run now, as long as they are in order.
@@ -76,8 +83,9 @@ impl RunMap {
 
     /// How many keys.
     pub fn len(&self) -> usize {
+        let inboxes: usize = self.inboxes().map(Inbox::len).sum();
         let runs: usize = self.runs.iter().map(|run| run.len()).sum();
-        self.buffer.len() + self.tail.len() as usize + self.ended.len() as usize + runs
+        inboxes + self.tail.len() as usize + self.ended.len() as usize + runs
     }
 
     /// Whether there is no key.
@@ -88,36 +96,52 @@ impl RunMap {
     /// Bytes of memory, keys and values included.
     pub fn byte_size(&self) -> usize {
         let runs: usize = self.all_runs().map(|run| run.byte_size()).sum();
-        runs + Buffer::<(u64, u64)>::CAPACITY * size_of::<(u64, u64, u64, u64)>()
+        runs + self.inboxes().map(Inbox::byte_size).sum::<usize>()
     }
 
     /// Adds a new key.
+    #[inline]
     pub fn insert(&mut self, key: u64, value: u64) {
-        if self.buffer.push(hash(key), (key, value)).is_err() {
-            let full = std::mem::take(&mut self.buffer);
-            self.add_run(KeyRun::sort(full.iter().copied().collect()));
-            // There is room now.
-            let _ = self.buffer.push(hash(key), (key, value));
+        if self.inbox.room() == 0 {
+            self.empty_inbox();
         }
+        self.inbox.push(key, value, hash);
     }
 
     /// Adds new keys, in any order.
     pub fn extend(&mut self, entries: &[(u64, u64)]) {
-        if entries.len() <= SMALL_KEYS {
-            entries.iter().for_each(|&(key, value)| self.insert(key, value));
-        } else {
-            self.add_run(KeyRun::sort(entries.to_vec()));
+        let mut entries = entries;
+        while !entries.is_empty() {
+            if self.inbox.room() == 0 {
+                self.empty_inbox();
+            }
+            let (fitting, rest) = entries.split_at(self.inbox.room().min(entries.len()));
+            self.inbox.extend(fitting, hash);
+            entries = rest;
+        }
+    }
+
+    /// Makes room for new keys.
+    #[cold]
+    fn empty_inbox(&mut self) {
+        let full = std::mem::take(&mut self.inbox);
+        if full.is_sorted() {
+            return self.add_run(KeyRun::ascending(full.into_lists()));
+        }
+        self.full.push(Arc::new(full));
+        if self.full.len() == SORTED_TOGETHER {
+            let full = std::mem::take(&mut self.full);
+            let lists: Vec<Entries> = full.iter().map(|inbox| inbox.entries()).collect();
+            self.add_run(KeyRun::sort(&lists));
         }
     }
 
     /// The value of `key`.
     pub fn get(&self, key: u64) -> Option<u64> {
         let hash = hash(key);
-        if let Some((_, (_, value))) = self.buffer.find(hash).find(|(_, (k, _))| *k == key) {
-            return Some(*value);
-        }
-        let in_runs = || self.runs.iter().rev().find_map(|run| run.get(key, hash));
-        self.get_in_tails(key, hash).or_else(in_runs)
+        self.get_in_inboxes(key, hash)
+            .or_else(|| self.get_in_tails(key))
+            .or_else(|| self.get_in_runs(key, hash))
     }
 
     /// Sets `values[i]` to the value of `keys[i]`, for all `i`; the keys may be in any order.
@@ -145,17 +169,41 @@ impl RunMap {
         }
         for ((&key, value), &hash) in keys.iter().zip(values.iter_mut()).zip(&hashes) {
             if value.is_none() {
-                let mut waiting = self.buffer.find(hash);
-                *value = waiting.find(|(_, (k, _))| *k == key).map(|(_, (_, value))| *value);
+                *value = self.get_in_inboxes(key, hash);
             }
         }
     }
 
-    fn get_in_tails(&self, key: u64, hash: u64) -> Option<u64> {
-        [&self.tail, &self.ended].into_iter().find_map(|tail| {
-            let ((_, run), _) = tail.search(|(max, _)| *max < key)?;
-            run.get(key, hash)
+    #[inline]
+    fn get_in_inboxes(&self, key: u64, hash: u64) -> Option<u64> {
+        self.inboxes().find_map(|inbox| inbox.get(key, hash))
+    }
+
+    fn get_in_tails(&self, key: u64) -> Option<u64> {
+        let tails = [&self.tail, &self.ended].into_iter();
+        tails.filter_map(|tail| run_around(tail, key)).find_map(|run| run.get(key))
+    }
+
+    /// Asks the fingerprints of all runs before any run, so that the waits for them overlap.
+    fn get_in_runs(&self, key: u64, hash: u64) -> Option<u64> {
+        self.runs.chunks(u64::BITS as usize).find_map(|runs| {
+            let mut candidates = 0u64;
+            for (i, run) in runs.iter().enumerate() {
+                candidates |= u64::from(run.may_contain(hash)) << i;
+            }
+            while let Some(run) = runs.get(candidates.trailing_zeros() as usize) {
+                if let Some(value) = run.get(key) {
+                    return Some(value);
+                }
+                candidates &= candidates - 1;
+            }
+            None
         })
+    }
+
+    /// The inbox and those that are full.
+    fn inboxes(&self) -> impl Iterator<Item = &Inbox> {
+        std::iter::once(&self.inbox).chain(self.full.iter().map(|full| &**full))
     }
 
     /// All runs, those of tails included.
@@ -184,11 +232,11 @@ impl RunMap {
 
     /// All entries in the order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
-        let mut all: Vec<(u64, u64)> = self.buffer.iter().copied().collect();
-        for run in self.all_runs() {
-            all.extend(run.keys().iter().copied().zip(run.values().iter().copied()));
-        }
-        // A few ascending sequences, which the stable sort finds and merges.
+        let inboxes = self.inboxes().map(Inbox::entries);
+        let runs = self.all_runs().map(|run| run.entries());
+        let parts = inboxes.chain(runs);
+        let mut all: Vec<(u64, u64)> = parts.flat_map(|part| part.iter()).collect();
+        // Mostly a few ascending sequences, which the stable sort finds and merges.
         all.sort_by_key(|entry| entry.0);
         all.into_iter()
     }
@@ -293,16 +341,27 @@ fn find_group(run: &KeyRun, keys: &[u64], hashes: &[u64; GROUP], values: &mut [O
     }
 }
 
+/// The run of a tail in whose span `key` lies.
+#[inline]
+fn run_around(tail: &Tail<(u64, Arc<KeyRun>)>, key: u64) -> Option<&KeyRun> {
+    let ((_, first), _) = tail.iter().next()?;
+    if key < first.min() {
+        return None;
+    }
+    let ((_, run), _) = tail.search(|(max, _)| *max < key)?;
+    (run.min() <= key).then_some(&**run)
+}
+
 /// Looks up in a tail those of a group of keys that have no value yet. Each may be in another run,
 /// so there is no batch for any of them; but their waits for memory overlap.
 fn find_group_in_tail(tail: &Tail<(u64, Arc<KeyRun>)>, keys: &[u64], values: &mut [Option<u64>]) {
     let (mut candidates, mut count) = ([None; GROUP], 0);
     for (i, &key) in keys.iter().enumerate() {
         if values[i].is_none()
-            && let Some(((_, run), _)) = tail.search(|(max, _)| *max < key)
+            && let Some(run) = run_around(tail, key)
         {
             run.prefetch_keys(key);
-            candidates[count] = Some((i, &**run, 0));
+            candidates[count] = Some((i, run, 0));
             count += 1;
         }
     }

@@ -2,22 +2,29 @@
 //!
 //! The *logarithmic method*: keys arrive in batches, each batch sorted becomes an immutable run
 //! with an index of its own, and when several runs are of one size they are merged into a larger
-//! one. A key is copied once per size, and there are only a few runs to look into. Two shortcuts
-//! serve what arrives most often:
+//! one. A key is copied once per size, and there are only a few runs to look into. What arrives
+//! most often has shortcuts:
 //!
 //! * [`Tail`]: runs above all that came before are put one behind the other, which needs no merging
 //!   at all;
-//! * [`Buffer`]: single keys in any order gather, unsorted, until they are worth a run.
+//! * [`Buffer`]: single keys in any order gather, unsorted, until they are worth a run. What it
+//!   holds it shares with its clones, so that a snapshot after each of many small statements costs
+//!   next to nothing;
+//! * the inboxes of [`RunMap`]: the same for entries of two numbers, of which thousands gather
+//!   before they are sorted.
 //!
-//! Both grow in place and share what they hold with their clones: a clone is a snapshot, taken in
-//! constant time, and does not see what is added later. [`merge_candidates`] says which runs to
-//! merge. [`RunMap`] is all of it put together for `u64` keys; an owner of other keys and of rows
-//! beside them puts the same parts together with runs of its own.
+//! All grow in place, and a clone is a snapshot, which does not see what is added later.
+//! [`merge_candidates`] says which runs to merge. [`RunMap`] is all of it put together for `u64`
+//! keys; an owner of other keys and of rows beside them puts the same parts together with runs of
+//! its own.
 
 mod buffer;
+mod inbox;
 mod key_run;
 mod map;
+mod merge;
 mod slots;
+mod sort;
 mod tail;
 mod tiers;
 

@@ -9,6 +9,8 @@ enum Step {
     Insert(u16),
     Extend(Vec<u32>),
     Append(u16),
+    /// The largest and the smallest key.
+    Extremes,
     MergeBegins,
     MergeEnds,
     /// Keys that are added to a clone and given up.
@@ -17,9 +19,10 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => (1u16..900).prop_map(Step::Insert),
+        4 => (1u16..6000).prop_map(Step::Insert),
         3 => prop::collection::vec(0u32..1 << 20, 1..4000).prop_map(Step::Extend),
-        3 => (1u16..3000).prop_map(Step::Append),
+        3 => (1u16..9000).prop_map(Step::Append),
+        1 => Just(Step::Extremes),
         2 => Just(Step::MergeBegins),
         2 => Just(Step::MergeEnds),
         1 => (1u16..300).prop_map(Step::Abandon),
@@ -80,6 +83,12 @@ proptest! {
                     model.extend(new.iter().copied());
                     map.extend(&new);
                 }
+                Step::Extremes => for key in [u64::MAX, 0] {
+                    model.entry(key).or_insert_with(|| {
+                        map.insert(key, 5);
+                        5
+                    });
+                }
                 Step::MergeBegins => task = task.or_else(|| map.merge_due()),
                 Step::MergeEnds => if let Some(task) = task.take() {
                     map.install(task.run());
@@ -91,7 +100,7 @@ proptest! {
                     }
                 }
             }
-            if snapshots.len() < 5 {
+            if snapshots.len() < 6 {
                 snapshots.push((map.clone(), model.clone()));
             }
         }
@@ -112,5 +121,73 @@ fn keys_in_order_are_not_merged() {
         let entries: Vec<(u64, u64)> = (batch * 1000..(batch + 1) * 1000).map(|k| (k, k)).collect();
         map.extend(&entries);
     }
-    assert_eq!((map.runs.len(), map.tail.iter().len(), map.len()), (0, 200, 200_000));
+    assert_eq!((map.runs.len(), map.full.len(), map.len()), (0, 0, 200_000));
+    assert_eq!((map.ended.len(), map.tail.len()), (TAIL_KEYS_MAX, 65_536));
+    assert!((0..200_000).all(|key| map.get(key) == Some(key)) && map.get(200_000).is_none());
+}
+
+#[test]
+fn keys_below_the_last_ones_do_not_end_what_is_in_order() {
+    let mut map = RunMap::new();
+    map.insert(u64::MAX, 0);
+    for key in 1..=100_000u64 {
+        // Each key in order, and now and then one from long ago.
+        map.insert(key << 20, key);
+        if key % 10_000 == 0 {
+            map.insert(key << 10 | 1, key);
+        }
+    }
+    assert!(map.merge_due().is_none());
+    assert!((1..=100_000).all(|key| map.get(key << 20) == Some(key)));
+    assert!((1..=10).all(|key| map.get((key * 10_000) << 10 | 1) == Some(key * 10_000)));
+    assert_eq!((map.get(u64::MAX), map.len()), (Some(0), 100_011));
+}
+
+#[test]
+fn a_key_that_was_added_twice_is_found() {
+    let mut map = RunMap::new();
+    for value in [1, 2] {
+        for key in 0..70_000 {
+            map.insert(scattered(key), value);
+        }
+    }
+    while let Some(task) = map.merge_due() {
+        map.install(task.run());
+    }
+    assert!((0..70_000).all(|key| matches!(map.get(scattered(key)), Some(1 | 2))));
+    assert_eq!((map.len(), map.get(1)), (140_000, None));
+}
+
+#[test]
+fn a_snapshot_is_as_it_was_whatever_the_map_goes_through() {
+    let mut map = RunMap::new();
+    let mut snapshots = Vec::new();
+    for key in 0..150_000u64 {
+        if key.is_multiple_of(9_973) {
+            snapshots.push((key, map.clone()));
+        }
+        map.insert(scattered(key), key);
+    }
+    while let Some(task) = map.merge_due() {
+        map.install(task.run());
+    }
+    assert!(map.full.len() < SORTED_TOGETHER && map.runs.len() < 8);
+    for (count, snapshot) in snapshots {
+        assert_eq!(snapshot.len() as u64, count);
+        let seen = (0..150_000)
+            .step_by(13)
+            .all(|key| snapshot.get(scattered(key)) == (key < count).then_some(key));
+        assert!(seen, "a snapshot of {count} keys");
+    }
+}
+
+#[test]
+fn a_key_is_found_in_any_of_many_runs() {
+    let mut map = RunMap::new();
+    for key in 0..150u64 {
+        let list = Entries { keys: &[scattered(key)], values: &[key] };
+        map.runs.push(Arc::new(KeyRun::sort(&[list]).with_fingerprints()));
+    }
+    assert!((0..150).all(|key| map.get(scattered(key)) == Some(key)));
+    assert!((150..900).all(|key| map.get(scattered(key)).is_none()));
 }
