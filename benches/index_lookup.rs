@@ -7,7 +7,8 @@
 //! Key ranges and keys in pages are looked up by the index alone, in each way it has.
 //!
 //! `cargo bench -p omen-benches --features peers --bench index_lookup`; `KEYS`, `WORKLOADS`,
-//! `PEERS`, `ROUNDS`, `PROBES` and `HUGE_PAGES` in the environment choose what is run, as README.md says.
+//! `PEERS`, `ROUNDS`, `PROBES` and `HUGE_PAGES` in the environment choose what is run, as README.md
+//! says.
 
 mod lookup;
 

@@ -2,8 +2,8 @@
 //!
 //! Each is a strictly ascending sequence of `u64`, the same in every run. What each stands for is
 //! in [`Workload::note`]; how it is made, in `synthetic` and `real`. Probes for lookups are drawn
-//! in `probes`, absent keys in `absent`, key ranges in `ranges`. `pages` lays keys out as a file does,
-//! `texts` makes keys that are byte strings.
+//! in `probes`, absent keys in `absent`, key ranges in `ranges`. `pages` lays keys out as a file
+//! does, `texts` makes keys that are byte strings.
 
 mod absent;
 mod pages;

@@ -6,9 +6,10 @@
 //!
 //! 1. A chunk whose keys go on along the line of the last cell, at low cost, becomes part of it.
 //! 2. Else it becomes cells of its own. Each gets the fewest leaves that keep the cost low.
-//! 3. Where even many leaves do not, the keys are bent: the cell is cut in two at a wide gap near
-//!    its middle, or at one so wide that it spoils the line, until it is short enough for knots that
-//!    tell its blocks apart (see `knots`) or further cells would not be worth their bytes.
+//! 3. Where even many leaves do not, the keys are bent. They are cut in two at a gap so wide that
+//!    it spoils the line, if there is one, and else into parts of a thousand keys, which get knots
+//!    (see `knots`). Short parts are cut further while their knots are equal too often and further
+//!    cells are worth their bytes.
 //!
 //! None of this affects what is right. Invariants: cells ascend and do not overlap; every key
 //! added lies in a cell; equal keys lie in one leaf; `starts[l]` is the number of keys before leaf
@@ -35,8 +36,8 @@ pub(crate) struct Shape {
     pub(crate) cell_keys_min: usize,
     /// Cost, in 1/16 of a halving per key, up to which a layout is good.
     pub(crate) cost_good: u64,
-    /// Cost up to which a layout of a part of a bent chunk is good. Where cells with leaves and cells
-    /// with knots alternate, which a lookup comes to cannot be predicted.
+    /// Cost up to which a layout of a part of a bent chunk is good. Where cells with leaves and
+    /// cells with knots alternate, which a lookup comes to cannot be predicted.
     pub(crate) cost_part: u64,
     /// Cost up to which a cell may be continued.
     pub(crate) cost_continue: u64,

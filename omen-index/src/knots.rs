@@ -19,7 +19,7 @@ use std::ops::Range;
 
 use crate::linear::Line;
 use crate::search::Sight;
-use crate::simd::{Isa, KNOTS_MAX, WINDOW};
+use crate::simd::{Isa, KNOTS_MAX, Knots, WINDOW};
 
 /// Positions in a block.
 const BLOCK: usize = WINDOW;
@@ -31,7 +31,7 @@ pub(crate) const COORDINATES: u64 = 1 << 24;
 pub(crate) const KNOT_BYTES: usize = 3;
 
 /// Bytes that may be read from where the knots of a cell begin.
-pub(crate) const READ_BYTES: usize = KNOT_BYTES * KNOTS_MAX;
+pub(crate) const READ_BYTES: usize = size_of::<Knots>();
 
 /// The positions of a cell with knots, and where these are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub(crate) struct Knotted {
 impl Knotted {
     /// Where to search for a key of that coordinate, given the bytes from where the knots begin.
     #[inline(always)]
-    pub(crate) fn narrow<I: Isa>(self, isa: I, bytes: &[u8; READ_BYTES], coordinate: u32) -> Sight {
+    pub(crate) fn narrow<I: Isa>(self, isa: I, bytes: &Knots, coordinate: u32) -> Sight {
         let Self { start, end, .. } = self;
         let count = self.count as usize;
         let (below, not_above) = isa.count_knots(bytes, count, coordinate);
@@ -64,7 +64,7 @@ impl Knotted {
 
     /// Tells for each stretch of keys how many positions are searched for one of them, and how
     /// many keys it has.
-    pub(crate) fn for_each_range(self, bytes: &[u8; READ_BYTES], tell: &mut impl FnMut(u32, u32)) {
+    pub(crate) fn for_each_range(self, bytes: &Knots, tell: &mut impl FnMut(u32, u32)) {
         let start = |block: usize| {
             let first = self.start as usize / BLOCK + block;
             ((first * BLOCK) as u32).clamp(self.start, self.end)

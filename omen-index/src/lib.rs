@@ -58,6 +58,7 @@ mod fit;
 mod knots;
 mod linear;
 mod root;
+mod scalar;
 mod simd;
 mod slots;
 

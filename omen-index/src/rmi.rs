@@ -26,10 +26,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::knots::{KNOT_BYTES, Knotted, READ_BYTES};
+use crate::knots::{KNOT_BYTES, Knotted};
 use crate::root::{Place, Root};
 use crate::search::{self, Sight};
-use crate::simd::{self, Isa, Kernel};
+use crate::simd::{self, Isa, Kernel, Knots};
 use crate::slots::Slots;
 
 /// A learned index over a sorted sequence of `u64` keys: two layers of models (a *recursive model
@@ -199,7 +199,7 @@ impl Rmi {
 
     /// The bytes from where the knots of a cell begin.
     #[inline(always)]
-    pub(crate) fn knot_bytes(&self, cell: Knotted) -> Option<&[u8; READ_BYTES]> {
+    pub(crate) fn knot_bytes(&self, cell: Knotted) -> Option<&Knots> {
         let from = self.knots_at + KNOT_BYTES * cell.before as usize;
         self.bytes.get(from..)?.first_chunk()
     }

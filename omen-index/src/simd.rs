@@ -16,18 +16,20 @@
 
 #![allow(unsafe_code)]
 
-use crate::crc32c::TABLES;
-
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+use crate::scalar::Scalar;
 
 /// Keys in one cache line.
 pub(crate) const LINE: usize = 8;
-
 /// Keys compared in one step: two lines.
 pub(crate) const WINDOW: usize = 2 * LINE;
 
 /// Knots compared in one step.
 pub(crate) const KNOTS_MAX: usize = 64;
+
+/// The knots of a cell, and whatever follows them.
+pub(crate) type Knots = [u8; 3 * KNOTS_MAX];
 
 /// A set of instructions that may be used.
 pub(crate) trait Isa: Copy {
@@ -46,7 +48,7 @@ pub(crate) trait Isa: Copy {
     /// How many of the first `count` knots, at most 64, which ascend, are below `bound`, and how
     /// many are not above it. The knots have 24 bits: first the upper 16 of each, little-endian,
     /// then the lower 8 of each.
-    fn count_knots(self, knots: &[u8; 3 * KNOTS_MAX], count: usize, bound: u32) -> (usize, usize);
+    fn count_knots(self, knots: &Knots, count: usize, bound: u32) -> (usize, usize);
 
     /// The CRC-32C register after eight more bytes, read as a little-endian number.
     fn crc32c(self, register: u32, eight: u64) -> u32;
@@ -63,59 +65,6 @@ pub(crate) trait Kernel<A, B, C> {
 
     /// Looks up with the instructions of `isa`.
     fn run<I: Isa>(isa: I, a: A, b: B, c: C) -> Self::Output;
-}
-
-/// Plain Rust, for all processors.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Scalar;
-
-/// The first of so many positions for which `is_below` does not hold, without a branch that waits
-/// for a key.
-#[inline(always)]
-fn halve(mut len: usize, is_below: impl Fn(usize) -> bool) -> usize {
-    let mut start = 0;
-    while len > 0 {
-        let half = len.div_ceil(2);
-        start = std::hint::select_unpredictable(is_below(start + half - 1), start + half, start);
-        len -= half;
-    }
-    start
-}
-
-impl Isa for Scalar {
-    #[inline(always)]
-    fn rank<const N: usize>(self, keys: &[u64; N], bound: u64) -> usize {
-        halve(N, |i| keys.get(i).is_some_and(|&key| key < bound))
-    }
-
-    #[inline(always)]
-    fn count_below<const N: usize>(self, keys: &[u64; N], bound: u64) -> usize {
-        keys.iter().map(|&key| usize::from(key < bound)).sum()
-    }
-
-    #[inline(always)]
-    fn count_below_le<const N: usize>(self, keys: &[[u8; 8]; N], bound: u64) -> usize {
-        keys.iter().map(|&key| usize::from(u64::from_le_bytes(key) < bound)).sum()
-    }
-
-    #[inline(always)]
-    fn count_knots(self, knots: &[u8; 3 * KNOTS_MAX], count: usize, bound: u32) -> (usize, usize) {
-        let count = count.min(KNOTS_MAX);
-        let knot = |i: usize| {
-            let (low, high) = (knots[2 * i % (2 * KNOTS_MAX)], knots[2 * i % (2 * KNOTS_MAX) + 1]);
-            u32::from(high) << 16 | u32::from(low) << 8 | u32::from(knots[2 * count + i])
-        };
-        let below = halve(count, |i| knot(i) < bound);
-        let equal = (below..count).take_while(|&i| knot(i) == bound).count();
-        (below, below + equal)
-    }
-
-    #[inline(always)]
-    fn crc32c(self, register: u32, eight: u64) -> u32 {
-        let mixed = (eight ^ u64::from(register)).to_le_bytes();
-        let tables = TABLES.iter().rev();
-        mixed.iter().zip(tables).fold(0, |sum, (&byte, table)| sum ^ table[usize::from(byte)])
-    }
 }
 
 /// The sets of instructions by rank; 0 means that nobody asked yet.
@@ -173,7 +122,6 @@ pub(crate) fn dispatch<K: Kernel<A, B, C>, A, B, C>(a: A, b: B, c: C) -> K::Outp
 #[cfg(not(target_arch = "x86_64"))]
 mod other {
     //! Other processors: the compiler makes the most of plain Rust.
-
     pub(super) fn supported() -> u8 {
         super::SCALAR
     }
@@ -191,14 +139,12 @@ mod other {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-pub(crate) use other::prefetch;
-#[cfg(not(target_arch = "x86_64"))]
-use other::{dispatch_on, supported};
+use other as native;
+#[cfg(target_arch = "x86_64")]
+use x86 as native;
 
-#[cfg(target_arch = "x86_64")]
-pub(crate) use x86::prefetch;
-#[cfg(target_arch = "x86_64")]
-use x86::{dispatch_on, supported};
+pub(crate) use native::prefetch;
+use native::{dispatch_on, supported};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
@@ -214,7 +160,7 @@ mod x86 {
         _mm512_loadu_si512, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi64,
     };
 
-    use super::{AVX2, AVX512, Isa, KNOTS_MAX, Kernel, SCALAR, Scalar};
+    use super::{AVX2, AVX512, Isa, KNOTS_MAX, Kernel, Knots, SCALAR, Scalar};
 
     /// Proof that the processor has AVX2 and the bit instructions that came with it.
     #[derive(Clone, Copy, Debug)]
@@ -302,12 +248,7 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn count_knots(
-            self,
-            knots: &[u8; 3 * KNOTS_MAX],
-            count: usize,
-            bound: u32,
-        ) -> (usize, usize) {
+        fn count_knots(self, knots: &Knots, count: usize, bound: u32) -> (usize, usize) {
             // SAFETY: this token is proof that the instructions are there.
             unsafe { count_knots_avx2(knots, count, bound) }
         }
@@ -334,12 +275,7 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn count_knots(
-            self,
-            knots: &[u8; 3 * KNOTS_MAX],
-            count: usize,
-            bound: u32,
-        ) -> (usize, usize) {
+        fn count_knots(self, knots: &Knots, count: usize, bound: u32) -> (usize, usize) {
             // SAFETY: this token is proof that the instructions are there.
             unsafe { count_knots_avx512(knots, count, bound) }
         }
@@ -359,7 +295,7 @@ mod x86 {
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,bmi1,bmi2,lzcnt,popcnt")]
-    fn count_knots_avx512(knots: &[u8; 3 * KNOTS_MAX], count: usize, bound: u32) -> (usize, usize) {
+    fn count_knots_avx512(knots: &Knots, count: usize, bound: u32) -> (usize, usize) {
         let lower = 2 * count.min(KNOTS_MAX);
         // SAFETY: 64 bytes are read from the first on, from the 64th, and from `lower` on, which is
         // at most 128.
@@ -391,14 +327,14 @@ mod x86 {
 
     #[inline]
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    fn count_knots_avx2(knots: &[u8; 3 * KNOTS_MAX], count: usize, bound: u32) -> (usize, usize) {
+    fn count_knots_avx2(knots: &Knots, count: usize, bound: u32) -> (usize, usize) {
         let bounds = _mm256_set1_epi16((bound >> 8) as i16);
         let lower_bounds = _mm256_set1_epi8(bound as i8);
         let (mut below, mut not_above) = (0u64, 0u64);
         for half in (0..KNOTS_MAX).step_by(32) {
             let lower = 2 * count.min(KNOTS_MAX) + half;
-            // SAFETY: 64 bytes are read from `2 * half` on, which is at most 64, and 32 from `lower`
-            // on, which is at most 160.
+            // SAFETY: 64 bytes are read from `2 * half` on, which is at most 64, and 32 from
+            // `lower` on, which is at most 160.
             let (upper_a, upper_b, lower): (__m256i, __m256i, __m256i) = unsafe {
                 let knots = knots.as_ptr();
                 (
@@ -407,19 +343,18 @@ mod x86 {
                     _mm256_loadu_si256(knots.add(lower).cast()),
                 )
             };
+            let bits = |equal| _mm256_movemask_epi8(equal) as u32;
             // One bit for each knot, from comparisons of the two parts.
-            let mask = |a: __m256i, b: __m256i| {
-                let packed = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi16(a, b));
-                _mm256_movemask_epi8(packed) as u32
-            };
+            let mask =
+                |a, b| bits(_mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi16(a, b)));
             // A number is at most another if it is the smaller of the two.
             let at_most = |knots| _mm256_cmpeq_epi16(_mm256_min_epu16(knots, bounds), knots);
             let equal = |knots| _mm256_cmpeq_epi16(knots, bounds);
             let same = mask(equal(upper_a), equal(upper_b));
             let less = mask(at_most(upper_a), at_most(upper_b)) & !same;
-            let lower_at_most = _mm256_cmpeq_epi8(_mm256_min_epu8(lower, lower_bounds), lower);
-            let lower_at_most = _mm256_movemask_epi8(lower_at_most) as u32;
-            let lower_same = _mm256_movemask_epi8(_mm256_cmpeq_epi8(lower, lower_bounds)) as u32;
+            let lower_same = bits(_mm256_cmpeq_epi8(lower, lower_bounds));
+            let lower_at_most = _mm256_min_epu8(lower, lower_bounds);
+            let lower_at_most = bits(_mm256_cmpeq_epi8(lower_at_most, lower));
             below |= u64::from(less | same & lower_at_most & !lower_same) << half;
             not_above |= u64::from(less | same & lower_at_most) << half;
         }

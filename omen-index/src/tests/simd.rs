@@ -1,7 +1,7 @@
 //! All sets of instructions give the same results.
 
 use super::distributions::Random;
-use crate::simd::{Isa, KNOTS_MAX, Kernel, run_on_each};
+use crate::simd::{Isa, KNOTS_MAX, Kernel, Knots, run_on_each};
 
 struct Counts;
 
@@ -25,14 +25,14 @@ impl Kernel<&[u64], u64, ()> for Counts {
 
 struct Ranks;
 
-impl Kernel<&[u64; 32], (&[u8; 192], usize), u64> for Ranks {
+impl Kernel<&[u64; 32], (&Knots, usize), u64> for Ranks {
     type Output = (usize, (usize, usize));
 
     #[inline(always)]
     fn run<I: Isa>(
         isa: I,
         keys: &[u64; 32],
-        (knots, count): (&[u8; 192], usize),
+        (knots, count): (&Knots, usize),
         bound: u64,
     ) -> Self::Output {
         (isa.rank(keys, bound), isa.count_knots(knots, count, bound as u32))
