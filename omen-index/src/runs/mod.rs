@@ -14,7 +14,7 @@
 //!   before they are sorted.
 //!
 //! All grow in place, and a clone is a snapshot, which does not see what is added later.
-//! [`merge_candidates`] says which runs to merge. [`RunMap`] is all of it put together for `u64`
+//! [`merge_candidates`] says which runs to merge, [`merge_entries`] does it. [`RunMap`] is all of it put together for `u64`
 //! keys; an owner of other keys and of rows beside them puts the same parts together with runs of
 //! its own.
 
@@ -30,5 +30,6 @@ mod tiers;
 
 pub use buffer::Buffer;
 pub use map::{MergeTask, Merged, RunMap};
+pub use merge::merge_entries;
 pub use tail::Tail;
 pub use tiers::merge_candidates;

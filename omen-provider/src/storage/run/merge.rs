@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use arrow::compute::interleave_record_batch;
 use arrow::record_batch::RecordBatch;
+use omen_index::runs::merge_entries;
 
 use super::sorted::Run;
 use super::view::{Contents, RunView};
@@ -105,29 +106,73 @@ fn copy_live(
     parts: &[Contents<'_>],
     keys: &mut Keys,
 ) -> Result<Option<RecordBatch>> {
-    let mut gathered = Keys::like(keys);
-    let mut places = Vec::new();
-    for (index, piece) in pieces.iter().enumerate() {
+    let live = pieces.iter().enumerate().map(|(index, piece)| {
         let dead = parts[piece.part].dead;
-        for (row, position) in piece.positions().enumerate() {
-            if !dead.contains(piece.first + position as u32) {
-                gathered.push_from(piece.run.keys(), position);
-                places.push((index, row));
-            }
-        }
-    }
-    if places.is_empty() {
+        let is_live = |position: &usize| !dead.contains(piece.first + *position as u32);
+        let row = |position| Row { piece: index, row: position - piece.positions().start };
+        (*piece, piece.positions().filter(is_live).map(row).collect())
+    });
+    let sorted = sort_live(&live.collect::<Vec<_>>(), keys);
+    if sorted.is_empty() {
         return Ok(None);
     }
-    // The keys are a few ascending sequences, which the stable sort finds and merges.
-    let order = gathered.sorted_order();
-    let sorted: Vec<(usize, usize)> = order.iter().map(|&i| places[i as usize]).collect();
-    order.iter().for_each(|&i| keys.push_from(&gathered, i as usize));
     let batches: Vec<&RecordBatch> = pieces.iter().map(|piece| piece.rows()).collect();
     Ok(Some(interleave_record_batch(&batches, &sorted)?))
 }
 
+/// The rows of all pieces in the order of their keys, which go behind `keys`.
+fn sort_live(live: &[(&Piece, Vec<Row>)], keys: &mut Keys) -> Vec<(usize, usize)> {
+    if let Keys::Fixed { values, .. } = keys {
+        let lists: Vec<_> = live.iter().filter_map(|(piece, rows)| piece.numbers(rows)).collect();
+        let (numbers, rows) = merge_entries(&lists);
+        values.extend(numbers);
+        return rows.into_iter().map(|row| Row::from_number(row).into()).collect();
+    }
+    let mut gathered = Keys::like(keys);
+    for (piece, rows) in live {
+        let start = piece.positions().start;
+        rows.iter().for_each(|row| gathered.push_from(piece.run.keys(), start + row.row));
+    }
+    // The keys are a few ascending sequences, which the stable sort finds and merges.
+    let order = gathered.sorted_order();
+    order.iter().for_each(|&i| keys.push_from(&gathered, i as usize));
+    let rows: Vec<Row> = live.iter().flat_map(|(_, rows)| rows).copied().collect();
+    order.iter().map(|&i| rows[i as usize].into()).collect()
+}
+
+/// A row of one of the pieces that are copied together.
+#[derive(Clone, Copy)]
+struct Row {
+    piece: usize,
+    /// Position in the batch.
+    row: usize,
+}
+
+impl Row {
+    /// As a number: a batch has fewer than 2^32 rows.
+    fn number(self) -> u64 {
+        (self.piece as u64) << 32 | self.row as u64
+    }
+
+    fn from_number(number: u64) -> Self {
+        Self { piece: (number >> 32) as usize, row: number as u32 as usize }
+    }
+}
+
+impl From<Row> for (usize, usize) {
+    fn from(row: Row) -> Self {
+        (row.piece, row.row)
+    }
+}
+
 impl Piece {
+    /// The keys of some of its rows as numbers, if that is what they are, and the rows.
+    fn numbers(&self, rows: &[Row]) -> Option<(Vec<u64>, Vec<u64>)> {
+        let Keys::Fixed { values, .. } = self.run.keys() else { return None };
+        let start = self.positions().start;
+        Some(rows.iter().map(|row| (values[start + row.row], row.number())).unzip())
+    }
+
     fn rows(&self) -> &RecordBatch {
         &self.run.batches()[self.batch].1
     }
