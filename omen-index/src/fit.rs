@@ -304,12 +304,26 @@ impl Fitter {
 
     /// Where the widest gap between keys ends, if it is so wide that it spoils their line.
     fn spoiling_gap(&self, keys: &[u64], range: Range<usize>) -> Option<usize> {
-        let (gap, at) = self.widest_gap(samples_of(&range));
-        if gap <= (keys[range.end - 1] - keys[range.start]) / 4 {
+        let samples = samples_of(&range);
+        let (first, last) = (keys[range.start], keys[range.end - 1]);
+        let (sampled_first, sampled_last) = match &self.sample[samples.clone()] {
+            [] => (last, last),
+            [first, ..] => (*first, self.sample[samples.end - 1]),
+        };
+        let (gap, at) = self.widest_gap(samples.clone());
+        // Between sample `at` and the next lie the keys of which two are that far apart; or before
+        // the first sample, or behind the last.
+        let (gap, from) = [
+            (gap, at * SAMPLE_STEP),
+            (sampled_first - first, range.start),
+            (last - sampled_last, samples.end.saturating_sub(1) * SAMPLE_STEP),
+        ]
+        .into_iter()
+        .max_by_key(|&(gap, _)| gap)?;
+        if gap <= (last - first) / 4 {
             return None;
         }
-        // Between sample `at` and the next lie the keys of which two are that far apart.
-        let from = at * SAMPLE_STEP;
+        let from = from.max(range.start);
         let around = &keys[from..range.end.min(from + SAMPLE_STEP + 1)];
         let gaps = around.iter().zip(around.iter().skip(1)).map(|(a, b)| b - a).zip(from + 1..);
         let (gap, cut) = gaps.max_by_key(|&(gap, cut)| (gap, Reverse(cut)))?;

@@ -62,24 +62,30 @@ impl Knotted {
         Sight { range: low..high, hint }
     }
 
-    /// Tells for each stretch of keys how many positions are searched for one of them, and how
-    /// many keys it has.
+    /// Tells for each stretch of keys how many positions are searched for one of them at most, and
+    /// how many keys it has.
     pub(crate) fn for_each_range(self, bytes: &Knots, tell: &mut impl FnMut(u32, u32)) {
-        let start = |block: usize| {
-            let first = self.start as usize / BLOCK + block;
-            ((first * BLOCK) as u32).clamp(self.start, self.end)
+        let count = (self.count as usize).min(KNOTS_MAX);
+        let (upper, lower) = bytes.split_at(2 * count);
+        let knots: Vec<_> = upper.as_chunks::<2>().0.iter().zip(&lower[..count]).collect();
+        let start = |block: usize| match block > count {
+            true => self.end,
+            false => {
+                let first = (self.start as usize / BLOCK + block) * BLOCK;
+                first.clamp(self.start as usize, self.end as usize) as u32
+            }
         };
-        let (upper, lower) = bytes.split_at((2 * self.count as usize).min(bytes.len()));
-        let knots: Vec<_> = upper.as_chunks::<2>().0.iter().zip(lower).collect();
-        let mut first = 0;
-        for tied in knots.chunk_by(|a, b| a == b) {
-            let next = first + tied.len();
-            // Blocks that begin with the same knot cannot be told apart, nor from the one before.
-            let end = if tied.len() > 1 { next + 1 } else { next };
-            tell(start(end) - start(first), start(next) - start(first));
-            first = next;
+        // The knots `before..after` are equal; knot `i` is that of the first key in block `i + 1`.
+        let (mut told, mut before) = (self.start, 0);
+        for equal in knots.chunk_by(|a, b| a == b) {
+            let after = before + equal.len();
+            let (first, last) = (start(before + 1), start(after));
+            tell(first - start(before), first.saturating_sub(told));
+            let next = last.saturating_add(1).min(self.end);
+            tell(start(after + 1) - start(before), next - first);
+            (told, before) = (next, after);
         }
-        tell(self.end - start(first), self.end - start(first));
+        tell(self.end - start(before), self.end.saturating_sub(told));
     }
 }
 

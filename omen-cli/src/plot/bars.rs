@@ -62,13 +62,10 @@ impl Histogram<'_> {
             let tip = format!("{}: {:.2} % of keys", span_text(bucket), share * 100.0);
             svg.bar("bar", place, self.colour, &tip);
             let style = Style::new(10.0, colour::TEXT).anchored(Anchor::Middle);
-            let label = percent(*share)
-                .replace(" %", "")
-                .replace("less than ", "<")
-                .replace("more than ", ">");
-            if width(&label, style.size) <= slot {
-                svg.text(x + slot * 0.4, frame.bottom() - height - 4.0, style, &label);
-            }
+            // The tallest bar is labelled in any case.
+            let is_tallest = *share >= shares.iter().copied().fold(0.0, f64::max);
+            let label = bar_label(*share, slot, style.size, is_tallest);
+            svg.text(x + slot * 0.4, frame.bottom() - height - 4.0, style, &label);
         }
         self.draw_marks(svg, frame, slot);
         frame.columns(svg, &bucket_ticks(frame, buckets), self.axis);
@@ -89,6 +86,15 @@ impl Histogram<'_> {
             svg.text(x, frame.top + 10.0 + 13.0 * line as f64, style, meaning);
         }
     }
+}
+
+/// A share in per cent as far as there is room for it: exact, or rounded, or nothing.
+fn bar_label(share: f64, slot: f64, size: f64, always: bool) -> String {
+    let exact =
+        percent(share).replace(" %", "").replace("less than ", "<").replace("more than ", ">");
+    let labels = [exact, format!("{:.0}", share * 100.0)];
+    let fitting = labels.iter().find(|label| width(label, size) <= slot);
+    fitting.or(labels.last().filter(|_| always)).cloned().unwrap_or_default()
 }
 
 fn percent_ticks(top: f64) -> Vec<Tick> {

@@ -32,17 +32,9 @@ pub(super) fn verdict(sample: &IndexSample, figures: &Figures) -> String {
         );
     }
     let searched = figures.range_of(0.5).min(sample.page_rows.unwrap_or(u32::MAX)).max(2);
-    let alike = match figures.alike() {
-        alike if !sample.fixed_width && alike >= 0.1 => format!(
-            " {} of the keys begin like the key before them, as far as the first 8 bytes behind \
-             those that all keys share, which is where the index looks first.",
-            percent(alike)
-        ),
-        _ => String::new(),
-    };
     format!(
         "Half of the keys lie at least {} from where the index expects them, one in a hundred at \
-         least {}: a lookup {page} finds its key there in about {}.{alike}",
+         least {}: a lookup {page} finds its key there in about {}.",
         counted(u64::from(figures.error_of(0.5)), "position"),
         grouped(u64::from(figures.error_of(0.99))),
         counted(u64::from(u32::BITS - (searched - 1).leading_zeros()), "comparison"),
@@ -66,7 +58,16 @@ pub(super) fn lines(part: &PartInspection, sample: &IndexSample, figures: &Figur
         0 => String::new(),
         deleted => format!(", {} of them deleted", grouped(deleted)),
     };
-    let key = |text: &str| shortened(text, KEY_LETTERS_MAX);
+    // What both keys begin with says nothing of either, if it is all that there is room for.
+    let shared = part.min_key.chars().zip(part.max_key.chars()).take_while(|(a, b)| a == b).count();
+    let key = |text: &str| match sample.fixed_width {
+        true => shortened(text, KEY_LETTERS_MAX),
+        false if shared + 10 > KEY_LETTERS_MAX => {
+            let rest: String = text.chars().skip(shared).collect();
+            format!("\"…{}\"", shortened(&rest, KEY_LETTERS_MAX))
+        }
+        false => format!("\"{}\"", shortened(text, KEY_LETTERS_MAX)),
+    };
     let mut lines = vec![format!(
         "{}{deleted}. First key {}; last key {}.",
         rows(part.rows),
@@ -91,7 +92,11 @@ pub(super) fn lines(part: &PartInspection, sample: &IndexSample, figures: &Figur
         ));
     }
     let page = figures.in_page().map_or_else(String::new, |share| {
-        format!(", {} lie in the very page where it expects them", percent(share))
+        format!(
+            ", {} in the very page where it expects them (the first keys of all pages are in memory \
+             and lead the others to theirs)",
+            percent(share)
+        )
     });
     let page_rows = match sample.page_rows {
         Some(rows) => format!("; a page has {} rows", grouped(rows.into())),
@@ -120,8 +125,8 @@ pub(super) fn rest(parts: &[PartInspection], drawn: &[usize]) -> Vec<String> {
     let mut lines = Vec::new();
     if !indexed.is_empty() {
         lines.push(format!(
-            "Not drawn: {} with an index of their own, {}. The largest are shown.",
-            counted(indexed.len() as u64, "smaller part"),
+            "Not drawn: {} with an index of their own, {}: none is larger than those that are.",
+            counted(indexed.len() as u64, "part"),
             sum(&indexed)
         ));
     }

@@ -17,8 +17,6 @@ pub(super) struct Figures {
     ranges: Vec<u32>,
     /// Keys that lie in the page where they were expected.
     in_page: Option<usize>,
-    /// Keys that look to the index as the one before them.
-    alike: usize,
 }
 
 impl Figures {
@@ -34,8 +32,7 @@ impl Figures {
             let page = |position: u32| position.min(last) / page_rows.max(1);
             keys.iter().filter(|key| page(key.position) == page(key.predicted)).count()
         });
-        let alike = keys.windows(2).filter(|pair| pair[0].number == pair[1].number).count();
-        Self { errors, ranges, in_page, alike }
+        Self { errors, ranges, in_page }
     }
 
     pub(super) fn errors(&self) -> &[u32] {
@@ -55,11 +52,6 @@ impl Figures {
     /// pages.
     pub(super) fn in_page(&self) -> Option<f64> {
         self.in_page.map(|keys| self.share(keys))
-    }
-
-    /// The share of keys that look to the index as the one before them.
-    pub(super) fn alike(&self) -> f64 {
-        self.share(self.alike)
     }
 
     /// How far off this share of the keys is at most.
@@ -159,6 +151,5 @@ mod tests {
         assert_eq!(figures.in_window(), 0.75);
         assert_eq!(figures.in_page(), Some(0.75));
         assert_eq!((figures.error_of(0.5), figures.error_of(1.0)), (3, 8));
-        assert_eq!(figures.alike(), 0.25);
     }
 }

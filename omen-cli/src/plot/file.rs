@@ -38,7 +38,9 @@ impl PlotFile {
             Some("svg") => Form::Svg,
             Some("html") => Form::Html,
             _ => {
-                let name = path.with_extension("svg");
+                let stem = path.file_name().filter(|name| !name.to_string_lossy().starts_with('.'));
+                let name = path.with_file_name(stem.unwrap_or("index".as_ref()));
+                let name = name.with_extension("svg");
                 return Err(format!(
                     "the name must end in .svg (a picture that scales without loss) or .html (a \
                      page for the browser), for example {}",
@@ -75,10 +77,8 @@ impl PlotFile {
 
     /// Nobody sees half a picture: it is written beside its place and then moved there.
     fn replace(&self, content: &[u8]) -> io::Result<()> {
-        let mut name = OsString::from(".");
-        name.push(self.path.file_name().unwrap_or_default());
-        name.push(format!(".{}.tmp", std::process::id()));
-        let beside = self.path.with_file_name(name);
+        // Not longer than a name may be, however long that of the file is.
+        let beside = self.path.with_file_name(format!(".omen-plot.{}.tmp", std::process::id()));
         let write = || {
             let mut file = OpenOptions::new().write(true).create_new(true).open(&beside)?;
             file.write_all(content)?;

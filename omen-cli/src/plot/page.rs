@@ -40,7 +40,7 @@ pub(super) fn draw(sample: &TableSample) -> Picture {
     page.y += 24.0;
     let key = match table.key.is_empty() {
         true => "no primary key: rows are found by a hidden row id".to_string(),
-        false => format!("primary key ({})", table.key.join(", ")),
+        false => format!("primary key ({})", shortened(&table.key.join(", "), 60)),
     };
     let parts = counted(table.parts.len() as u64, "part");
     page.write(VERDICT, "", &format!("{key} · {} in {parts}", rows(table.rows)));

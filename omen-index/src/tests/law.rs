@@ -49,13 +49,14 @@ fn check(keys: &[u64], probes: &[u64], plan: Plan) {
     assert_eq!(index.is_empty(), keys.is_empty());
     assert_eq!(index.verify(keys), Ok(()));
 
+    let range_max = index.stats().range_max;
     let mut expected = Vec::with_capacity(probes.len());
     for &probe in probes {
         let lower = keys.partition_point(|&key| key < probe);
         let upper = keys.partition_point(|&key| key <= probe);
         let range = index.search_range(probe);
         assert!(range.start <= lower && upper <= range.end, "{probe} not in {range:?} of {keys:?}");
-        assert!(range.end <= keys.len());
+        assert!(range.end <= keys.len() && range.len() <= range_max, "{range:?}, {range_max}");
         let guess = index.predict(probe);
         assert!(range.start <= guess && guess <= range.end, "{guess} not in {range:?}");
         assert_eq!(index.lower_bound(keys, probe), lower, "lower bound of {probe} in {keys:?}");
@@ -301,6 +302,16 @@ fn outliers_do_not_spoil_the_rest() {
     keys.sort_unstable();
     let stats = Rmi::train(&keys).unwrap().stats();
     assert!(stats.range_mean < 512.0 && stats.bytes < 5_000, "{stats:?}");
+    // One outlier at either end, wherever samples are taken.
+    for count in 996..1_005 {
+        let even = || (0..count).map(|i| (1 << 60) + 10 * i);
+        let keys: [Vec<u64>; 2] =
+            [even().chain([u64::MAX]).collect(), [0].into_iter().chain(even()).collect()];
+        for keys in keys {
+            let stats = Rmi::train(&keys).unwrap().stats();
+            assert!(stats.range_mean < 270.0, "{count}: {stats:?}");
+        }
+    }
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn small_index() -> (Vec<u64>, Rmi) {
     let keys = [even, Distribution::Doubling.keys(300, 9)].concat();
     let keys: Vec<u64> =
         keys.iter().zip(0u64..).map(|(key, i)| (key >> 3) + ((i / 100) << 61)).collect();
-    let shape = Shape { leaf_keys_max: 20, ..PLANS[2].shape };
+    let shape = Shape { leaf_keys_max: 20, cell_keys_min: 1 << 30, ..PLANS[2].shape };
     let index = Rmi::train_with(Fitter::with_shape(shape), 100, &keys).unwrap();
     let RmiStats { cells, leaves, knots, .. } = index.stats();
     assert!(cells > 2 && leaves > cells + 2 && knots > 12, "{:?}", index.stats());
@@ -99,30 +99,34 @@ pub(super) fn check_hostile(bytes: &[u8]) {
     let Ok(index) = Rmi::from_bytes(bytes) else { return };
     assert_eq!(index.to_bytes(), bytes);
     let len = index.len();
+    let stats = index.stats();
+    let ends: Vec<u64> = index.root.ends().collect();
+    let probes = distributions::probes(&ends, 1);
+    for &probe in &probes {
+        let range = index.search_range(probe);
+        assert!(range.start <= range.end && range.end <= len);
+        assert!(range.len() <= stats.range_max, "{range:?} is longer than {stats:?}");
+        assert!(range.start <= index.predict(probe) && index.predict(probe) <= range.end);
+    }
     if len > 1 << 16 {
         // More keys than a test wants to make.
         return;
     }
     let keys: Vec<u64> = (0..len as u64).collect();
     let unsorted: Vec<u64> = keys.iter().rev().copied().collect();
-    let ends: Vec<u64> = index.root.ends().collect();
-    let probes = distributions::probes(&ends, 1);
     let mut before = 0;
     let mut sorted_probes = probes.clone();
     sorted_probes.sort_unstable();
     for probe in sorted_probes {
         let range = index.search_range(probe);
-        assert!(range.start <= range.end && range.end <= len);
         assert!(range.start >= before, "routing descends");
         before = range.start;
-        assert!(range.start <= index.predict(probe) && index.predict(probe) <= range.end);
         let lower = (probe as usize).min(len);
         assert!(probe > len as u64 || index.lower_bound(&keys, probe) == lower, "wrong answer");
         assert!(index.upper_bound(&unsorted, probe) <= len);
     }
     index.lower_bound_batch(&keys, &probes, &mut vec![0; probes.len()]);
     let _ = index.verify(&keys);
-    let _ = index.stats();
 }
 
 #[test]
@@ -250,39 +254,59 @@ proptest! {
         mut ends in prop::collection::vec(any::<u64>(), 40),
         factors in prop::collection::vec(any::<u64>(), 20),
         wide in any::<bool>(),
-        mut knots in prop::collection::vec(any::<u16>(), 0..100),
-        knotted in any::<u32>(),
+        mut coordinates in prop::collection::vec(0u32..1 << 24, 200),
+        bent in any::<u32>(),
         mut starts in prop::collection::vec(0u32..10_000, 1..80),
         valid in any::<bool>(),
     ) {
         if valid {
             ends.sort_unstable();
             starts.sort_unstable();
+            coordinates.sort_unstable();
             starts[0] = 0;
         }
-        let mut leaves = 0u64;
-        let mut body = Vec::new();
-        knots.truncate(if valid { 0 } else { 100 });
-        for (ends, factor) in ends.chunks(2).zip(&factors).take(cells) {
-            let factor = if wide { *factor } else { factor >> 60 };
-            body.extend([ends[0], ends[1], factor].iter().flat_map(|part| part.to_le_bytes()));
-            body.extend((knots.len() as u32 & knotted).to_le_bytes());
-            let product = u128::from(ends[1].saturating_sub(ends[0])) * u128::from(factor);
-            leaves = leaves.saturating_add((product >> 64) as u64 + 1);
-        }
+        let is_bent = |cell: usize| bent >> cell & 1 == 1;
+        let width = |cell: usize| u128::from(ends[2 * cell + 1].saturating_sub(ends[2 * cell])) + 1;
+        let factor = |cell: usize| if wide { factors[cell] } else { factors[cell] >> 60 };
+        let leaves_of = |cell: usize| match is_bent(cell) {
+            true => 1,
+            false => (((width(cell) - 1) * u128::from(factor(cell))) >> 64) as u64 + 1,
+        };
+        let leaves = (0..cells).map(leaves_of).fold(0, u64::saturating_add);
         if valid && leaves < 400 {
             let last = starts[starts.len() - 1];
             starts.resize(leaves as usize + 1, last);
             starts[leaves as usize] = starts[..leaves as usize].last().copied().unwrap_or(0);
         }
-        let mut bytes = b"OMENRMI\0\x03\0\0\0".to_vec();
+        let (mut body, mut knots, mut first_leaf, mut padding) = (Vec::new(), Vec::new(), 0, 0);
+        for cell in 0..cells {
+            let start = |leaf: u64| starts.get(leaf as usize).copied().unwrap_or(0);
+            let positions = start(first_leaf)..start(first_leaf.saturating_add(1));
+            first_leaf = first_leaf.saturating_add(leaves_of(cell));
+            let count = if is_bent(cell) { crate::knots::count(&positions) } else { 0 };
+            let factor = match (is_bent(cell), count) {
+                (false, _) => factor(cell),
+                (true, 0) => 0,
+                (true, _) => ((1u128 << 88) / width(cell)).min(u64::MAX.into()) as u64,
+            };
+            let ends = [ends[2 * cell], ends[2 * cell + 1], factor];
+            body.extend(ends.iter().flat_map(|part| part.to_le_bytes()));
+            body.extend((count as u32).to_le_bytes());
+            let row = &coordinates[cell..cell + count];
+            knots.extend(row.iter().flat_map(|knot| ((knot >> 8) as u16).to_le_bytes()));
+            knots.extend(row.iter().map(|knot| *knot as u8));
+            padding = if count > 0 { 192 - 3 * count as u16 } else { padding };
+        }
+        let mut bytes = b"OMENRMI\0\x03\0".to_vec();
+        bytes.extend(padding.to_le_bytes());
         bytes.extend(starts[starts.len() - 1].to_le_bytes());
         bytes.extend((cells as u32).to_le_bytes());
         bytes.extend((starts.len() as u32 - 1).to_le_bytes());
-        bytes.extend((knots.len() as u32).to_le_bytes());
+        bytes.extend((knots.len() as u32 / 3).to_le_bytes());
         bytes.extend(body);
         bytes.extend(starts.iter().flat_map(|start| start.to_le_bytes()));
-        bytes.extend(knots.iter().flat_map(|knot| knot.to_le_bytes()));
+        bytes.extend(knots);
+        bytes.extend((0..padding).map(|_| 0));
         let len = bytes.len();
         seal(&mut bytes, len);
         let distinct = ends[..2 * cells].windows(2).all(|pair| pair[0] < pair[1]);
