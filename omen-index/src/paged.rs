@@ -238,7 +238,7 @@ impl<P: KeyPage> Kernel<&Rmi, (P, usize), u64> for InPage {
 
     #[inline(always)]
     fn run<I: Isa>(isa: I, rmi: &Rmi, (page, first): (P, usize), key: u64) -> usize {
-        let sight = rmi.locate(isa, key).within(first, page.len());
+        let sight = rmi.locate_with(isa, key).within(first, page.len());
         search::lower_bound_near(isa, page, sight, key)
     }
 }

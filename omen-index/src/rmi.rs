@@ -20,7 +20,8 @@
 //!
 //! As the lower bound is never above the upper bound, both lie in the range. Equal keys are
 //! routed alike, so a run of equal keys never straddles two leaves. Empty leaves, keys between,
-//! before and after the stored ones need no special case.
+//! before and after the stored ones need no special case. In a leaf with knots, these narrow the
+//! range further: `knots` says why both bounds stay in it.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -88,13 +89,19 @@ impl Rmi {
     /// (first position with `keys[p] > key`) satisfy `range.start <= p && p <= range.end`.
     #[inline]
     pub fn search_range(&self, key: u64) -> Range<usize> {
-        simd::dispatch::<Locate, _, _, _>(self, key, ()).0
+        self.locate(key).0
     }
 
     /// A guess at the position of `key`, inside its search range, ends included.
     #[inline]
     pub fn predict(&self, key: u64) -> usize {
-        simd::dispatch::<Locate, _, _, _>(self, key, ()).1
+        self.locate(key).1
+    }
+
+    /// [`Rmi::search_range`] and [`Rmi::predict`] at the price of one.
+    #[inline]
+    pub fn locate(&self, key: u64) -> (Range<usize>, usize) {
+        simd::dispatch::<Locate, _, _, _>(self, key, ())
     }
 
     /// First position with `keys[p] >= key`, or `keys.len()`.
@@ -206,7 +213,7 @@ impl Rmi {
 
     /// Where to search for `key`.
     #[inline(always)]
-    pub(crate) fn locate<I: Isa>(&self, isa: I, key: u64) -> Sight {
+    pub(crate) fn locate_with<I: Isa>(&self, isa: I, key: u64) -> Sight {
         self.sight(isa, self.root.route(isa, key))
     }
 
@@ -248,7 +255,7 @@ impl Kernel<&Rmi, u64, ()> for Locate {
 
     #[inline(always)]
     fn run<I: Isa>(isa: I, rmi: &Rmi, key: u64, (): ()) -> Self::Output {
-        let Sight { range, hint } = rmi.locate(isa, key);
+        let Sight { range, hint } = rmi.locate_with(isa, key);
         // Blocks begin before their cell and end after it.
         let hint = hint.clamp(range.start, range.end);
         (range, hint)
@@ -263,6 +270,6 @@ impl<S: Slots> Kernel<&Rmi, S, u64> for LowerBound {
 
     #[inline(always)]
     fn run<I: Isa>(isa: I, rmi: &Rmi, keys: S, key: u64) -> usize {
-        search::lower_bound_near(isa, keys, rmi.locate(isa, key), key)
+        search::lower_bound_near(isa, keys, rmi.locate_with(isa, key), key)
     }
 }

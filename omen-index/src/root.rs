@@ -11,9 +11,9 @@
 //! below the key gives the block of the next level, and in the lowest level the cell.
 //!
 //! Invariants, checked by `codec` for stored bytes: `base <= last` in every cell, and below the
-//! base of the next; the cell's leaves are those that its line names for the keys from base to
-//! last. It follows that [`Root::route`] never decreases as the key grows, for all of the 2^64
-//! keys, and always returns a leaf.
+//! base of the next; the leaves of a cell without knots are those that its line names for the keys
+//! from base to last. It follows that the leaf, and in it the coordinate, that [`Root::route`]
+//! finds never decrease as the key grows, for all of the 2^64 keys, and that the leaf exists.
 
 use std::ops::Range;
 
@@ -132,8 +132,8 @@ impl Root {
         Self { blocks, levels, level_count, cells }
     }
 
-    /// The leaf of `key`. Keys between two cells go to the last leaf of the lower one, keys below
-    /// all to the first leaf, keys above all to the last.
+    /// Where `key` lands. Keys between two cells go to the end of the lower one, keys below all to
+    /// the beginning of the first cell, keys above all to the end of the last.
     #[inline(always)]
     pub(crate) fn route<I: Isa>(&self, isa: I, key: u64) -> Place {
         let mut at = 0;

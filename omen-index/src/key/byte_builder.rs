@@ -142,7 +142,9 @@ impl NodeBuilder {
             if self.last_run.is_full(self.limits) {
                 let node = NodeBuilder::new(self.limits, self.depth + 1, Vec::new());
                 self.last_node = Some(Box::new(self.last_run.fill(node)?));
-                self.last_run.forget();
+                // The node may hold as much, and so on: the memory is given back.
+                let Held { key, first, .. } = self.last_run;
+                self.last_run = Held { key, first, ..Held::default() };
             }
         }
         Ok(())

@@ -103,8 +103,7 @@ impl ByteIndex {
             let run = match node.run_keys.binary_search(&model_key) {
                 Ok(index) => &node.runs[index],
                 Err(next) => {
-                    let range = node.range_between(model_key, next);
-                    let hint = node.model.predict(model_key).clamp(range.start, range.end);
+                    let (range, hint) = node.locate_between(model_key, next);
                     return (first + range.start..first + range.end, first + hint);
                 }
             };
@@ -165,13 +164,20 @@ impl Node {
 
     /// The positions for a model key whose run is not listed; `next` is the number of the first
     /// run above it.
-    fn range_between(&self, model_key: u64, next: usize) -> Range<usize> {
-        let Range { start, end } = self.model.search_range(model_key);
+    fn locate_between(&self, model_key: u64, next: usize) -> (Range<usize>, usize) {
+        let (Range { start, end }, hint) = self.model.locate(model_key);
         // The keys of the runs beside it are below it and above it.
         let below = next.checked_sub(1).and_then(|index| self.runs.get(index));
         let start = below.map_or(start, |run| start.max(run.range().end));
         let end = self.runs.get(next).map_or(end, |run| end.min(run.range().start));
-        start..end.max(start)
+        (start..end.max(start), hint.clamp(start, end.max(start)))
+    }
+
+    /// The most keys between two neighbouring runs.
+    fn between_runs_max(&self) -> usize {
+        let ends = [0].into_iter().chain(self.runs.iter().map(|run| run.range().end));
+        let starts = self.runs.iter().map(|run| run.range().start).chain([self.model.len()]);
+        ends.zip(starts).map(|(end, start)| start.saturating_sub(end)).max().unwrap_or(0)
     }
 
     fn models(&self) -> usize {
@@ -220,10 +226,8 @@ impl Total {
         self.leaves += stats.leaves;
         self.knots += stats.knots;
         self.searched += stats.range_mean * stats.keys as f64;
-        let mut listed = 0;
         for (&key, run) in node.run_keys.iter().zip(&node.runs) {
             let len = run.range().len();
-            listed += len;
             // These keys have another range than their model says.
             self.searched -= (len * node.model.search_range(key).len()) as f64;
             match &run.node {
@@ -234,8 +238,6 @@ impl Total {
                 }
             }
         }
-        if listed < stats.keys {
-            self.range_max = self.range_max.max(stats.range_max);
-        }
+        self.range_max = self.range_max.max(stats.range_max.min(node.between_runs_max()));
     }
 }

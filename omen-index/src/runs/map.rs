@@ -249,10 +249,10 @@ impl RunMap {
         if ascends && self.tail.len().saturating_add(len) > TAIL_KEYS_MAX {
             self.end_tail();
         } else if ascends {
-            // A tail of so many runs is longer than it may be, unless they are very short.
+            // Never refused: a tail of so many runs is longer than it may be.
             if let Err((_, run)) = self.tail.push((run.max(), Arc::new(run)), len) {
                 self.end_tail();
-                self.runs.push(run);
+                self.push_run(KeyRun::concat(&[&run]));
             }
             return;
         }
@@ -268,11 +268,14 @@ impl RunMap {
                     let _ = self.tail.push((run.max(), run), len);
                 }
             }
-            None => {
-                self.runs.push(Arc::new(run.with_fingerprints()));
-                self.merge_at_once();
-            }
+            None => self.push_run(run),
         }
+    }
+
+    /// Puts a run with the others.
+    fn push_run(&mut self, run: KeyRun) {
+        self.runs.push(Arc::new(run.with_fingerprints()));
+        self.merge_at_once();
     }
 
     /// Makes one run of the tail's and puts it behind the tails that ended before, or with the
@@ -287,9 +290,10 @@ impl RunMap {
         let (len, max) = (run.len() as u32, run.max());
         let ascends = self.ended.last().is_none_or(|(last, _)| *last < run.min());
         if !ascends {
-            self.runs.push(Arc::new(run.with_fingerprints()));
+            self.push_run(run);
         } else if let Err((_, run)) = self.ended.push((max, Arc::new(run)), len) {
-            self.runs.push(run);
+            // There are as many tails as there may be.
+            self.push_run(KeyRun::concat(&[&run]));
         }
     }
 

@@ -81,8 +81,7 @@ impl KeyModel {
         match self {
             Self::Numbers(rmi) => {
                 // Of a probe longer than the keys, those equal to its head are in the range too.
-                let number = model_key(probe, 0);
-                (rmi.search_range(number), rmi.predict(number))
+                rmi.locate(model_key(probe, 0))
             }
             Self::Strings(index) => index.locate(probe),
         }
