@@ -100,7 +100,11 @@ fn lower_bound_group<const N: usize, I: Isa, S: Slots>(
             Place::Leaf { leaf, .. } => simd::prefetch(rmi.leaf_entry(leaf)),
             Place::Knotted { cell, .. } => {
                 let cell = rmi.root.knotted_cell(cell);
-                simd::prefetch(cell.and_then(|cell| rmi.knot_bytes(cell)));
+                let knots = cell.and_then(|cell| rmi.knot_bytes(cell));
+                // They lie anywhere in four lines.
+                let lines = knots.iter().flat_map(|knots| knots.iter().step_by(64));
+                lines.for_each(|line| simd::prefetch(Some(line)));
+                simd::prefetch(knots.and_then(|knots| knots.last()));
             }
         }
     }

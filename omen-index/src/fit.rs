@@ -109,7 +109,7 @@ impl Fitter {
         }
         self.sample.clear();
         self.sample.extend(keys.iter().step_by(SAMPLE_STEP));
-        if !self.proceed(keys, position) {
+        if !self.proceed(keys, 0..keys.len(), position) {
             let cells_max = keys.len() / self.shape.cell_keys_min + 1;
             self.divide(keys, 0..keys.len(), position, cells_max, self.shape.cost_good);
         }
@@ -138,23 +138,24 @@ impl Fitter {
         }
     }
 
-    /// Makes the chunk part of the last cell if its keys go on along the line.
-    fn proceed(&mut self, keys: &[u64], position: u32) -> bool {
-        let (Some(&Piece { line, last, knots: 0 }), [.., end]) = (self.pieces.last(), keys) else {
+    /// Makes a part of the chunk part of the last cell if its keys go on along the line.
+    fn proceed(&mut self, keys: &[u64], range: Range<usize>, position: u32) -> bool {
+        let part = &keys[range.clone()];
+        let (Some(&Piece { line, last, knots: 0 }), [.., end]) = (self.pieces.last(), part) else {
             return false;
         };
         let (first_leaf, last_leaf) = (line.at(last).0, line.at(*end).0);
         let leaves = last_leaf - first_leaf;
-        if leaves > (keys.len() / self.shape.leaf_keys_min) as u64 + 1
-            || (leaves + 1) * (2 * self.shape.leaf_keys_max as u64) < keys.len() as u64
+        if leaves > (part.len() / self.shape.leaf_keys_min) as u64 + 1
+            || (leaves + 1) * (2 * self.shape.leaf_keys_max as u64) < part.len() as u64
         {
             return false;
         }
         let layout = Layout { line, first_leaf, leaves: leaves as usize + 1 };
-        if self.judge(layout, 0..keys.len()) > self.shape.cost_continue {
+        if self.judge(layout, range.clone()) > self.shape.cost_continue {
             return false;
         }
-        count_starts(&mut self.starts, layout, keys, position, true);
+        count_starts(&mut self.starts, layout, part, position + range.start as u32, true);
         if let Some(piece) = self.pieces.last_mut() {
             piece.last = *end;
         }
@@ -213,7 +214,10 @@ impl Fitter {
         {
             let cells_low = (cells_max * (cut - range.start) / part.len()).clamp(1, cells_max - 1);
             let cost = self.shape.cost_part;
-            self.divide(keys, range.start..cut, position, cells_low, cost);
+            // The keys before the gap may go on along the line of the last cell.
+            if !self.proceed(keys, range.start..cut, position) {
+                self.divide(keys, range.start..cut, position, cells_low, cost);
+            }
             self.divide(keys, cut..range.end, position, cells_max - cells_low, cost);
             return;
         }

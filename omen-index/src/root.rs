@@ -136,10 +136,13 @@ impl Root {
     /// the beginning of the first cell, keys above all to the end of the last.
     #[inline(always)]
     pub(crate) fn route<I: Isa>(&self, isa: I, key: u64) -> Place {
-        let mut at = 0;
-        for &first in &self.levels[..self.level_count] {
-            at = at * BLOCK + isa.rank(&self.blocks[first as usize + at].0, key);
-        }
+        let at = match self.blocks.first() {
+            // Up to half a block of cells, as many workloads have: half of it is enough.
+            Some(block) if self.cells.len() <= BLOCK / 2 => {
+                block.0.first_chunk().map_or(0, |ends| isa.rank::<{ BLOCK / 2 }>(ends, key))
+            }
+            _ => self.narrow(isa, key),
+        };
         let cell = &self.cells[at];
         match cell.knots {
             0 => {
@@ -153,6 +156,16 @@ impl Root {
                 Place::Knotted { cell: at as u32, coordinate }
             }
         }
+    }
+
+    /// The cell of `key`, level by level.
+    #[inline(always)]
+    fn narrow<I: Isa>(&self, isa: I, key: u64) -> usize {
+        let mut at = 0;
+        for &first in &self.levels[..self.level_count] {
+            at = at * BLOCK + isa.rank(&self.blocks[first as usize + at].0, key);
+        }
+        at
     }
 
     /// The cell of that number, if it has knots.

@@ -1,8 +1,8 @@
 //! Sorted lists of entries become one.
 //!
-//! Called by `key_run`, and by whoever keeps runs of other rows. Lists are merged two at a time, but not from end to end: a *stretch* of the
-//! keys at a time goes through all of these merges while it is in the caches, and memory that was
-//! never used before is taken for the result alone.
+//! Called by `key_run`, and by whoever keeps runs of other rows. Lists are merged two at a time,
+//! but not from end to end: a *stretch* of the keys at a time goes through all of these merges
+//! while it is in the caches, and memory that was never used before is taken for the result alone.
 
 use std::cmp::Reverse;
 use std::hint::select_unpredictable;

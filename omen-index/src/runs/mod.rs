@@ -14,9 +14,9 @@
 //!   before they are sorted.
 //!
 //! All grow in place, and a clone is a snapshot, which does not see what is added later.
-//! [`merge_candidates`] says which runs to merge, [`merge_entries`] does it. [`RunMap`] is all of it put together for `u64`
-//! keys; an owner of other keys and of rows beside them puts the same parts together with runs of
-//! its own.
+//! [`merge_candidates`] says which runs to merge, [`merge_entries`] does it. [`RunMap`] is all of
+//! it put together for `u64` keys; an owner of other keys and of rows beside them puts the same
+//! parts together with runs of its own.
 
 mod buffer;
 mod inbox;
