@@ -125,7 +125,7 @@ pub(super) fn rest(parts: &[PartInspection], drawn: &[usize]) -> Vec<String> {
     let mut lines = Vec::new();
     if !indexed.is_empty() {
         lines.push(format!(
-            "Not drawn: {} with an index of their own, {}: none is larger than those that are.",
+            "Not drawn: {} with an index of their own, {}; none is larger than those above.",
             counted(indexed.len() as u64, "part"),
             sum(&indexed)
         ));

@@ -246,7 +246,7 @@ fn deleted_rows_are_counted_and_more_than_six_parts_are_named() {
     }
     let rest = said(svg.root_element(), "rest");
     let left: u64 = rows.iter().skip(6).sum();
-    let named = format!("{} smaller parts with an index of their own, ", rows.len() - 6);
+    let named = format!("{} parts with an index of their own, ", rows.len() - 6);
     assert!(rest.contains(&named), "{rest}");
     assert!(rest.contains(&format!("own, {} rows", grouped(&Value::from(left)))), "{rest}");
     let deleted = json.iter().map(|part| part["deleted"].as_u64().unwrap()).find(|d| *d > 0);
