@@ -93,8 +93,8 @@ pub(super) fn lines(part: &PartInspection, sample: &IndexSample, figures: &Figur
     }
     let page = figures.in_page().map_or_else(String::new, |share| {
         format!(
-            ", {} in the very page where it expects them (the first keys of all pages are in memory \
-             and lead the others to theirs)",
+            ", {} in the very page where it expects them (the first keys of all pages are in \
+             memory and lead the others to theirs)",
             percent(share)
         )
     });
