@@ -147,7 +147,10 @@ impl Root {
         match cell.knots {
             0 => {
                 let (leaf, fraction) = cell.line.at(key.min(cell.extent).max(cell.line.base));
-                let fraction = (fraction >> 32) as u32;
+                // The last leaf may be wider than its keys: those above it are behind all of them.
+                let is_above = key > cell.extent;
+                let fraction =
+                    std::hint::select_unpredictable(is_above, u32::MAX, (fraction >> 32) as u32);
                 Place::Leaf { leaf: cell.first + leaf as u32, fraction }
             }
             _ => {
