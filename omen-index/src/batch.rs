@@ -136,15 +136,15 @@ fn lower_bound_group<const N: usize, I: Isa, S: Slots>(
         let from = froms[i] as usize;
         let is_right = positions[i] > from;
         // Pages may be shorter than what is compared.
-        let was_counted = is_right || keys.count_below::<N, I>(isa, from, probes[i]).is_some();
-        let is_end = if is_right { from + N == keys.len() } else { from == 0 };
-        if was_counted & is_end {
+        let was_counted = || keys.count_below::<N, I>(isa, from, probes[i]).is_some();
+        let is_end = is_right & (from + N == keys.len()) | !is_right & (from == 0);
+        if is_end && was_counted() {
             continue;
         }
         let next = keys.beside::<N>(from, is_right);
         let range = range_of(rmi.sight(isa, places[i]));
         let counted = keys.count_below::<N, I>(isa, next, probes[i]);
-        let Some(count) = counted.filter(|_| was_counted) else {
+        let Some(count) = counted.filter(|_| is_right || was_counted()) else {
             rests[i] = range;
             lost.push_if(true, i);
             continue;

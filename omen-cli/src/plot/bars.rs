@@ -92,9 +92,11 @@ impl Histogram<'_> {
 fn bar_label(share: f64, slot: f64, size: f64, always: bool) -> String {
     let exact =
         percent(share).replace(" %", "").replace("less than ", "<").replace("more than ", ">");
-    let labels = [exact, format!("{:.0}", share * 100.0)];
-    let fitting = labels.iter().find(|label| width(label, size) <= slot);
-    fitting.or(labels.last().filter(|_| always)).cloned().unwrap_or_default()
+    // A share that rounds to nothing would pretend.
+    let rounded = Some(format!("{:.0}", share * 100.0)).filter(|_| share >= 0.01);
+    let labels = || [Some(&exact), rounded.as_ref()].into_iter().flatten();
+    let fitting = labels().find(|label| width(label, size) <= slot);
+    fitting.or(labels().last().filter(|_| always)).cloned().unwrap_or_default()
 }
 
 fn percent_ticks(top: f64) -> Vec<Tick> {
