@@ -5,9 +5,29 @@ use std::time::Duration;
 
 use crate::failure::Failure;
 
-/// Writes a line to standard error. A closed standard error is nobody's problem.
+/// Writes a line to standard error; what it quotes does not steer the terminal. A closed standard
+/// error is nobody's problem.
 pub(crate) fn note(message: impl AsRef<str>) {
-    let _ = writeln!(std::io::stderr(), "{}", message.as_ref());
+    let _ = writeln!(std::io::stderr(), "{}", visible(message.as_ref().to_string()));
+}
+
+/// Text that cannot steer the terminal: control characters other than line breaks and tabs are
+/// shown by their code.
+pub(crate) fn visible(text: String) -> String {
+    if !text.chars().any(|c| c.is_control() && c != '\n') {
+        return text;
+    }
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => shown.push('\n'),
+            '\t' => shown.push_str("    "),
+            '\r' => shown.push_str("\\r"),
+            c if c.is_control() => shown.extend(c.escape_unicode()),
+            c => shown.push(c),
+        }
+    }
+    shown
 }
 
 /// Reports a failure that deserves words.

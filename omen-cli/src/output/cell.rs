@@ -37,22 +37,3 @@ impl<'a> Cells<'a> {
         (!null).then(|| self.formatter.value(row).to_string())
     }
 }
-
-/// Text that cannot steer the terminal: control characters other than line breaks and tabs are
-/// shown by their code.
-pub(super) fn visible(text: String) -> String {
-    if !text.chars().any(|c| c.is_control() && c != '\n') {
-        return text;
-    }
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' => shown.push('\n'),
-            '\t' => shown.push_str("    "),
-            '\r' => shown.push_str("\\r"),
-            c if c.is_control() => shown.extend(c.escape_unicode()),
-            c => shown.push(c),
-        }
-    }
-    shown
-}

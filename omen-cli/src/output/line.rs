@@ -7,8 +7,9 @@ use arrow::datatypes::SchemaRef;
 use console::measure_text_width;
 
 use super::Printer;
-use super::cell::{Cells, visible};
+use super::cell::Cells;
 use crate::failure::Result;
+use crate::notes::visible;
 
 /// Prints `name = value` lines.
 pub(super) struct LinePrinter {

@@ -10,9 +10,10 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
 use console::measure_text_width;
 
-use super::cell::{Cells, visible};
+use super::cell::Cells;
 use super::{Limits, Printer};
 use crate::failure::Result;
+use crate::notes::visible;
 
 /// Rows that are kept to measure widths before the first is written.
 const MEASURED_ROWS: usize = 1000;

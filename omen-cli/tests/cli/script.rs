@@ -22,6 +22,16 @@ fn first_error_ends_a_script_with_its_line() {
 }
 
 #[test]
+fn errors_do_not_steer_the_terminal() {
+    let place = Place::new();
+    place.sql("CREATE TABLE t (k TEXT PRIMARY KEY)");
+    let insert = "INSERT INTO t VALUES (chr(27) || '[31mred')";
+    place.sql(insert);
+    let outcome = place.run(&["db", "-c", insert]).failure(1, "u{1b}[31mred");
+    assert!(!outcome.stderr.contains('\u{1b}'), "{:?}", outcome.stderr);
+}
+
+#[test]
 fn statements_before_an_error_stay() {
     let place = Place::new();
     place.sql("CREATE TABLE t (id BIGINT PRIMARY KEY)");
