@@ -23,6 +23,9 @@ use crate::storage::wal::{LogHeader, LogWriter, Op, log_name};
 /// Times a read-only open starts again because a live writer removed files that it was reading.
 const READ_ATTEMPTS: usize = 8;
 
+/// Times the epoch is claimed anew because a handle that was dropped published meanwhile.
+const CLAIM_ATTEMPTS: usize = 8;
+
 /// Bytes of surviving statements that are written to the new log at once.
 const REWRITE_BYTES: u64 = 8 << 20;
 
@@ -36,11 +39,28 @@ impl Engine {
         if options.read_only {
             return open_for_reading(store, options).await;
         }
-        let previous = match manifest::newest(&store).await? {
+        let claim = claim(&store, &options, lock.is_some()).await?;
+        open_for_writing(store, lock, options, claim).await
+    }
+}
+
+/// Raises the epoch by publishing the next manifest, which it returns. Who else publishes while
+/// the directory is locked is a handle of this process that was dropped and still finishes a
+/// checkpoint or a compaction: the claim then goes on from what it published.
+async fn claim(store: &Store, options: &Options, is_locked: bool) -> Result<Manifest> {
+    let mut attempt = 1;
+    loop {
+        let previous = match manifest::newest(store).await? {
             Some(manifest) => manifest,
-            None => first_manifest(&store, &options).await?,
+            None => first_manifest(store, options).await?,
         };
-        open_for_writing(store, lock, options, previous).await
+        let (epoch, number) = (previous.epoch + 1, previous.number + 1);
+        let claim = Manifest { epoch, number, ..previous };
+        store.blobs.clean().await?;
+        match manifest::publish(store, &claim).await {
+            Err(Error::Conflict(_)) if is_locked && attempt < CLAIM_ATTEMPTS => attempt += 1,
+            published => return published.map(|()| claim),
+        }
     }
 }
 
@@ -102,13 +122,9 @@ async fn open_for_writing(
     store: Store,
     lock: Option<DirectoryLock>,
     options: Options,
-    previous: Manifest,
+    mut claim: Manifest,
 ) -> Result<Arc<Engine>> {
-    let epoch = previous.epoch + 1;
-    let mut claim = Manifest { epoch, number: previous.number + 1, ..previous };
-    let medium = Medium::new(store, options, epoch);
-    medium.store.blobs.clean().await?;
-    manifest::publish(&medium.store, &claim).await?;
+    let medium = Medium::new(store, options, claim.epoch);
     let recovered = recover(&medium, &claim, true).await?;
     claim.number += 1;
     let published = Arc::new(Published::default());
@@ -217,5 +233,32 @@ impl Published {
         let published = Self::default();
         published.set(Arc::new(version));
         published
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As a handle does that was dropped while it flushed or compacted.
+    async fn publish_some(store: Store) {
+        for _ in 0..5 {
+            let newest = manifest::newest(&store).await.unwrap().unwrap();
+            let (number, next_table_id) = (newest.number + 1, newest.next_table_id + 1);
+            let next = Manifest { number, next_table_id, ..newest };
+            let _ = manifest::publish(&store, &next).await;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn claim_goes_on_from_what_a_dropped_handle_published() {
+        for _ in 0..300 {
+            let memory = Arc::new(object_store::memory::InMemory::new());
+            let store = Store::object_store(memory, "db");
+            claim(&store, &Options::default(), true).await.unwrap();
+            let publishing = tokio::spawn(publish_some(store.clone()));
+            claim(&store, &Options::default(), true).await.unwrap();
+            publishing.await.unwrap();
+        }
     }
 }
