@@ -4,61 +4,31 @@
 //! Run like `hostile_bytes`, with the same variables of the environment; the folder of inputs is
 //! `corpus_byte_index`.
 
-use std::collections::HashSet;
-use std::path::Path;
-use std::time::{Duration, Instant};
-
 use super::byte_index::build;
 use super::distributions::Random;
-use super::hostile_bytes::{keep, mutate};
+use super::hostile_bytes::{Target, fuzz, replay};
 use super::stored_form::seal;
 use crate::Error;
 use crate::crc32c::crc32c;
 use crate::key::byte_builder::Limits;
 use crate::key::{ByteIndex, successor};
 
-const RUNS: usize = 20_000;
+const BYTE_INDEX: Target = Target {
+    mutations: 4,
+    seal: seal_all,
+    check: check_hostile,
+    refusal: |bytes| ByteIndex::from_bytes(bytes).err(),
+};
 
 #[test]
 fn made_up_bytes_are_refused_or_harmless() {
-    let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
-    let until = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
-    let seed = until.map_or(1, |_| std::process::id().into());
-    println!("seed {seed}");
-    let mut random = Random(seed);
-    let mut pool = originals();
-    let (mut runs, mut accepted, mut kinds) = (0, 0, HashSet::new());
-    while until.map_or(runs < RUNS, |until| Instant::now() < until) {
-        let mut bytes = pool[random.below(pool.len() as u64) as usize].clone();
-        for _ in 0..=random.below(3) {
-            mutate(&mut bytes, &pool, &mut random);
-        }
-        if random.below(10) > 0 && bytes.len() > 4 {
-            seal_all(&mut bytes);
-        }
-        let kind = check_noting(&bytes);
-        accepted += usize::from(kind == "accepted");
-        if kinds.insert(kind.clone()) {
-            keep(&bytes, &kind);
-        }
-        if kind == "accepted" && pool.len() < 200 && random.below(50) == 0 {
-            pool.push(bytes);
-        }
-        runs += 1;
-    }
-    println!("{runs} made-up stored forms, {accepted} of them accepted, {kinds:?}");
-    assert!(accepted > 0 && kinds.len() > 10, "{accepted} {kinds:?}");
+    let kinds = fuzz(&BYTE_INDEX, originals());
+    assert!(kinds.contains("accepted") && kinds.len() > 10, "{kinds:?}");
 }
 
 #[test]
 fn corpus_stays_harmless() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus_byte_index");
-    let mut count = 0;
-    for entry in std::fs::read_dir(folder).unwrap() {
-        check_hostile(&std::fs::read(entry.unwrap().path()).unwrap());
-        count += 1;
-    }
-    assert!(count > 5, "{count} files in the corpus");
+    replay("corpus_byte_index", check_hostile);
 }
 
 #[test]
@@ -221,19 +191,4 @@ fn check_hostile(bytes: &[u8]) {
         assert!(found == index.len() || !is_below(found));
     }
     let _ = (index.stats(), index.models());
-}
-
-/// Checks the bytes, and says what became of them. A failure leaves them behind.
-fn check_noting(bytes: &[u8]) -> String {
-    let outcome = std::panic::catch_unwind(|| check_hostile(bytes));
-    if let Err(panic) = outcome {
-        keep(bytes, "failure");
-        println!("{bytes:?}");
-        std::panic::resume_unwind(panic);
-    }
-    match ByteIndex::from_bytes(bytes) {
-        Ok(_) => "accepted".to_string(),
-        Err(Error::Corrupt { reason, .. }) => reason.replace(' ', "-"),
-        Err(other) => panic!("{other}"),
-    }
 }

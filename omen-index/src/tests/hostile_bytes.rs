@@ -20,25 +20,50 @@ const RUNS: usize = 20_000;
 /// Values that sit on the edge of something.
 const EDGES: [u64; 10] = [0, 1, 2, 255, 256, 1 << 31, u32::MAX as u64, 1 << 32, 1 << 63, u64::MAX];
 
+/// What is fuzzed: how a stored form gets checksums that fit, what it must bear, and what reading it
+/// comes to.
+pub(super) struct Target {
+    pub(super) mutations: u64,
+    pub(super) seal: fn(&mut Vec<u8>),
+    pub(super) check: fn(&[u8]),
+    pub(super) refusal: fn(&[u8]) -> Option<Error>,
+}
+
+const RMI: Target = Target {
+    mutations: 5,
+    seal: |bytes| seal(bytes, bytes.len() - 4),
+    check: check_hostile,
+    refusal: |bytes| Rmi::from_bytes(bytes).err(),
+};
+
 #[test]
 fn made_up_bytes_are_refused_or_harmless() {
+    let kinds = fuzz(&RMI, originals());
+    assert!(kinds.contains("accepted") && kinds.len() > 15, "{kinds:?}");
+}
+
+#[test]
+fn corpus_stays_harmless() {
+    replay("corpus", check_hostile);
+}
+
+/// Makes up stored forms from the pool, and returns the kinds of outcomes.
+pub(super) fn fuzz(target: &Target, mut pool: Vec<Vec<u8>>) -> HashSet<String> {
     let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
     let until = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let seed = until.map_or(1, |_| std::process::id().into());
     println!("seed {seed}");
     let mut random = Random(seed);
-    let mut pool = originals();
     let (mut runs, mut accepted, mut kinds) = (0, 0, HashSet::new());
     while until.map_or(runs < RUNS, |until| Instant::now() < until) {
         let mut bytes = pool[random.below(pool.len() as u64) as usize].clone();
-        for _ in 0..=random.below(4) {
+        for _ in 0..=random.below(target.mutations - 1) {
             mutate(&mut bytes, &pool, &mut random);
         }
         if random.below(10) > 0 && bytes.len() > 4 {
-            let len = bytes.len() - 4;
-            seal(&mut bytes, len);
+            (target.seal)(&mut bytes);
         }
-        let kind = check_noting(&bytes);
+        let kind = target.check_noting(&bytes);
         accepted += usize::from(kind == "accepted");
         if kinds.insert(kind.clone()) {
             keep(&bytes, &kind);
@@ -49,18 +74,35 @@ fn made_up_bytes_are_refused_or_harmless() {
         runs += 1;
     }
     println!("{runs} made-up stored forms, {accepted} of them accepted, {kinds:?}");
-    assert!(accepted > 0 && kinds.len() > 5);
+    kinds
 }
 
-#[test]
-fn corpus_stays_harmless() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
+/// Checks all inputs in a folder of this crate.
+pub(super) fn replay(folder: &str, check: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut count = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
-        check_hostile(&std::fs::read(entry.unwrap().path()).unwrap());
+        check(&std::fs::read(entry.unwrap().path()).unwrap());
         count += 1;
     }
     assert!(count > 5, "{count} files in the corpus");
+}
+
+impl Target {
+    /// Checks the bytes, and says what became of them. A failure leaves them behind.
+    fn check_noting(&self, bytes: &[u8]) -> String {
+        let outcome = std::panic::catch_unwind(|| (self.check)(bytes));
+        if let Err(panic) = outcome {
+            keep(bytes, "failure");
+            println!("{bytes:?}");
+            std::panic::resume_unwind(panic);
+        }
+        match (self.refusal)(bytes) {
+            None => "accepted".to_string(),
+            Some(Error::Corrupt { reason, .. }) => reason.replace(' ', "-"),
+            Some(other) => panic!("{other}"),
+        }
+    }
 }
 
 /// Small indexes of every shape.
@@ -77,7 +119,7 @@ fn originals() -> Vec<Vec<u8>> {
 }
 
 /// Changes the bytes in one place.
-pub(super) fn mutate(bytes: &mut Vec<u8>, pool: &[Vec<u8>], random: &mut Random) {
+fn mutate(bytes: &mut Vec<u8>, pool: &[Vec<u8>], random: &mut Random) {
     let at = random.below(bytes.len().max(1) as u64) as usize;
     let value = match random.below(3) {
         0 => EDGES[random.below(EDGES.len() as u64) as usize],
@@ -116,22 +158,7 @@ fn put(bytes: &mut [u8], at: usize, patch: &[u8]) {
     }
 }
 
-/// Checks the bytes, and says what became of them. A failure leaves them behind.
-fn check_noting(bytes: &[u8]) -> String {
-    let outcome = std::panic::catch_unwind(|| check_hostile(bytes));
-    if let Err(panic) = outcome {
-        keep(bytes, "failure");
-        println!("{bytes:?}");
-        std::panic::resume_unwind(panic);
-    }
-    match Rmi::from_bytes(bytes) {
-        Ok(_) => "accepted".to_string(),
-        Err(Error::Corrupt { reason, .. }) => reason.replace(' ', "-"),
-        Err(other) => panic!("{other}"),
-    }
-}
-
-pub(super) fn keep(bytes: &[u8], kind: &str) {
+fn keep(bytes: &[u8], kind: &str) {
     if let Some(folder) = std::env::var_os("FUZZ_CORPUS") {
         let path = PathBuf::from(folder).join(kind);
         std::fs::write(path, bytes).unwrap();
