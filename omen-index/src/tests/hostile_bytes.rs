@@ -20,8 +20,8 @@ const RUNS: usize = 20_000;
 /// Values that sit on the edge of something.
 const EDGES: [u64; 10] = [0, 1, 2, 255, 256, 1 << 31, u32::MAX as u64, 1 << 32, 1 << 63, u64::MAX];
 
-/// What is fuzzed: how a stored form gets checksums that fit, what it must bear, and what reading it
-/// comes to.
+/// What is fuzzed: how a stored form gets checksums that fit, what it must bear, and what reading
+/// it comes to.
 pub(super) struct Target {
     pub(super) mutations: u64,
     pub(super) seal: fn(&mut Vec<u8>),

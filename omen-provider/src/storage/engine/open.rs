@@ -1,9 +1,9 @@
 //! Bringing a database up: created, opened for writing, or opened read-only.
 //!
-//! Opening for writing, in order: claim the epoch by publishing the next manifest (of two writers
-//! that try, one wins); read manifest and log; write the surviving statements into a new log and
-//! sync it; publish a manifest that names it; remove what nothing names. A crash between any two
-//! steps leaves a database that opens the same way.
+//! Opening for writing, in order: claim the epoch by publishing the next manifest (two writers may
+//! both get so far); read manifest and log; write the surviving statements into a new log and
+//! sync it; publish a manifest that names it (one wins); remove what nothing names. A crash between
+//! any two steps leaves a database that opens the same way.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
