@@ -6,14 +6,18 @@
 //! is taken in a pass of its own, since looking at the clock takes time. Every answer is checked,
 //! and so is that a snapshot does not see what came after it.
 //!
+//! At last what an engine does: statements of one entry and of a thousand, each of which leaves a
+//! snapshot.
+//!
 //! `cargo bench -p omen-benches --features peers --bench index_runs`; `KEYS` and `ROUNDS` in the
 //! environment choose what is run, as README.md says.
 
 use std::hint::black_box;
 use std::time::Instant;
 
-use omen_benches::figure::{Table, at_least, at_most, median};
+use omen_benches::figure::{Table, at_least, at_most, measured, median};
 use omen_benches::peers::allocator::CountingAllocator;
+use omen_benches::peers::commits::{snapshot_ns, statement_ns};
 use omen_benches::peers::{Background, MutableMap, OneThread, TreeMap};
 use omen_benches::settings::{self, size_name};
 use omen_benches::{Random, mixed};
@@ -71,6 +75,7 @@ fn main() {
             ];
             report(size, arrival, rounds, &found);
         }
+        statements(size, rounds);
     }
 }
 
@@ -130,6 +135,36 @@ impl Arrival {
         // A second thread must not go on while the next contender is timed.
         map.settle();
         longest as f64 / 1e3
+    }
+}
+
+/// Statements that each leave a snapshot, one after the other; and a snapshot alone, which is
+/// asked for when the inbox is as full as it happens to be at the end.
+fn statements(size: usize, rounds: usize) {
+    let title = format!("{} keys, a snapshot per statement, median of {rounds}", size_name(size));
+    let columns = ["statement of 1, ns", "of 1,000, ns per entry", "snapshot alone, ns"];
+    let mut table = Table::new(title, columns.map(String::from).into(), 1);
+    let mut figures = Vec::new();
+    for arrival in [Arrival::RandomSingles, Arrival::InOrder] {
+        let entries = arrival.entries(size);
+        let rows: Vec<[f64; 3]> = (0..rounds)
+            .map(|_| {
+                let (single, map) = statement_ns(&entries, 1);
+                let (batch, _) = statement_ns(&entries, BATCH);
+                [single, batch / BATCH as f64, snapshot_ns(&map)]
+            })
+            .collect();
+        let column = |i: usize| median(&rows.iter().map(|row| row[i]).collect::<Vec<f64>>());
+        let name = if arrival == Arrival::InOrder { "in_order" } else { "random" };
+        table.row(name, (0..3).map(column).collect());
+        figures.push((name, [column(0), column(1), column(2)]));
+    }
+    table.print();
+    for (name, [single, batch, snapshot]) in figures {
+        let prefix = format!("index_runs_{}_{name}", size_name(size));
+        measured(&format!("{prefix}_statement_of_1_ns"), single);
+        measured(&format!("{prefix}_statement_of_1000_ns_per_entry"), batch);
+        at_most(&format!("{prefix}_snapshot_ns"), snapshot, 300.0);
     }
 }
 

@@ -51,7 +51,7 @@ impl<M: Merging> MutableMap for Growing<M> {
     }
 
     fn insert_batch(&mut self, entries: &[(u64, u64)]) {
-        self.map.extend(entries);
+        self.map.extend(entries.iter().copied(), |_| true);
         self.merging.look(&mut self.map);
     }
 
@@ -82,7 +82,7 @@ impl Merging for AtOnce {
 
     fn look(&mut self, map: &mut RunMap) {
         while let Some(task) = map.merge_due() {
-            map.install(task.run());
+            map.install(task.run(|_| true));
         }
     }
 
@@ -133,7 +133,7 @@ fn start() -> (Sender<MergeTask>, Receiver<Merged>) {
     let (outbox, merged) = channel();
     std::thread::spawn(move || {
         while let Ok(task) = inbox.recv() {
-            if outbox.send(task.run()).is_err() {
+            if outbox.send(task.run(|_| true)).is_err() {
                 return;
             }
         }

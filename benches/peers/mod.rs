@@ -10,6 +10,7 @@
 //! the time that is measured.
 
 pub mod allocator;
+pub mod commits;
 
 mod eytzinger;
 mod growing;

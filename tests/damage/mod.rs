@@ -47,6 +47,9 @@ async fn make(folder: &Path, close: bool) {
     }
     database.checkpoint().await.unwrap();
     run(&database, "INSERT INTO n VALUES (2000, 1, 'only in the log')").await;
+    // Zeros are what a power cut leaves too.
+    let zeros = "generate_series(3000, 3299) AS g(value)";
+    run(&database, &format!("INSERT INTO n SELECT value, 0, 'zero' FROM {zeros}")).await;
     run(&database, "INSERT INTO t VALUES ('d')").await;
     run(&database, "INSERT INTO t VALUES ('e')").await;
 }
@@ -216,8 +219,8 @@ fn no_damage_to_an_unclosed_database_gives_a_wrong_answer() {
         let gone = |line: &&str| lines.iter().any(|last| line.contains(last));
         whole.lines().filter(|line| !gone(line)).collect::<Vec<_>>().join("\n")
     };
-    let log_lines = ["| e ", "| d ", "| 2000 "];
-    let shapes: Vec<String> = (0..=3).map(|n| without_last(&log_lines[..n])).collect();
+    let log_lines = ["| e ", "| d ", "| zero ", "| 2000 "];
+    let shapes: Vec<String> = (0..=4).map(|n| without_last(&log_lines[..n])).collect();
     let words = |text: &str| text.split_whitespace().map(str::to_string).collect::<Vec<_>>();
     let shapes: Vec<_> = shapes.iter().map(|s| words(&s.replace('-', ""))).collect();
     let mut wrong = Vec::new();

@@ -1,16 +1,14 @@
-//! A run of `u64` keys: sorted, immutable, with the learned index and fingerprints that find a key.
+//! A run: sorted, immutable, with the learned index and fingerprints that find a key.
 //!
 //! Made and merged by `map`.
 //!
-//! Invariant: keys ascend, and none is repeated unless it was added twice; `values[i]` belongs to
-//! `keys[i]`.
+//! Invariant: there is at least one key; keys ascend, and of entries of one key, which are there
+//! only if the key was added again, at most one is live; `values[i]` belongs to `keys[i]`.
 
-use crate::fingerprints::{Fingerprints, hash_u64};
-use crate::rmi::Rmi;
+use crate::fingerprints::Fingerprints;
 use crate::simd;
 
-use super::merge::{self, Entries, Lists};
-use super::sort;
+use super::keys::{KeyList, Part, Sorted};
 
 /// Runs of at most this many keys are halved: they fit the caches and do not live long, so that a
 /// model saves less than its training takes.
@@ -18,76 +16,53 @@ const UNINDEXED_KEYS_MAX: usize = 16384;
 
 /// Sorted keys, each with a value.
 #[derive(Debug)]
-pub(super) struct KeyRun {
-    keys: Vec<u64>,
+pub(super) struct KeyRun<L: KeyList> {
+    keys: L,
     values: Vec<u64>,
     /// Absent where a run is found without: in a tail.
     fingerprints: Option<Fingerprints>,
-    index: Option<Rmi>,
+    index: Option<L::Index>,
 }
 
-impl KeyRun {
-    /// A run of ascending keys, at least one. Fingerprints are worth their making if the
-    /// run is one of several that a key may be in.
-    fn new(keys: Vec<u64>, values: Vec<u64>, has_rivals: bool) -> Self {
-        debug_assert!(!keys.is_empty() && keys.len() == values.len());
-        debug_assert!(keys.windows(2).all(|pair| pair[0] <= pair[1]));
-        let fingerprints = has_rivals.then(|| Fingerprints::of_numbers(&keys));
-        // Training fails only for keys that do not ascend; without an index, halving finds them.
-        let index = (keys.len() > UNINDEXED_KEYS_MAX).then(|| Rmi::train(&keys).ok()).flatten();
-        Self { keys, values, fingerprints, index }
+impl<L: KeyList> KeyRun<L> {
+    /// A run of ascending keys; `None` if there is none.
+    pub(super) fn new((keys, values): Sorted<L>) -> Option<Self> {
+        debug_assert!(keys.len() == values.len());
+        debug_assert!((1..keys.len()).all(|i| L::order(keys.key(i - 1), keys.key(i)).is_le()));
+        // Without an index, halving finds the keys.
+        let index = (keys.len() > UNINDEXED_KEYS_MAX).then(|| keys.train()).flatten();
+        (!keys.is_empty()).then_some(Self { keys, values, fingerprints: None, index })
     }
 
-    /// A run of entries in any order, at least one, whose keys differ.
-    pub(super) fn sort(lists: &[Entries<'_>]) -> Self {
-        Self::ascending(sort::sort(lists))
-    }
-
-    /// A run of entries that are in order, at least one.
-    pub(super) fn ascending((keys, values): Lists) -> Self {
-        Self::new(keys, values, false)
-    }
-
-    /// The same run with fingerprints.
+    /// The same run with fingerprints, which are worth their making if the run is one of several
+    /// that a key may be in.
     pub(super) fn with_fingerprints(mut self) -> Self {
-        self.fingerprints = Some(Fingerprints::of_numbers(&self.keys));
+        if self.fingerprints.is_none() {
+            self.fingerprints = Some(self.keys.fingerprints());
+        }
         self
     }
 
-    /// One run of all `runs`, at least one, none of which shares a key with another.
-    pub(super) fn merge(runs: &[&Self]) -> Self {
-        let (keys, values) = merge::merge(runs.iter().map(|run| run.entries()).collect());
-        Self::new(keys, values, true)
-    }
-
-    /// One run of several, each of which is above the one before.
-    pub(super) fn concat(runs: &[&Self]) -> Self {
-        let len = runs.iter().map(|run| run.len()).sum();
-        let (mut keys, mut values) = (Vec::with_capacity(len), Vec::with_capacity(len));
-        for run in runs {
-            keys.extend_from_slice(&run.keys);
-            values.extend_from_slice(&run.values);
-        }
-        Self::new(keys, values, false)
-    }
-
     /// How many keys.
+    #[inline]
     pub(super) fn len(&self) -> usize {
-        self.keys.len()
+        self.values.len()
     }
 
     /// The smallest key.
-    pub(super) fn min(&self) -> u64 {
-        self.keys[0]
+    #[inline]
+    pub(super) fn min(&self) -> L::Key<'_> {
+        self.keys.key(0)
     }
 
     /// The largest key.
-    pub(super) fn max(&self) -> u64 {
-        self.keys[self.keys.len() - 1]
+    #[inline]
+    pub(super) fn max(&self) -> L::Key<'_> {
+        self.keys.key(self.values.len() - 1)
     }
 
     /// The keys.
-    pub(super) fn keys(&self) -> &[u64] {
+    pub(super) fn keys(&self) -> &L {
         &self.keys
     }
 
@@ -96,9 +71,21 @@ impl KeyRun {
         &self.values
     }
 
+    /// The index, if the run is long.
+    pub(super) fn index(&self) -> Option<&L::Index> {
+        self.index.as_ref()
+    }
+
     /// All entries.
-    pub(super) fn entries(&self) -> Entries<'_> {
-        Entries { keys: &self.keys, values: &self.values }
+    pub(super) fn entries(&self) -> Part<'_, L> {
+        Part::all(&self.keys, &self.values)
+    }
+
+    /// The entries whose keys are in `start..end`.
+    pub(super) fn between(&self, start: L::Key<'_>, end: Option<L::Key<'_>>) -> Part<'_, L> {
+        let first = self.lower_bound(start);
+        let end = end.map_or(self.len(), |end| self.lower_bound(end));
+        Part { range: first..end.max(first), ..self.entries() }
     }
 
     /// False if the key of this hash is certainly not there.
@@ -107,34 +94,51 @@ impl KeyRun {
         self.fingerprints.as_ref().is_none_or(|filter| filter.may_contain(hash))
     }
 
-    /// The value of `key`.
+    /// The live value of `key`.
     ///
     /// Key and value lie in different places. Both are asked for as soon as the index has a guess,
     /// which takes less time than to wait for one after the other.
     #[inline]
-    pub(super) fn get(&self, key: u64) -> Option<u64> {
-        if let Some(index) = &self.index {
-            let guess = index.predict(key);
-            simd::prefetch(self.keys.get(guess));
-            simd::prefetch(self.values.get(guess));
+    pub(super) fn find(&self, key: L::Key<'_>, is_live: &impl Fn(u64) -> bool) -> Option<u64> {
+        let position = match &self.index {
+            Some(index) => self.keys.lower_bound_guessed(index, key, |guess| {
+                simd::prefetch(self.values.get(guess));
+            }),
+            None => self.keys.lower_bound(None, key),
+        };
+        self.find_from(position, key, is_live)
+    }
+
+    /// The live value of `key`, whose lower bound is `position`. There may be dead entries of the
+    /// same key, in any order.
+    #[inline]
+    pub(super) fn find_from(
+        &self,
+        position: usize,
+        key: L::Key<'_>,
+        is_live: &impl Fn(u64) -> bool,
+    ) -> Option<u64> {
+        let mut position = position;
+        while position < self.len() && L::order(self.keys.key(position), key).is_eq() {
+            let value = self.values[position];
+            if is_live(value) {
+                return Some(value);
+            }
+            position += 1;
         }
-        let position = self.lower_bound(key);
-        (self.keys.get(position) == Some(&key)).then(|| self.values[position])
+        None
     }
 
     /// The first position whose key is not below `key`.
     #[inline]
-    pub(super) fn lower_bound(&self, key: u64) -> usize {
-        match &self.index {
-            Some(index) => index.lower_bound(&self.keys, key),
-            None => self.keys.partition_point(|&k| k < key),
-        }
+    pub(super) fn lower_bound(&self, key: L::Key<'_>) -> usize {
+        self.keys.lower_bound(self.index.as_ref(), key)
     }
 
     /// Asks for the keys that a lookup of `key` will compare.
-    pub(super) fn prefetch_keys(&self, key: u64) {
+    pub(super) fn prefetch_keys(&self, key: L::Key<'_>) {
         if let Some(index) = &self.index {
-            simd::prefetch(self.keys.get(index.predict(key)));
+            self.keys.prefetch(index, key);
         }
     }
 
@@ -144,27 +148,14 @@ impl KeyRun {
     }
 
     /// Sets `positions[i]` to the lower bound of `keys[i]`.
-    pub(super) fn lower_bound_batch(&self, keys: &[u64], positions: &mut [usize]) {
-        match &self.index {
-            Some(index) => index.lower_bound_batch(&self.keys, keys, positions),
-            None => {
-                for (key, position) in keys.iter().zip(positions) {
-                    *position = self.keys.partition_point(|k| k < key);
-                }
-            }
-        }
+    pub(super) fn lower_bound_batch(&self, keys: &[L::Key<'_>], positions: &mut [usize]) {
+        self.keys.lower_bound_batch(self.index.as_ref(), keys, positions);
     }
 
     /// Bytes of memory.
     pub(super) fn byte_size(&self) -> usize {
-        let index = self.index.as_ref().map_or(0, |index| index.stats().bytes);
+        let index = self.index.as_ref().map_or(0, L::index_size);
         let filter = self.fingerprints.as_ref().map_or(0, Fingerprints::byte_size);
-        self.keys.len() * 16 + filter + index
+        self.keys.byte_size() + self.values.capacity() * size_of::<u64>() + filter + index
     }
-}
-
-/// The hash by which runs and buffers know a key.
-#[inline]
-pub(super) fn hash(key: u64) -> u64 {
-    hash_u64(key)
 }

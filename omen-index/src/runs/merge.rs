@@ -1,8 +1,8 @@
-//! Sorted lists of entries become one.
+//! Sorted lists of numbers with their values become one.
 //!
-//! Called by `key_run`, and by whoever keeps runs of other rows. Lists are merged two at a time,
-//! but not from end to end: a *stretch* of the keys at a time goes through all of these merges
-//! while it is in the caches, and memory that was never used before is taken for the result alone.
+//! Called by `numbers`. Lists are merged two at a time, but not from end to end: a *stretch* of the
+//! keys at a time goes through all of these merges while it is in the caches, and memory that was
+//! never used before is taken for the result alone.
 
 use std::cmp::Reverse;
 use std::hint::select_unpredictable;
@@ -13,30 +13,6 @@ const STRETCH: usize = 1024;
 
 /// Sorted keys and the value of each, owned.
 pub(super) type Lists = (Vec<u64>, Vec<u64>);
-
-/// One list of the entries of all `lists`, each of which has ascending keys and as many values. Of
-/// equal keys, any may come first.
-///
-/// ```
-/// use omen_index::runs::merge_entries;
-///
-/// let (keys, values) = merge_entries(&[
-///     (vec![1, 5, 6], vec![10, 50, 60]),
-///     (vec![2, 9], vec![20, 90]),
-/// ]);
-/// assert_eq!(keys, [1, 2, 5, 6, 9]);
-/// assert_eq!(values, [10, 20, 50, 60, 90]);
-/// ```
-///
-/// # Panics
-/// If a list has not as many values as keys.
-pub fn merge_entries(lists: &[(Vec<u64>, Vec<u64>)]) -> (Vec<u64>, Vec<u64>) {
-    let entries = lists.iter().map(|(keys, values)| {
-        assert!(keys.len() == values.len(), "a value for each key is needed");
-        Entries { keys, values }
-    });
-    merge(entries.collect())
-}
 
 /// Sorted keys, and the value of each.
 #[derive(Clone, Copy, Debug)]

@@ -1,24 +1,29 @@
 //! A list that grows at its end and whose clones share its memory.
 //!
-//! Under `Buffer` and `Tail`. A clone remembers its own length: what is pushed to one list is not
-//! seen by its clones. Pushing writes into the shared memory if nobody has pushed there since the
-//! lists parted, and copies the entries otherwise, so one line of descent grows without copying.
+//! Under `Tail`. A clone remembers its own length: what is pushed to one list is not seen by its
+//! clones. Pushing writes into the shared memory if nobody has pushed there since the lists parted,
+//! and copies the entries otherwise, so one line of descent grows without copying more than what
+//! larger memory takes.
 //!
 //! Invariant: entries below a list's length are set and never change.
 
 use std::sync::{Arc, OnceLock};
+
+/// Entries that the first memory of a list has room for.
+const FIRST_CAPACITY: usize = 8;
 
 /// A list of at most a fixed number of entries.
 #[derive(Clone, Debug)]
 pub(super) struct Slots<T> {
     shared: Arc<[OnceLock<T>]>,
     len: usize,
+    most: usize,
 }
 
 impl<T: Clone> Slots<T> {
-    /// An empty list with room for `capacity` entries.
-    pub(super) fn new(capacity: usize) -> Self {
-        Self { shared: (0..capacity).map(|_| OnceLock::new()).collect(), len: 0 }
+    /// An empty list that may have `most` entries.
+    pub(super) fn new(most: usize) -> Self {
+        Self { shared: Vec::new().into(), len: 0, most }
     }
 
     /// How many entries.
@@ -26,21 +31,20 @@ impl<T: Clone> Slots<T> {
         self.len
     }
 
-    /// Adds an entry; gives it back if the list is full. True if the memory is a new one, because
-    /// another list has added to the old one.
-    ///
-    /// Of all pushes to one memory that return false, each happens before the next: it takes the
-    /// list that an earlier one left to find the next slot.
-    #[inline]
-    pub(super) fn push(&mut self, entry: T) -> Result<bool, T> {
-        let Some(slot) = self.shared.get(self.len) else { return Err(entry) };
-        let taken = slot.set(entry);
-        let is_copied = taken.is_err();
-        if let Err(entry) = taken {
-            self.shared = self.copy_with(entry);
+    /// Adds an entry; gives it back if the list is full.
+    pub(super) fn push(&mut self, entry: T) -> Result<(), T> {
+        if self.len == self.most {
+            return Err(entry);
+        }
+        let refused = match self.shared.get(self.len) {
+            Some(slot) => slot.set(entry).err().map(|entry| (entry, self.shared.len())),
+            None => Some((entry, (2 * self.len).max(FIRST_CAPACITY))),
+        };
+        if let Some((entry, capacity)) = refused {
+            self.shared = self.copy_with(entry, capacity);
         }
         self.len += 1;
-        Ok(is_copied)
+        Ok(())
     }
 
     /// The entry at `index`, which must be below the length.
@@ -62,9 +66,8 @@ impl<T: Clone> Slots<T> {
     }
 
     /// New memory with the visible entries and one more.
-    fn copy_with(&self, entry: T) -> Arc<[OnceLock<T>]> {
+    fn copy_with(&self, entry: T, capacity: usize) -> Arc<[OnceLock<T>]> {
         let mut entries = self.iter().cloned().chain(std::iter::once(entry));
-        let capacity = self.shared.len();
         (0..capacity).map(|_| entries.next().map_or_else(OnceLock::new, OnceLock::from)).collect()
     }
 }
@@ -80,7 +83,7 @@ mod tests {
         let empty_twin = Slots { len: 0, ..first.clone() };
         let mut second = first.clone();
         first.push(2).unwrap();
-        assert_eq!(second.push(3), Ok(true));
+        second.push(3).unwrap();
         second.push(4).unwrap();
         assert_eq!(first.iter().copied().collect::<Vec<_>>(), [1, 2]);
         assert_eq!(second.iter().copied().collect::<Vec<_>>(), [1, 3, 4]);
@@ -95,7 +98,7 @@ mod tests {
         let mut list = Slots::new(8);
         let mut snapshots = Vec::new();
         for entry in 0..8 {
-            assert_eq!(list.push(entry), Ok(false));
+            list.push(entry).unwrap();
             snapshots.push(list.clone());
         }
         for (i, snapshot) in snapshots.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! Sorting the entries of a new run: by counting, where keys are spread evenly enough.
 //!
-//! Called by `key_run`. The span of the keys is cut into equal cells, about as many as there are
+//! Called by `numbers`. The span of the keys is cut into equal cells, about as many as there are
 //! keys. One pass counts the keys of each cell, one puts every entry into its cell, and what is
 //! out of order then is so inside its cell, a step or two from its place. Keys that gather in a few
 //! cells are sorted by comparisons instead.

@@ -73,6 +73,17 @@ impl<R: Clone> Tail<R> {
         self.chunks.get(index).map(|chunk| (&chunk.run, chunk.first))
     }
 
+    /// The runs from the first that is not `before` the wanted place.
+    pub(super) fn iter_from(&self, before: impl Fn(&R) -> bool) -> impl Iterator<Item = &R> {
+        let index = self.chunks.partition_point(|chunk| before(&chunk.run));
+        self.chunks.iter().skip(index).map(|chunk| &chunk.run)
+    }
+
+    /// A run by its number, with the position of its first key.
+    pub fn get(&self, number: usize) -> Option<(&R, u32)> {
+        self.chunks.get(number).map(|chunk| (&chunk.run, chunk.first))
+    }
+
     /// The run of `position`, and the position inside it.
     pub fn at(&self, position: u32) -> Option<(&R, u32)> {
         let after = self.chunks.partition_point(|chunk| chunk.first <= position);

@@ -9,7 +9,7 @@ const TIER_RUNS: usize = 4;
 
 /// The indices of runs (given by their lengths) that should become one, if any: those of the
 /// lowest tier that is full, with those of each higher tier that they fill.
-pub fn merge_candidates(lengths: &[usize]) -> Option<Vec<usize>> {
+pub(super) fn merge_candidates(lengths: &[usize]) -> Option<Vec<usize>> {
     let tier = |length: usize| length.max(1).ilog(TIER_RUNS);
     let members = |t: u32| (0..lengths.len()).filter(move |&i| tier(lengths[i]) == t);
     let highest = lengths.iter().map(|&length| tier(length)).max()?;

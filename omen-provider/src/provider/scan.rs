@@ -4,7 +4,7 @@
 //! 2. The snapshot turns these into live row positions of segments (asking their indexes) and live
 //!    rows of runs.
 //! 3. Positions become Parquet access plans, cut into partitions by rows, where much is deleted
-//!    with a mask beside; runs become a memory source; both stand under a union.
+//!    with a mask beside; rows of runs are gathered into a memory source; both stand under a union.
 //!
 //! Live rows are disjoint by key, so a union is all it takes: every filter, limit and projection
 //! may be pushed below it, and row counts are exact. Where each partition ascends by key, the
@@ -17,6 +17,7 @@
 use std::sync::Arc;
 
 use arrow::compute::SortOptions;
+use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::catalog::{ScanArgs, Session};
 use datafusion::common::Statistics;
@@ -39,15 +40,15 @@ use super::masking::MaskedRows;
 use super::reader_factory::{SegmentOfFile, SegmentReaderFactory};
 use super::run_source::RunSource;
 use super::source::SegmentSource;
-use crate::storage::key::Keys;
 use crate::storage::row_ranges::RowRanges;
+use crate::storage::run::RunScan;
 use crate::storage::schema::TableSchema;
 use crate::storage::snapshot::{ScanSet, SegmentScan, TableSnapshot};
 
 /// Selected rows that make a partition of their own worth its cost.
 const PARTITION_ROWS_MIN: u64 = 32_768;
 
-/// Parts up to which each is read in key order by a partition of its own.
+/// Segments up to which each is read in key order by a partition of its own.
 const ORDERED_PARTS_MAX: usize = 32;
 
 /// The plan that reads the rows of `table` that `args` asks for, and possibly more rows of those
@@ -58,7 +59,7 @@ pub(super) async fn plan_scan(
     args: &ScanArgs<'_>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let selection = select_keys(args.filters().unwrap_or_default(), table.schema());
-    let set = table.select(selection.ranges.as_deref()).await?;
+    let set = table.select(selection.ranges.as_deref(), true).await?;
     let summary = Arc::new(ScanSummary::new(&selection, &set));
     let scan = Scan { schema: table.schema(), state, args, summary };
     let ScanSet { segments, runs, .. } = set;
@@ -89,7 +90,8 @@ impl Scan<'_> {
     }
 
     /// Ascending by key, up to a float before the last key column: the encoding takes minus zero
-    /// for zero, DataFusion orders one before the other. `None` if the key is hidden.
+    /// for zero, DataFusion orders one before the other. `None` if the key is hidden. Columns are
+    /// those of the visible schema.
     fn key_order(&self) -> Option<LexOrdering> {
         if self.schema.hidden_key {
             return None;
@@ -139,70 +141,49 @@ impl Scan<'_> {
         statistics
     }
 
-    fn runs(
-        &self,
-        runs: Vec<Vec<RecordBatch>>,
-        beside_segments: bool,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
+    /// Only what the query needs is gathered: of the selected rows the projected columns, and no
+    /// more rows than the limit.
+    fn runs(&self, runs: Vec<RunScan>, beside_segments: bool) -> Result<Arc<dyn ExecutionPlan>> {
         let visible = self.schema.visible();
-        let (packs, is_ordered) = self.pack(runs)?;
-        let mut partitions = Vec::with_capacity(packs.len());
-        for pack in packs {
-            let batches = pack.iter().map(|batch| as_visible(batch, self.schema));
-            partitions.push(batches.collect::<Result<Vec<_>>>()?);
+        let columns = self.projection().unwrap_or_else(|| (0..visible.fields().len()).collect());
+        let schema = Arc::new(visible.project(&columns)?);
+        let mut partitions = Vec::with_capacity(runs.len());
+        let is_ordered = runs.iter().all(RunScan::is_in_key_order);
+        for run in runs {
+            let wanted = run.first(self.args.limit().unwrap_or(usize::MAX));
+            let batches = wanted.into_batches(Some(columns.clone()));
+            partitions.push(batches.map(|b| as_visible(&b?, &schema)).collect::<Result<Vec<_>>>()?);
         }
         if partitions.is_empty() {
             partitions.push(Vec::new());
         }
         let mut source =
-            MemorySourceConfig::try_new(&partitions, Arc::clone(visible), self.projection())?
-                .with_limit(self.args.limit());
-        if let (true, Some(order)) = (is_ordered, self.key_order()) {
+            MemorySourceConfig::try_new(&partitions, schema, None)?.with_limit(self.args.limit());
+        if let Some(order) = self.key_order().and_then(|order| projected(order, &columns))
+            && is_ordered
+        {
             source = source.try_with_sort_information(vec![order])?;
         }
         let summary = (!beside_segments).then(|| Arc::clone(&self.summary));
         Ok(DataSourceExec::from_data_source(RunSource::new(source, summary)))
     }
-
-    /// Parts in memory, each a list of batches that ascend by key, put one behind the other where
-    /// that keeps the order; whether every pack ascends by key.
-    fn pack(&self, runs: Vec<Vec<RecordBatch>>) -> Result<(Vec<Vec<RecordBatch>>, bool)> {
-        if self.schema.hidden_key || runs.len() > ORDERED_PARTS_MAX {
-            return Ok((vec![runs.concat()], false));
-        }
-        let mut ends = Vec::with_capacity(runs.len());
-        for batches in runs {
-            let (Some(first), Some(last)) = (batches.first(), batches.last()) else { continue };
-            let end = self.key_at(last, last.num_rows().saturating_sub(1))?;
-            ends.push((self.key_at(first, 0)?, end, batches));
-        }
-        ends.sort_by(|a, b| a.0.compare(0, &b.0, 0));
-        let mut packs: Vec<(Keys, Vec<RecordBatch>)> = Vec::new();
-        for (first, last, batches) in ends {
-            match packs.iter_mut().find(|(end, _)| end.compare(0, &first, 0).is_lt()) {
-                Some((end, pack)) => {
-                    *end = last;
-                    pack.extend(batches);
-                }
-                None => packs.push((last, batches)),
-            }
-        }
-        Ok((packs.into_iter().map(|(_, pack)| pack).collect(), true))
-    }
-
-    fn key_at(&self, batch: &RecordBatch, row: usize) -> Result<Keys> {
-        let row = batch.slice(row, 1);
-        let columns: Vec<_> = self.schema.key.iter().map(|&i| Arc::clone(row.column(i))).collect();
-        Ok(self.schema.codec().encode(&columns)?)
-    }
 }
 
-/// The rows of a run as SQL sees them: without hidden columns and stored metadata.
-fn as_visible(batch: &RecordBatch, schema: &TableSchema) -> Result<RecordBatch> {
-    let visible = schema.visible();
-    let columns = batch.columns().iter().take(visible.fields().len()).cloned().collect();
+/// As much of an order as the projected columns have, which they are the indices of.
+fn projected(order: LexOrdering, columns: &[usize]) -> Option<LexOrdering> {
+    let place = |sort: PhysicalSortExpr| {
+        let column = sort.expr.downcast_ref::<Column>()?;
+        let index = columns.iter().position(|&index| index == column.index())?;
+        Some(PhysicalSortExpr::new(Arc::new(Column::new(column.name(), index)), sort.options))
+    };
+    LexOrdering::new(order.into_iter().map_while(place))
+}
+
+/// Rows of a run as SQL sees them: without stored metadata.
+fn as_visible(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    Ok(RecordBatch::try_new_with_options(Arc::clone(visible), columns, &options)?)
+    let columns = batch.columns().to_vec();
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
 }
 
 /// Segments cut into partitions of about equally many rows to decode; whether every partition

@@ -9,8 +9,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use futures::{StreamExt, TryStreamExt};
 
 use super::key::Keys;
+use super::keyed_batch::KeyedBatch;
 use super::row_ranges::RowRanges;
-use super::run::{Run, RunView};
+use super::run::Run;
 use super::segment::{ReadStats, Segment};
 use super::version::{Place, TableVersion};
 use crate::error::{Error, Result};
@@ -27,22 +28,22 @@ pub enum WriteMode {
     Upsert,
 }
 
-/// Adds the rows of a run to `table`, to none of its parts with ids below `frozen`; returns whether
-/// all keys were new.
+/// Adds rows to `table`, to none of its runs with ids below `frozen`; returns whether all keys were
+/// new.
 ///
 /// # Errors
 /// [`Error::DuplicateKey`] in [`WriteMode::Insert`]; `table` is unchanged then.
-pub async fn put_run(
+pub async fn put_rows(
     table: &mut TableVersion,
-    run: Arc<Run>,
+    batch: &KeyedBatch,
     mode: WriteMode,
     frozen: u64,
 ) -> Result<bool> {
-    let found = table.find_many(run.keys(), &ReadStats::default()).await?;
-    refuse_duplicates(table, run.keys(), &found, mode)?;
+    let found = table.find_many(batch.keys(), &ReadStats::default()).await?;
+    refuse_duplicates(table, batch.keys(), &found, mode)?;
     let fresh = found.is_empty();
     table.mark(found.into_iter().map(|(_, place)| place));
-    table.add_run(run, frozen)?;
+    table.add_rows(batch, frozen);
     Ok(fresh)
 }
 
@@ -121,7 +122,7 @@ pub fn duplicate_key(table: &TableVersion, key: &[u8]) -> Error {
 fn overlaps(table: &TableVersion, segment: &Segment) -> bool {
     let (min, max) = (&segment.record().min_key, &segment.record().max_key);
     let apart = |low: &[u8], high: &[u8]| low > max.as_slice() || high < min.as_slice();
-    let beside = |view: &RunView| view.bounds().is_none_or(|(low, high)| apart(&low, &high));
+    let beside = |run: &Run| run.bounds().is_none_or(|(low, high)| apart(&low, &high));
     !table.runs.iter().all(beside)
         || table
             .segments

@@ -9,11 +9,9 @@ use arrow::array::ArrayRef;
 
 use super::deletion_vector::DeletionVector;
 use super::row_ranges::RowRanges;
-use super::run::Run;
 use super::segment::{ReadStats, Segment};
 use super::version::{PartId, SegmentView, TableVersion};
 use crate::error::{Error, Result};
-use omen_index::fingerprints;
 
 /// `added`, with marks for the rows of `removed` that are live in `base` and marked in `now`.
 pub async fn carry_to_segments(
@@ -42,20 +40,6 @@ pub async fn carry_to_segments(
     Ok(views.map(|(s, dead)| SegmentView { segment: Arc::clone(s), dead }).collect())
 }
 
-/// The marks of `run` for the rows of `removed` that are live in `base` and marked in `now`.
-pub async fn carry_to_run(
-    base: &TableVersion,
-    now: &TableVersion,
-    removed: &[PartId],
-    run: &Run,
-) -> Result<DeletionVector> {
-    let mut dead = DeletionVector::default();
-    for key in marked_keys(base, now, removed).await? {
-        dead.insert(run.find(&key, fingerprints::hash(&key)).ok_or_else(|| lost_mark(base, &key))?);
-    }
-    Ok(dead)
-}
-
 /// A row that was live in the old parts is in none of the new ones. Without its mark it could come
 /// back, so the new parts must not be used.
 fn lost_mark(table: &TableVersion, key: &[u8]) -> Error {
@@ -72,13 +56,16 @@ async fn marked_keys(
     now: &TableVersion,
     removed: &[PartId],
 ) -> Result<Vec<Vec<u8>>> {
-    let mut keys = Vec::new();
-    for old in base.runs.iter().filter(|view| removed.contains(&PartId::Run(view.id()))) {
-        let Some(new) = now.runs.get(old.id()) else { continue };
-        let marked = new.dead().since(old.dead());
-        keys.extend(marked.filter_map(|p| Some(old.key(p)?.into_owned())));
-    }
     let (schema, stats) = (&base.schema, ReadStats::default());
+    let mut keys = Vec::new();
+    for old in base.runs.iter().filter(|run| removed.contains(&PartId::Run(run.id()))) {
+        let Some(new) = now.runs.get(old.id()) else { continue };
+        let marked: Vec<u32> = new.dead().since(old.dead()).collect();
+        if !marked.is_empty() {
+            let encoded = schema.codec().encode(&old.columns_at(marked, &schema.key)?)?;
+            keys.extend((0..encoded.len()).map(|i| encoded.get(i).into_owned()));
+        }
+    }
     for old in &base.segments {
         let file = old.segment.record().file;
         let new = now.segments.iter().find(|v| v.segment.record().file == file);

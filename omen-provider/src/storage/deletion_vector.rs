@@ -24,11 +24,6 @@ pub struct DeletionVector {
 }
 
 impl DeletionVector {
-    /// A vector that marks nothing.
-    pub const fn new() -> Self {
-        Self { chunks: Vec::new(), count: 0 }
-    }
-
     /// How many positions are deleted.
     pub fn count(&self) -> u64 {
         self.count
@@ -60,6 +55,7 @@ impl DeletionVector {
     }
 
     /// The deleted positions, ascending.
+    #[cfg(test)]
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         self.chunks.iter().flat_map(|(n, chunk)| chunk.iter().map(move |p| n * CHUNK_ROWS + p))
     }

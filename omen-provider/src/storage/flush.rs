@@ -3,13 +3,12 @@
 //! Called by the engine, which then publishes a manifest that names the segments and puts them in
 //! the place of the runs. Touches nothing that readers and writers see.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::medium::Medium;
 use super::merge_scan::Source;
 use super::rewrite::write_segments;
-use super::run::RunView;
+use super::run::Run;
 use super::schema::TableId;
 use super::segment::Segment;
 use super::version::{TableVersion, Version};
@@ -28,7 +27,7 @@ pub struct FlushedTable {
 pub async fn write_runs(medium: &Medium, base: &Version) -> Result<Vec<FlushedTable>> {
     let mut flushed = Vec::new();
     for table in base.tables().iter().filter(|t| !t.runs.is_empty()) {
-        let sources = run_sources(table)?;
+        let sources = run_sources(table);
         let segments = write_segments(medium, &table.schema, sources, &bounds(table), true).await?;
         flushed.push(FlushedTable { table: table.schema.id, segments });
     }
@@ -36,16 +35,12 @@ pub async fn write_runs(medium: &Medium, base: &Version) -> Result<Vec<FlushedTa
 }
 
 /// The live rows of a table's parts in memory.
-fn run_sources(table: &TableVersion) -> Result<Vec<Source>> {
-    let sources = table.runs.iter().map(|view| Ok(Source::Rows(view.select(None)?)));
-    sources.collect()
+fn run_sources(table: &TableVersion) -> Vec<Source> {
+    table.runs.iter().map(|run| Source::Run(run.select(None))).collect()
 }
 
 /// The smallest and the largest key of a table's parts in memory.
 fn bounds(table: &TableVersion) -> (Vec<u8>, Vec<u8>) {
-    let bounds: Vec<_> = table.runs.iter().filter_map(RunView::bounds).collect();
-    let min = bounds.iter().map(|(min, _)| min).min();
-    let max = bounds.iter().map(|(_, max)| max).max();
-    let own = |key: Option<&Cow<'_, [u8]>>| key.map(|key| key.to_vec()).unwrap_or_default();
-    (own(min), own(max))
+    let (mins, maxs): (Vec<_>, Vec<_>) = table.runs.iter().filter_map(Run::bounds).unzip();
+    (mins.into_iter().min().unwrap_or_default(), maxs.into_iter().max().unwrap_or_default())
 }

@@ -4,10 +4,15 @@
 //!
 //! ```text
 //! magic u16 = 0x4D4F ("OM") | kind u8 | flags u8 | length u32 | generation u64 | lsn u64
-//! | header crc u32 | payload, `length` bytes | payload crc u32
+//! | header crc u32 | payload, `length` bytes, masked | payload crc u32 | end u8 = 0x5A
 //! ```
 //! (Little-endian; CRC32C. The header crc covers the 24 bytes before it. The payload crc covers
-//! generation, lsn and payload, so that a payload cannot pass under another header.)
+//! generation, lsn and masked payload, so that a payload cannot pass under another header.)
+//!
+//! A sector that a power cut kept from the medium reads as zeros. So that no sector of a whole
+//! frame ever does, whatever the payload, its bytes are combined (exclusive or) with a mask of
+//! eight bytes, none of them zero, that the generation gives; and a frame neither begins nor ends
+//! with zero.
 //!
 //! The header's own checksum keeps a rotten length from passing for a torn tail or from driving a
 //! huge allocation. Checksums are not chained from frame to frame: each frame stands alone.
@@ -21,7 +26,9 @@ pub(crate) const MAGIC: u16 = u16::from_le_bytes(*b"OM");
 /// Bytes before the payload.
 pub(crate) const HEADER_BYTES: usize = 28;
 /// Bytes after the payload.
-pub(crate) const TRAILER_BYTES: usize = 4;
+pub(crate) const TRAILER_BYTES: usize = 5;
+/// Last byte of every frame.
+const END: u8 = 0x5A;
 /// The longest payload.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 64 << 20;
 
@@ -50,10 +57,19 @@ impl FrameHeader {
 pub(crate) struct Frame<'a> {
     /// The header.
     pub(crate) header: FrameHeader,
-    /// The payload.
-    pub(crate) payload: &'a [u8],
-    /// The checksum of the payload (with generation and lsn).
+    /// The payload as it lies in the file.
+    masked: &'a [u8],
+    /// The checksum of the masked payload (with generation and lsn).
     pub(crate) payload_crc: u32,
+}
+
+impl Frame<'_> {
+    /// The payload.
+    pub(crate) fn payload(&self) -> Vec<u8> {
+        let mut payload = Vec::with_capacity(self.masked.len());
+        append_masked(self.masked, 0, mask(self.header.generation), &mut payload);
+        payload
+    }
 }
 
 /// What stands at some offset.
@@ -102,12 +118,13 @@ pub(crate) fn encode(
     out.extend_from_slice(&lsn.to_le_bytes());
     let header_crc = crc32c::crc32c(&out[start..]);
     out.extend_from_slice(&header_crc.to_le_bytes());
-    let mut payload_crc = seed(generation, lsn);
+    let body = out.len();
     for part in parts {
-        payload_crc = crc32c::crc32c_append(payload_crc, part);
-        out.extend_from_slice(part);
+        append_masked(part, out.len() - body, mask(generation), out);
     }
+    let payload_crc = crc32c::crc32c_append(seed(generation, lsn), &out[body..]);
     out.extend_from_slice(&payload_crc.to_le_bytes());
+    out.push(END);
     Ok(payload_crc)
 }
 
@@ -120,15 +137,16 @@ pub(crate) fn decode(bytes: &[u8]) -> FrameResult<'_> {
     let Some(body) = bytes.get(HEADER_BYTES..header.frame_bytes()) else {
         return FrameResult::Torn { header: Some(header) };
     };
-    let (payload, trailer) = body.split_at(header.length as usize);
+    let (masked, trailer) = body.split_at(header.length as usize);
     let payload_crc = le_u32(trailer);
-    if crc32c::crc32c_append(seed(header.generation, header.lsn), payload) != payload_crc {
-        return FrameResult::Bad {
-            header: Some(header),
-            reason: "the checksum of the payload differs",
-        };
+    let bad = |reason| FrameResult::Bad { header: Some(header), reason };
+    if crc32c::crc32c_append(seed(header.generation, header.lsn), masked) != payload_crc {
+        return bad("the checksum of the payload differs");
     }
-    FrameResult::Frame(Frame { header, payload, payload_crc })
+    if trailer.last() != Some(&END) {
+        return bad("the end of the record differs");
+    }
+    FrameResult::Frame(Frame { header, masked, payload_crc })
 }
 
 /// Reads and verifies the header at the beginning of `bytes`, which may end behind it.
@@ -163,6 +181,26 @@ pub(crate) fn decode_header(bytes: &[u8]) -> std::result::Result<FrameHeader, Fr
     Ok(header)
 }
 
+/// The mask of a generation: well mixed (the finalizer of SplitMix64: Steele, Lea, Flood, 2014),
+/// zero bytes replaced.
+fn mask(generation: u64) -> [u8; 8] {
+    let mut mixed = generation.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    (mixed ^ (mixed >> 31)).to_le_bytes().map(|byte| if byte == 0 { 0xFF } else { byte })
+}
+
+/// Appends `bytes`, masked; they stand `position` bytes behind the beginning of the payload.
+fn append_masked(bytes: &[u8], position: usize, mut mask: [u8; 8], out: &mut Vec<u8>) {
+    mask.rotate_left(position % 8);
+    let start = out.len();
+    out.extend_from_slice(bytes);
+    let word_mask = u64::from_le_bytes(mask);
+    let (words, rest) = out[start..].as_chunks_mut::<8>();
+    words.iter_mut().for_each(|w| *w = (u64::from_le_bytes(*w) ^ word_mask).to_le_bytes());
+    rest.iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
+}
+
 fn seed(generation: u64, lsn: u64) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&generation.to_le_bytes()), &lsn.to_le_bytes())
 }
@@ -192,7 +230,7 @@ mod tests {
         let mut bytes = sample();
         bytes.extend_from_slice(b"behind");
         let FrameResult::Frame(frame) = decode(&bytes) else { panic!("no frame") };
-        assert_eq!(frame.payload, b"hello world");
+        assert_eq!(frame.payload(), b"hello world");
         let header = FrameHeader { kind: 3, length: 11, generation: 0x1122, lsn: 7 };
         assert_eq!(frame.header, header);
         assert_eq!(header.frame_bytes() + 6, bytes.len());
@@ -206,9 +244,48 @@ mod tests {
             [0x4F, 0x4D, 1, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0];
         assert_eq!(bytes[..24], expected);
         assert_eq!(bytes[24..28], crc32c::crc32c(&expected).to_le_bytes());
-        assert_eq!(bytes[28], b'x');
-        let covered = [2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, b'x'];
-        assert_eq!(bytes[29..], crc32c::crc32c(&covered).to_le_bytes());
+        assert_eq!(bytes[28], b'x' ^ 0xCE);
+        let covered = [2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, bytes[28]];
+        assert_eq!(bytes[29..33], crc32c::crc32c(&covered).to_le_bytes());
+        assert_eq!(bytes[33..], [0x5A]);
+    }
+
+    #[test]
+    fn payloads_in_parts_are_masked_as_one() {
+        let payload: Vec<u8> = (0..100).collect();
+        let encoded = |parts: &[&[u8]]| {
+            let mut bytes = Vec::new();
+            encode(1, 77, 3, parts, &mut bytes).unwrap();
+            bytes
+        };
+        let whole = encoded(&[&payload]);
+        for (a, b) in [(0, 0), (1, 9), (7, 8), (8, 16), (13, 99), (50, 100)] {
+            let parts = [&payload[..a], &payload[a..b], &payload[b..]];
+            assert_eq!(encoded(&parts), whole);
+        }
+        let FrameResult::Frame(frame) = decode(&whole) else { panic!("no frame") };
+        assert_eq!(frame.payload(), payload);
+    }
+
+    /// What a power cut leaves of a sector must never be what was written there.
+    #[test]
+    fn no_part_of_a_frame_is_zero() {
+        for generation in (0..2000).chain([u64::MAX]) {
+            assert!(!mask(generation).contains(&0), "generation {generation}");
+        }
+        for length in [0, 1, 3, 4, 100, 467, 468, 469, 2000] {
+            let mut bytes = Vec::new();
+            encode(1, length, 3, &[&vec![0; length as usize]], &mut bytes).unwrap();
+            // Wherever a sector ends and the next begins.
+            for offset in 0..512 {
+                let mut start = 0;
+                while start < bytes.len() {
+                    let end = (start + 512 - (offset + start) % 512).min(bytes.len());
+                    assert!(bytes[start..end].iter().any(|byte| *byte != 0), "{length} {offset}");
+                    start = end;
+                }
+            }
+        }
     }
 
     #[test]

@@ -22,6 +22,11 @@ pub struct Medium {
     next_file: AtomicU64,
 }
 
+/// The epoch of the writer that made the file of that number.
+pub fn epoch_of(file: u64) -> u64 {
+    file >> 32
+}
+
 impl Medium {
     /// A medium whose files are numbered within `epoch`.
     pub fn new(store: Store, options: Options, epoch: u64) -> Self {

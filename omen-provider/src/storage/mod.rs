@@ -15,6 +15,7 @@ pub(crate) mod storable;
 pub(crate) mod definition;
 pub(crate) mod deletion_vector;
 pub(crate) mod index_sample;
+pub(crate) mod keyed_batch;
 pub(crate) mod live_rows;
 pub(crate) mod run;
 pub(crate) mod wal;

@@ -13,7 +13,7 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use super::apply::{WriteMode, duplicate_key};
 use super::key::Keys;
-use super::merge_scan::KeyedBatch;
+use super::keyed_batch::KeyedBatch;
 use super::run::batch_bytes;
 use super::version::TableVersion;
 use crate::error::{Error, Result};
@@ -85,14 +85,14 @@ pub fn sort_by_key(
     let keys = schema.codec().encode(&key)?;
     let ascending = keys.is_strictly_ascending();
     if ascending && !is_small_slice(rows) {
-        return Ok(KeyedBatch { rows: rows.clone(), keys });
+        return KeyedBatch::new(rows.clone(), keys);
     }
     let order = match ascending {
         true => (0..keys.len() as u32).collect(),
         false => settle_duplicates(table, &keys, keys.sorted_order(), mode)?,
     };
     let sorted = take_record_batch(rows, &UInt32Array::from(order.clone()))?;
-    Ok(KeyedBatch { rows: sorted, keys: keys.take(&order) })
+    KeyedBatch::new(sorted, keys.take(&order))
 }
 
 /// Whether the rows keep much larger buffers alive: a few rows cut from a large batch.

@@ -79,6 +79,7 @@ pub fn describe(
     Manifest {
         database: previous.database.clone(),
         epoch: previous.epoch,
+        writer: previous.writer,
         number: previous.number + 1,
         flushed_lsn,
         log,

@@ -12,22 +12,21 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 
-use super::apply::{WriteMode, delete_keys, put_run, put_segments, raise_row_id};
+use super::apply::{WriteMode, delete_keys, put_rows, put_segments, raise_row_id};
 use super::deletion_vector::DeletionVector;
 use super::key::Keys;
+use super::keyed_batch::KeyedBatch;
 use super::manifest::{DeletionsRecord, Manifest, SegmentEntry, TableEntry};
-use super::medium::Medium;
+use super::medium::{Medium, epoch_of};
 use super::publication::SavedDeletions;
 use super::record::SegmentRecord;
-use super::run::Run;
 use super::schema::TableSchema;
 use super::segment::Segment;
 use super::version::{TableVersion, Version};
-use super::wal::{Op, Statement, decode_rows, log_name, read_log};
+use super::wal::{
+    LogContents, Op, Statement, decode_rows, has_records, log_name, log_number, read_log,
+};
 use crate::error::{Error, Result};
-
-/// Replayed runs of a table are merged when there are more than this many.
-const RUNS_MAX: usize = 64;
 
 /// A database read back.
 #[derive(Debug)]
@@ -178,33 +177,89 @@ async fn read_logs(
     database.copy_from_slice(&manifest.database);
     // A database whose creation was cut short has a manifest and no log yet.
     let mut next = (manifest.log != 0).then_some(manifest.log);
+    // Of the first log any: what a reopening wrote anew got new numbers.
+    let mut first_lsns = 0..=u64::MAX;
     while let Some(number) = next {
-        let name = log_name(number);
-        let logs = &medium.store.logs;
-        let read = if take_over { logs.take_over(&name).await } else { logs.read(&name).await };
-        let bytes = match read {
-            Err(Error::NotFound(_)) => {
-                return Err(Error::corruption(
-                    name,
-                    0,
-                    "the log is missing; the manifest or the log before it names it, and \
-                     acknowledged statements may be in it",
-                ));
-            }
-            other => other?,
-        };
-        recovered.log_bytes += bytes.len() as u64;
-        let contents = read_log(number, &database, &bytes)?;
-        if number != manifest.log && contents.header.first_lsn < recovered.next_lsn {
-            return Err(Error::corruption(name, 0, "the log begins before its predecessor ends"));
+        let log = read_whole(medium, &database, number, take_over, recovered).await?;
+        if !first_lsns.contains(&log.header.first_lsn) {
+            let reason = format!(
+                "the log begins at statement {}, which does not follow on what comes before it",
+                log.header.first_lsn
+            );
+            return Err(Error::corruption(log_name(number), 0, reason));
         }
-        recovered.next_lsn = recovered.next_lsn.max(contents.next_lsn);
+        first_lsns = log.next_lsn..=log.next_lsn;
+        recovered.next_lsn = recovered.next_lsn.max(log.next_lsn);
         recovered
             .statements
-            .extend(contents.statements.into_iter().filter(|s| s.lsn > manifest.flushed_lsn));
-        next = contents.next_log;
+            .extend(log.statements.into_iter().filter(|s| s.lsn > manifest.flushed_lsn));
+        next = log.next_log;
     }
     Ok(())
+}
+
+/// Reads a log and makes sure that nothing of it is missing at its end.
+///
+/// A log file is begun before its predecessor is sealed, but written to only when the seal is
+/// durable. So a log without a seal has lost its end if a file that follows it has records.
+async fn read_whole(
+    medium: &Medium,
+    database: &[u8; 16],
+    number: u64,
+    take_over: bool,
+    recovered: &mut Recovered,
+) -> Result<LogContents> {
+    let name = log_name(number);
+    let logs = &medium.store.logs;
+    let read = if take_over { logs.take_over(&name).await } else { logs.read(&name).await };
+    let mut bytes = read.map_err(|error| missing_log(&name, error))?;
+    let mut log = read_log(number, database, &bytes)?;
+    if !log.sealed
+        && let Some(successor) = written_successor(medium, database, number).await?
+    {
+        // A live writer may have gone on meanwhile.
+        bytes = logs.read(&name).await.map_err(|error| missing_log(&name, error))?;
+        log = read_log(number, database, &bytes)?;
+        if !log.sealed {
+            let end = bytes.len() as u64 - log.dropped_tail_bytes;
+            let reason = format!("the end of the log is missing: {successor} follows it");
+            return Err(Error::corruption(name, end, reason));
+        }
+    }
+    recovered.log_bytes += bytes.len() as u64;
+    Ok(log)
+}
+
+fn missing_log(name: &str, error: Error) -> Error {
+    match error {
+        Error::NotFound(_) => Error::corruption(
+            name,
+            0,
+            "the log is missing; the manifest or the log before it names it, and acknowledged \
+             statements may be in it",
+        ),
+        other => other,
+    }
+}
+
+/// The first log of the same writer after `number` that has records in it.
+async fn written_successor(
+    medium: &Medium,
+    database: &[u8; 16],
+    number: u64,
+) -> Result<Option<String>> {
+    for name in medium.store.logs.list().await? {
+        let Some(other) = log_number(&name) else { continue };
+        if other <= number || epoch_of(other) != epoch_of(number) {
+            continue;
+        }
+        match medium.store.logs.read(&name).await {
+            Ok(bytes) if has_records(other, database, &bytes) => return Ok(Some(name)),
+            Ok(_) | Err(Error::NotFound(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
 }
 
 /// Applies one logged statement.
@@ -222,15 +277,13 @@ async fn replay(medium: &Medium, version: &mut Version, statement: &Statement) -
                 let key: Vec<_> =
                     table.schema.key.iter().map(|&i| Arc::clone(batch.column(i))).collect();
                 let keys = table.schema.codec().encode(&key)?;
-                let run = Arc::new(Run::new(batch, keys)?);
+                let batch = KeyedBatch::new(batch, keys)?;
                 if *fresh {
-                    table.add_run(run, 0)?;
+                    table.add_rows(&batch, 0);
                 } else {
-                    put_run(&mut table, run, WriteMode::Upsert, 0).await?;
+                    put_rows(&mut table, &batch, WriteMode::Upsert, 0).await?;
                 }
-                if table.runs.len() > RUNS_MAX {
-                    table.runs.merge_small(0, usize::MAX)?;
-                }
+                table.runs.merge_all();
                 raise_row_id(&table)?;
                 version.put_table(table);
             }

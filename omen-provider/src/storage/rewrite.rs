@@ -55,7 +55,7 @@ async fn write_all(
                     .await?
             }
         };
-        current.write(&batch.rows, &batch.keys).await?;
+        current.write(batch.rows(), batch.keys()).await?;
         if (current.rows() as usize) < medium.options.segment_rows_max {
             writer = Some(current);
         } else {

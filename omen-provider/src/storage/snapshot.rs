@@ -14,6 +14,7 @@ use super::key::{Key, KeyRange, Keys};
 use super::live_rows::LiveRows;
 use super::merge_scan::{Source, merge_scan};
 use super::row_ranges::RowRanges;
+use super::run::RunScan;
 use super::schema::TableSchema;
 use super::segment::{ReadStats, Segment};
 use super::version::{PartId, Place, TableVersion, Version};
@@ -21,6 +22,10 @@ use crate::error::{Error, Result};
 
 /// Rows of a batch that a range read returns at most.
 const BATCH_ROWS: usize = 8192;
+
+/// A run of no more rows is read in key order even where any order will do: that costs little, and
+/// may save a sort.
+const ORDERED_ROWS_MAX: u32 = 4096;
 
 /// The database at one log position.
 #[derive(Debug, Clone)]
@@ -39,9 +44,8 @@ pub struct TableSnapshot {
 pub struct ScanSet {
     /// Parts on disk that hold selected rows.
     pub segments: Vec<SegmentScan>,
-    /// The selected rows of parts in memory, in the stored schema: for each part its batches, which
-    /// ascend by key, within and across.
-    pub runs: Vec<Vec<RecordBatch>>,
+    /// Runs that hold selected rows, and these.
+    pub runs: Vec<RunScan>,
     /// All parts of the table.
     pub parts: usize,
     /// Parts that hold selected rows.
@@ -124,8 +128,14 @@ impl TableSnapshot {
         self.table.part_count()
     }
 
-    /// What to read for the rows whose keys lie in `ranges` (disjoint, ascending); `None`: all.
-    pub(crate) async fn select(&self, ranges: Option<&[KeyRange]>) -> Result<ScanSet> {
+    /// What to read for the rows whose keys lie in `ranges` (disjoint, ascending; `None`: all).
+    /// Each part gives its rows in key order; with `any_order`, runs do so only if that takes no
+    /// longer.
+    pub(crate) async fn select(
+        &self,
+        ranges: Option<&[KeyRange]>,
+        any_order: bool,
+    ) -> Result<ScanSet> {
         let mut set = ScanSet {
             segments: Vec::new(),
             runs: Vec::new(),
@@ -134,11 +144,14 @@ impl TableSnapshot {
             rows: 0,
             rows_total: self.live_rows(),
         };
-        for view in self.table.runs.iter() {
-            let batches = view.select(ranges)?;
-            if !batches.is_empty() {
-                set.rows += batches.iter().map(|batch| batch.num_rows() as u64).sum::<u64>();
-                set.runs.push(batches);
+        for run in self.table.runs.iter() {
+            let rows = match ranges {
+                None if any_order && run.rows() > ORDERED_ROWS_MAX => run.select_all(),
+                ranges => run.select(ranges),
+            };
+            if rows.count() > 0 {
+                set.rows += rows.count() as u64;
+                set.runs.push(rows);
             }
         }
         let stats = ReadStats::default();
@@ -203,14 +216,14 @@ impl TableSnapshot {
         let this = self.clone();
         let visible = self.visible_columns();
         stream::once(async move {
-            let set = this.select(Some(std::slice::from_ref(&range))).await?;
+            let set = this.select(Some(std::slice::from_ref(&range)), false).await?;
             Ok::<_, Error>(merge_scan(this.schema(), set.into_sources(), BATCH_ROWS))
         })
         .flat_map(|opened| match opened {
             Ok(stream) => stream,
             Err(error) => stream::once(async move { Err(error) }).boxed(),
         })
-        .map(move |batch| Ok(batch?.rows.project(&visible)?))
+        .map(move |batch| Ok(batch?.rows().project(&visible)?))
         .boxed()
     }
 
@@ -224,7 +237,7 @@ impl TableSnapshot {
         let visible = self.visible_columns();
         match place.part {
             PartId::Run(id) => {
-                let row = self.table.runs.get(id).and_then(|view| view.row(position));
+                let row = self.table.runs.get(id).and_then(|run| run.row(position));
                 let row = row.ok_or_else(|| Error::invalid("a run left its version"))?;
                 Ok(row.project(&visible)?)
             }
@@ -242,7 +255,7 @@ impl TableSnapshot {
 impl ScanSet {
     /// The selected rows as sources that each ascend by key.
     pub(crate) fn into_sources(self) -> Vec<Source> {
-        let runs = self.runs.into_iter().map(Source::Rows);
+        let runs = self.runs.into_iter().map(Source::Run);
         let segments = self.segments.into_iter().map(|s| Source::Segment(s.segment, s.rows));
         runs.chain(segments).collect()
     }

@@ -12,7 +12,8 @@ use std::sync::atomic::AtomicI64;
 
 use super::deletion_vector::DeletionVector;
 use super::key::Keys;
-use super::run::{Run, Runs};
+use super::keyed_batch::KeyedBatch;
+use super::run::Runs;
 use super::schema::{TableId, TableSchema};
 use super::segment::{ReadStats, Segment};
 use crate::error::{Error, Result};
@@ -211,12 +212,12 @@ impl TableVersion {
         }
     }
 
-    /// Adds a run of live rows, none of whose keys has a live row here; nothing changes in parts
-    /// with ids below `frozen`.
-    pub fn add_run(&mut self, run: Arc<Run>, frozen: u64) -> Result<()> {
-        self.live_rows += run.len() as u64;
-        self.raise_max(run.max_key());
-        self.runs.add(run, frozen)
+    /// Adds live rows, none of whose keys has a live row here, to no run with an id below `frozen`.
+    pub fn add_rows(&mut self, batch: &KeyedBatch, frozen: u64) {
+        let Some(last) = batch.len().checked_sub(1) else { return };
+        self.live_rows += batch.len() as u64;
+        self.raise_max(&batch.keys().get(last));
+        self.runs.add(batch, frozen);
     }
 
     /// Adds a segment, all of whose rows but the `dead` ones are live.
@@ -240,7 +241,7 @@ impl TableVersion {
             PartId::Run(id) => Some(*id),
             PartId::Segment(_) => None,
         };
-        self.runs.replace(&removed.iter().filter_map(run_id).collect::<Vec<_>>(), None);
+        self.runs.remove(&removed.iter().filter_map(run_id).collect::<Vec<_>>());
         self.segments
             .retain(|view| !removed.contains(&PartId::Segment(view.segment.record().file)));
         self.segments.extend(added);

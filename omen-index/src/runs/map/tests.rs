@@ -1,134 +1,29 @@
-use std::collections::BTreeMap;
+mod model;
+mod threads;
 
-use proptest::prelude::*;
-
+use super::placing::{SORTED_TOGETHER, TAIL_KEYS_MAX};
 use super::*;
-
-#[derive(Clone, Debug)]
-enum Step {
-    Insert(u16),
-    Extend(Vec<u32>),
-    Append(u16),
-    /// The largest and the smallest key.
-    Extremes,
-    MergeBegins,
-    MergeEnds,
-    /// Keys that are added to a clone and given up.
-    Abandon(u16),
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        4 => (1u16..6000).prop_map(Step::Insert),
-        3 => prop::collection::vec(0u32..1 << 20, 1..4000).prop_map(Step::Extend),
-        3 => (1u16..9000).prop_map(Step::Append),
-        1 => Just(Step::Extremes),
-        2 => Just(Step::MergeBegins),
-        2 => Just(Step::MergeEnds),
-        1 => (1u16..300).prop_map(Step::Abandon),
-    ]
-}
 
 /// Scattered keys, a different one for each count.
 fn scattered(count: u64) -> u64 {
     count.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
-fn check(map: &RunMap, model: &BTreeMap<u64, u64>) {
-    assert_eq!(map.len(), model.len());
-    assert!(map.iter().eq(model.iter().map(|(k, v)| (*k, *v))));
-    let present = model.keys().copied().step_by(7);
-    let probes: Vec<u64> =
-        present.flat_map(|k| [k, k.wrapping_add(1)]).chain([0, u64::MAX]).collect();
-    let mut values = vec![Some(7); probes.len()];
-    map.get_many(&probes, &mut values);
-    for (probe, value) in probes.iter().zip(values) {
-        assert_eq!(map.get(*probe), model.get(probe).copied());
-        assert_eq!(value, model.get(probe).copied());
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
-    #[test]
-    fn holds_what_a_map_holds(steps in prop::collection::vec(step(), 1..40)) {
-        let (mut map, mut model, mut count) = (RunMap::new(), BTreeMap::new(), 0u64);
-        let (mut task, mut snapshots) = (None, Vec::new());
-        for step in steps {
-            match step {
-                Step::Insert(keys) => for _ in 0..keys {
-                    count += 1;
-                    if model.insert(scattered(count), count).is_none() {
-                        map.insert(scattered(count), count);
-                    }
-                },
-                Step::Extend(keys) => {
-                    let mut new = Vec::new();
-                    for key in keys.into_iter().map(u64::from) {
-                        count += 1;
-                        // Only new keys may be added.
-                        model.entry(key).or_insert_with(|| {
-                            new.push((key, count));
-                            count
-                        });
-                    }
-                    map.extend(&new);
-                }
-                Step::Append(keys) => {
-                    let top = model.keys().next_back().map_or(0, |k| k.saturating_add(1));
-                    let new: Vec<(u64, u64)> = (0..u64::from(keys))
-                        .filter_map(|i| Some((top.checked_add(i * 3)?, i)))
-                        .filter(|(k, _)| !model.contains_key(k))
-                        .collect();
-                    model.extend(new.iter().copied());
-                    map.extend(&new);
-                }
-                Step::Extremes => for key in [u64::MAX, 0] {
-                    model.entry(key).or_insert_with(|| {
-                        map.insert(key, 5);
-                        5
-                    });
-                }
-                Step::MergeBegins => task = task.or_else(|| map.merge_due()),
-                Step::MergeEnds => if let Some(task) = task.take() {
-                    map.install(task.run());
-                },
-                Step::Abandon(keys) => {
-                    let mut other = map.clone();
-                    for i in 0..u64::from(keys) {
-                        other.insert(u64::MAX - 1 - i, i);
-                    }
-                }
-            }
-            if snapshots.len() < 6 {
-                snapshots.push((map.clone(), model.clone()));
-            }
-        }
-        while let Some(task) = map.merge_due() {
-            map.install(task.run());
-        }
-        check(&map, &model);
-        for (map, model) in &snapshots {
-            check(map, model);
-        }
-    }
-}
-
 #[test]
 fn keys_in_order_are_not_merged() {
-    let mut map = RunMap::new();
+    let mut map = RunMap::<Vec<u64>>::new();
     for batch in 0..200u64 {
         let entries: Vec<(u64, u64)> = (batch * 1000..(batch + 1) * 1000).map(|k| (k, k)).collect();
-        map.extend(&entries);
+        map.extend(entries.into_iter(), |_| true);
     }
-    assert_eq!((map.runs.len(), map.full.len(), map.len()), (0, 0, 200_000));
+    assert_eq!((map.runs().len(), map.behind.full.len(), map.len()), (0, 0, 200_000));
     assert_eq!((map.ended.len(), map.tail.len()), (TAIL_KEYS_MAX, 65_536));
     assert!((0..200_000).all(|key| map.get(key) == Some(key)) && map.get(200_000).is_none());
 }
 
 #[test]
 fn keys_below_the_last_ones_do_not_end_what_is_in_order() {
-    let mut map = RunMap::new();
+    let mut map = RunMap::<Vec<u64>>::new();
     map.insert(u64::MAX, 0);
     for key in 1..=100_000u64 {
         // Each key in order, and now and then one from long ago.
@@ -145,14 +40,14 @@ fn keys_below_the_last_ones_do_not_end_what_is_in_order() {
 
 #[test]
 fn a_key_that_was_added_twice_is_found() {
-    let mut map = RunMap::new();
+    let mut map = RunMap::<Vec<u64>>::new();
     for value in [1, 2] {
         for key in 0..70_000 {
             map.insert(scattered(key), value);
         }
     }
     while let Some(task) = map.merge_due() {
-        map.install(task.run());
+        map.install(task.run(|_| true));
     }
     assert!((0..70_000).all(|key| matches!(map.get(scattered(key)), Some(1 | 2))));
     assert_eq!((map.len(), map.get(1)), (140_000, None));
@@ -160,7 +55,7 @@ fn a_key_that_was_added_twice_is_found() {
 
 #[test]
 fn a_snapshot_is_as_it_was_whatever_the_map_goes_through() {
-    let mut map = RunMap::new();
+    let mut map = RunMap::<Vec<u64>>::new();
     let mut snapshots = Vec::new();
     for key in 0..150_000u64 {
         if key.is_multiple_of(9_973) {
@@ -169,9 +64,9 @@ fn a_snapshot_is_as_it_was_whatever_the_map_goes_through() {
         map.insert(scattered(key), key);
     }
     while let Some(task) = map.merge_due() {
-        map.install(task.run());
+        map.install(task.run(|_| true));
     }
-    assert!(map.full.len() < SORTED_TOGETHER && map.runs.len() < 8);
+    assert!(map.behind.full.len() < SORTED_TOGETHER && map.runs().len() < 8);
     for (count, snapshot) in snapshots {
         assert_eq!(snapshot.len() as u64, count);
         let seen = (0..150_000)
@@ -183,11 +78,108 @@ fn a_snapshot_is_as_it_was_whatever_the_map_goes_through() {
 
 #[test]
 fn a_key_is_found_in_any_of_many_runs() {
-    let mut map = RunMap::new();
+    let mut map = RunMap::<Vec<u64>>::new();
     for key in 0..150u64 {
-        let list = Entries { keys: &[scattered(key)], values: &[key] };
-        map.runs.push(Arc::new(KeyRun::sort(&[list]).with_fingerprints()));
+        let run = KeyRun::new((vec![scattered(key)], vec![key])).unwrap().with_fingerprints();
+        Arc::make_mut(&mut map.behind).runs.push(Arc::new(run));
     }
     assert!((0..150).all(|key| map.get(scattered(key)) == Some(key)));
     assert!((150..900).all(|key| map.get(scattered(key)).is_none()));
+}
+
+#[test]
+fn keys_that_are_written_over_leave_little_behind() {
+    let mut map = RunMap::<Vec<u64>>::new();
+    let (keys, mut newest) = (500u64, 0);
+    for round in 0..2_000 {
+        // Of each key the entry of the last round is live, and what is added in this one.
+        newest = round;
+        let entries = (0..keys).map(|key| (scattered(key), round * keys + key));
+        map.extend(entries, |value| value / keys >= newest);
+        while let Some(task) = map.merge_due() {
+            map.install(task.run(|value| value / keys >= newest));
+        }
+        assert!(map.len() < SORTED_TOGETHER * 4096 + 8 * keys as usize, "round {round}");
+    }
+    let is_live = |value| value / keys == newest;
+    assert!((0..keys).all(|key| map.find(scattered(key), is_live) == Some(newest * keys + key)));
+    assert_eq!(map.find(scattered(keys), is_live), None);
+}
+
+#[test]
+fn a_queue_leaves_little_behind() {
+    for queued in [100u64, 300_000] {
+        let mut map = RunMap::<Vec<u64>>::new();
+        let count = 4_000_000;
+        for first in (0..count).step_by(1_000) {
+            let end = first + 1_000;
+            map.extend((first..end).map(|key| (key, key)), |value| value + queued >= end);
+            let most = 3 * queued as usize + 4 * TAIL_KEYS_MAX as usize;
+            assert!(map.len() < most, "{} of {end}, {queued} live", map.len());
+        }
+        let is_live = |value| value + queued >= count;
+        assert_eq!(map.find(count - queued, is_live), Some(count - queued));
+        assert_eq!(map.find(count - queued - 1, is_live), None);
+    }
+}
+
+#[test]
+fn what_lives_on_among_the_dead_stays() {
+    let mut map = RunMap::<Vec<u64>>::new();
+    let (count, newest) = (1_500_000, 200_000);
+    for first in (0..count).step_by(1_000) {
+        let end = first + 1_000;
+        let is_live = |value| value % 10 == 0 || value + newest >= end;
+        map.extend((first..end).map(|key| (key, key)), is_live);
+    }
+    let is_live = |value: u64| value.is_multiple_of(10) || value + newest >= count;
+    assert!((0..count).all(|key| map.find(key, is_live) == Some(key).filter(|_| is_live(key))));
+    assert!(map.len() < 800_000, "{} entries", map.len());
+}
+
+#[test]
+fn nothing_live_leaves_no_run() {
+    let mut map = RunMap::<Vec<u64>>::new();
+    map.extend((0..40_000).map(|key| (scattered(key), key)), |_| true);
+    map.extend((50_000..70_000).map(|key| (scattered(key), key)), |_| false);
+    while let Some(task) = map.merge_due() {
+        map.install(task.run(|_| false));
+    }
+    let runs = Arc::make_mut(&mut map.behind).runs.clone();
+    assert!(map.install(MergeTask { runs }.run(|_| false)));
+    assert!(map.runs().is_empty() && map.len() < 4 * 4096);
+}
+
+#[test]
+fn a_map_of_one_entry_is_small() {
+    let mut map = RunMap::<Vec<u64>>::new();
+    map.insert(7, 7);
+    map.insert(3, 3);
+    assert!(map.byte_size() < 2_000, "{} bytes", map.byte_size());
+    assert_eq!((map.bounds(), map.range(0, None)), (Some((3, 7)), vec![3, 7]));
+    assert_eq!(RunMap::<Vec<u64>>::new().bounds(), None);
+}
+
+#[test]
+fn the_longest_run_is_shown_with_its_index() {
+    let mut map = RunMap::<Vec<u64>>::new();
+    assert!(map.longest_run().is_none());
+    map.extend((0..200_000).map(|key| (key * 3, key)), |_| true);
+    let (keys, values, index) = map.longest_run().unwrap();
+    assert_eq!((keys.len(), values.len(), index.len()), (131_072, 131_072, 131_072));
+    assert_eq!(index.lower_bound(keys, 300), 100);
+}
+
+#[test]
+fn a_run_in_order_may_be_newer_than_an_inbox_that_waits() {
+    let mut map = RunMap::<Vec<u64>>::new();
+    let is_live = |value| value >= 4096 || value != 17;
+    map.extend((0..4096).rev().map(|key| (key, key)), is_live);
+    // Key 17 is added again, with others in order.
+    map.extend((4096..8192).map(|value| (value - 4096 + 17, value)), |_| true);
+    map.extend([(9_000, 9_000)].into_iter(), is_live);
+    assert_eq!((map.behind.full.len(), map.runs().len()), (1, 1));
+    let mut found = [None];
+    map.find_many(&[17], is_live, &mut found);
+    assert_eq!((map.find(17, is_live), found[0]), (Some(4096), Some(4096)));
 }

@@ -198,3 +198,50 @@ async fn partitions_cut_from_overlapping_segments_keep_the_key_order() {
     assert_eq!(number(&session, "SELECT count(v) FROM t").await, expected.len() as i64);
     assert_eq!(number(&session, "SELECT count(*) FROM t WHERE v = 7").await, 3);
 }
+
+/// Rows in memory that arrived in no order are scanned as they lie; whoever needs an order still
+/// gets it, alone and beside segments.
+#[tokio::test]
+async fn rows_that_arrived_in_no_order_are_sorted_where_that_is_asked() {
+    let db = database().await;
+    let session = db.session();
+    run(&session, "CREATE TABLE t (v INT, b BIGINT, a INT, PRIMARY KEY (a, b))").await;
+    let insert = |from: i64, to: i64| {
+        format!(
+            "INSERT INTO t SELECT value % 11, (value * 7919) % 20011, value % 3 \
+             FROM generate_series({from}, {to})"
+        )
+    };
+    run(&session, &insert(0, 9_999)).await;
+    for part in 0..20 {
+        run(&session, &insert(10_000 + part * 500, 10_499 + part * 500)).await;
+    }
+    for round in 0..3 {
+        copy(&session).await;
+        for query in [
+            "SELECT a, b, v FROM # ORDER BY a, b",
+            "SELECT b FROM # ORDER BY b",
+            "SELECT v, a FROM # ORDER BY a, v",
+            "SELECT b, a FROM # ORDER BY a DESC, b DESC LIMIT 9",
+            "SELECT a, b FROM # ORDER BY a, b LIMIT 9 OFFSET 9000",
+            "SELECT v, b FROM # WHERE a = 1 ORDER BY b LIMIT 5000",
+            "SELECT a, count(*), min(b), max(b) FROM # GROUP BY a ORDER BY a",
+            "SELECT count(*) FROM #",
+            "SELECT sum(v) FROM # WHERE a >= 1 AND b < 9000",
+            "SELECT count(*) FROM # x JOIN # y ON x.a = y.a AND x.b = y.b + 1",
+        ] {
+            let (ours, plain) = (query.replace('#', "t"), query.replace('#', "copy"));
+            let (ours, plain) = (lines(&session, &ours).await, lines(&session, &plain).await);
+            assert_eq!(ours, plain, "{query}, round {round}");
+        }
+        session.context().deregister_table("copy").unwrap();
+        match round {
+            0 => {
+                db.checkpoint().await.unwrap();
+                run(&session, "INSERT OR REPLACE INTO t SELECT 99, b, a FROM t WHERE b % 2 = 0")
+                    .await;
+            }
+            _ => drop(db.table("t").unwrap().delete((0..3i64).map(|a| (a, 12i64))).await),
+        }
+    }
+}

@@ -17,13 +17,13 @@ use bytes::Bytes;
 
 use super::{Engine, now_ms};
 use crate::error::{Error, Result};
-use crate::storage::apply::{WriteMode, delete_keys, put_run, put_segments, raise_row_id};
+use crate::storage::apply::{WriteMode, delete_keys, put_rows, put_segments, raise_row_id};
 use crate::storage::definition::TableDefinition;
 use crate::storage::key::{Key, Keys};
-use crate::storage::merge_scan::KeyedBatch;
+use crate::storage::keyed_batch::KeyedBatch;
 use crate::storage::prepare::{conform, sort_by_key};
 use crate::storage::record::TableRecord;
-use crate::storage::run::{Run, batch_bytes};
+use crate::storage::run::batch_bytes;
 use crate::storage::schema::{TableId, TableSchema};
 use crate::storage::segment::Segment;
 use crate::storage::snapshot::TableSnapshot;
@@ -32,8 +32,6 @@ use crate::storage::wal::{Op, encode_rows};
 
 /// Rows of one log record are cut so that it stays around this many bytes.
 const RECORD_BYTES: usize = 8 << 20;
-/// Runs of at most this many rows are merged within a commit, larger ones in the background.
-const INLINE_MERGE_ROWS: usize = 4096;
 
 /// One operation of a statement, prepared.
 pub(super) enum Change {
@@ -41,8 +39,8 @@ pub(super) enum Change {
     Create(Arc<TableSchema>),
     /// A table is dropped.
     Drop(TableId),
-    /// Rows: the run, and the same rows as log records.
-    Put { table: TableId, run: Arc<Run>, records: Vec<Bytes>, mode: WriteMode },
+    /// Rows, and the same rows as log records.
+    Put { table: TableId, batch: KeyedBatch, records: Vec<Bytes>, mode: WriteMode },
     /// Segments that a bulk statement wrote.
     Attach { table: TableId, segments: Vec<Arc<Segment>>, mode: WriteMode },
     /// Keys, ascending, whose rows are deleted.
@@ -222,16 +220,15 @@ impl Engine {
 /// A put of sorted rows; `None` for no rows.
 pub(super) fn prepare_put(
     table: TableId,
-    sorted: KeyedBatch,
+    batch: KeyedBatch,
     mode: WriteMode,
 ) -> Result<Option<Change>> {
-    if sorted.rows.num_rows() == 0 {
+    if batch.is_empty() {
         return Ok(None);
     }
     let mut records = Vec::new();
-    encode_records(&sorted.rows, &mut records)?;
-    let run = Arc::new(Run::new(sorted.rows, sorted.keys)?);
-    Ok(Some(Change::Put { table, run, records, mode }))
+    encode_records(batch.rows(), &mut records)?;
+    Ok(Some(Change::Put { table, batch, records, mode }))
 }
 
 /// Encodes rows as log records of bounded size: what is too long is halved.
@@ -282,10 +279,9 @@ async fn apply(
             version.remove_table(table);
             ops.push(Op::DropTable(table));
         }
-        Change::Put { table: id, run, records, mode } => {
+        Change::Put { table: id, batch, records, mode } => {
             let mut table = TableVersion::clone(version.require(id)?);
-            let fresh = put_run(&mut table, run, mode, frozen).await?;
-            table.runs.merge_small(frozen, INLINE_MERGE_ROWS)?;
+            let fresh = put_rows(&mut table, &batch, mode, frozen).await?;
             raise_row_id(&table)?;
             version.put_table(table);
             ops.extend(records.into_iter().map(|rows| Op::Put { table: id, fresh, rows }));

@@ -2,7 +2,7 @@
 
 use super::Engine;
 use crate::storage::manifest::Manifest;
-use crate::storage::run::RunView;
+use crate::storage::run::Run;
 use crate::storage::schema::TableSchema;
 use crate::storage::version::{SegmentView, TableVersion};
 
@@ -52,7 +52,7 @@ pub struct TableInspection {
 /// The state of a part.
 #[derive(Debug, Clone)]
 pub struct PartInspection {
-    /// `segment` (on disk), or in memory: `run`, `tail` (runs in a row), `buffer` (single rows).
+    /// `segment` (on disk) or `run` (in memory).
     pub kind: &'static str,
     /// The file of a segment.
     pub file: Option<String>,
@@ -66,7 +66,8 @@ pub struct PartInspection {
     pub max_key: String,
     /// Bytes on disk or in memory.
     pub bytes: u64,
-    /// Figures of the learned index; `None` for parts in memory that have none.
+    /// Figures of the learned index; of a run, that over the longest sorted list of its keys, if
+    /// there is one.
     pub index: Option<omen_index::RmiStats>,
 }
 
@@ -103,7 +104,7 @@ impl Engine {
 pub(super) fn inspect_table(table: &TableVersion) -> TableInspection {
     let schema = &*table.schema;
     let segments = table.segments.iter().map(|view| inspect_segment(schema, view));
-    let runs = table.runs.iter().map(|view| inspect_run(schema, view));
+    let runs = table.runs.iter().map(|run| inspect_run(schema, run));
     let key = match schema.hidden_key {
         true => Vec::new(),
         false => schema.key_names().into_iter().map(String::from).collect(),
@@ -126,20 +127,20 @@ fn inspect_segment(schema: &TableSchema, view: &SegmentView) -> PartInspection {
     }
 }
 
-fn inspect_run(schema: &TableSchema, view: &RunView) -> PartInspection {
+fn inspect_run(schema: &TableSchema, run: &Run) -> PartInspection {
     let codec = schema.codec();
-    let (min_key, max_key) = view
+    let (min_key, max_key) = run
         .bounds()
         .map(|(min, max)| (codec.display(&min), codec.display(&max)))
         .unwrap_or_default();
     PartInspection {
-        kind: view.kind(),
+        kind: "run",
         file: None,
-        rows: u64::from(view.rows()),
-        deleted: view.dead().count(),
+        rows: u64::from(run.rows()),
+        deleted: run.dead().count(),
         min_key,
         max_key,
-        bytes: view.byte_size() as u64,
-        index: view.index_stats(),
+        bytes: run.byte_size() as u64,
+        index: run.index_stats(),
     }
 }

@@ -179,12 +179,12 @@ impl Engine {
         drop(portion);
         let sorted = sort_by_key(table, &rows, mode)?;
         drop(rows);
-        if sorted.keys.is_empty() {
+        if sorted.is_empty() {
             return Ok(Vec::new());
         }
-        let last = sorted.keys.len() - 1;
-        let bounds = (sorted.keys.get(0).into_owned(), sorted.keys.get(last).into_owned());
-        let source = Source::Rows(vec![sorted.rows]);
+        let last = sorted.keys().len() - 1;
+        let bounds = (sorted.keys().get(0).into_owned(), sorted.keys().get(last).into_owned());
+        let source = Source::Rows(vec![sorted.rows().clone()]);
         write_segments(&self.medium, &table.schema, vec![source], &bounds, true).await
     }
 }

@@ -1,5 +1,5 @@
-//! Work that nobody waits for, unless memory runs short: when to merge runs, flush them to segments
-//! (`checkpoint`) and merge or compact parts (`replace`).
+//! Work that nobody waits for, unless memory runs short: when to flush runs to segments
+//! (`checkpoint`), and to merge their keys and compact segments (`replace`).
 //!
 //! Called after commits, to work in the background, and by the front door.
 
@@ -80,7 +80,7 @@ impl Engine {
             if self.flush_is_due(writer) {
                 self.flush(writer, &mut durable).await?;
             } else {
-                self.merge_large_runs(writer).await?;
+                self.merge_keys(writer).await?;
             }
         }
         let Ok(_compacting) = writer.compacting.try_lock() else { return Ok(()) };

@@ -1,9 +1,9 @@
 //! Bringing a database up: created, opened for writing, or opened read-only.
 //!
-//! Opening for writing, in order: claim the epoch by publishing the next manifest (two writers may
-//! both get so far); read manifest and log; write the surviving statements into a new log and
-//! sync it; publish a manifest that names it (one wins); remove what nothing names. A crash between
-//! any two steps leaves a database that opens the same way.
+//! Opening for writing, in order: claim the epoch by publishing the next manifest (of two writers
+//! one wins); read manifest and log; write the surviving statements into a new log and sync it;
+//! publish a manifest that names it; remove what nothing names. A crash between any two steps
+//! leaves a database that opens the same way.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
@@ -20,8 +20,9 @@ use crate::storage::store::{DirectoryLock, Store};
 use crate::storage::version::Version;
 use crate::storage::wal::{LogHeader, LogWriter, Op, log_name};
 
-/// Times a read-only open starts again because a live writer removed files that it was reading.
-const READ_ATTEMPTS: usize = 8;
+/// Times a read-only open starts again because a live writer went on and removed what it was
+/// reading.
+const READ_ATTEMPTS: usize = 100;
 
 /// Times the epoch is claimed anew because a handle that was dropped published meanwhile.
 const CLAIM_ATTEMPTS: usize = 8;
@@ -54,8 +55,7 @@ async fn claim(store: &Store, options: &Options, is_locked: bool) -> Result<Mani
             Some(manifest) => manifest,
             None => first_manifest(store, options).await?,
         };
-        let (epoch, number) = (previous.epoch + 1, previous.number + 1);
-        let claim = Manifest { epoch, number, ..previous };
+        let claim = raised(previous)?;
         store.blobs.clean().await?;
         match manifest::publish(store, &claim).await {
             Err(Error::Conflict(_)) if is_locked && attempt < CLAIM_ATTEMPTS => attempt += 1,
@@ -64,22 +64,37 @@ async fn claim(store: &Store, options: &Options, is_locked: bool) -> Result<Mani
     }
 }
 
+/// The manifest by which a new writer claims the database.
+fn raised(previous: Manifest) -> Result<Manifest> {
+    let (epoch, number) = (previous.epoch + 1, previous.number + 1);
+    let writer = u64::from_le_bytes(random()?);
+    Ok(Manifest { epoch, number, writer, ..previous })
+}
+
 async fn open_for_reading(store: Store, options: Options) -> Result<Arc<Engine>> {
     let medium = Medium::new(store, options, 0);
     let mut attempt = 1;
     let (manifest, recovered) = loop {
         let manifest = newest_of(&medium.store).await?;
-        match recover(&medium, &manifest, false).await {
-            Ok(recovered) => break (manifest, recovered),
-            // A writer that flushed meanwhile has removed the old log or old segments.
-            Err(error) => {
-                let moved_on = newest_of(&medium.store).await?.number != manifest.number;
-                if !moved_on || attempt == READ_ATTEMPTS {
-                    return Err(error);
-                }
+        let recovered = recover(&medium, &manifest, false).await;
+        let newest = newest_of(&medium.store).await?;
+        match recovered {
+            // A log that goes away is in segments up to its end: whoever has read less has missed
+            // some of it. (On an object store it goes piece by piece.)
+            Ok(recovered) if recovered.version.lsn >= newest.flushed_lsn => {
+                break (manifest, recovered);
             }
+            Err(error) if newest.number == manifest.number || attempt == READ_ATTEMPTS => {
+                return Err(error);
+            }
+            Ok(_) if attempt == READ_ATTEMPTS => {
+                return Err(Error::Conflict(format!(
+                    "a writer went on each of the {READ_ATTEMPTS} times that {} was read",
+                    medium.store.location
+                )));
+            }
+            _ => attempt += 1,
         }
-        attempt += 1;
     };
     Ok(Arc::new(Engine {
         medium,
@@ -248,6 +263,18 @@ mod tests {
             let next = Manifest { number, next_table_id, ..newest };
             let _ = manifest::publish(&store, &next).await;
         }
+    }
+
+    #[tokio::test]
+    async fn of_two_claims_of_one_epoch_one_wins() {
+        let store = Store::object_store(Arc::new(object_store::memory::InMemory::new()), "db");
+        let previous = claim(&store, &Options::default(), false).await.unwrap();
+        let claims = [raised(previous.clone()).unwrap(), raised(previous).unwrap()];
+        manifest::publish(&store, &claims[0]).await.unwrap();
+        let lost = manifest::publish(&store, &claims[1]).await;
+        assert!(matches!(lost, Err(Error::Conflict(_))), "{lost:?}");
+        // The store repeats a request whose answer was lost.
+        manifest::publish(&store, &claims[0]).await.unwrap();
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,62 +1,39 @@
-//! Parts by parts with the same live rows: runs merged into larger runs, segments compacted.
+//! What is sorted anew beside readers and writers: the keys of runs, and segments.
 //!
-//! As in `checkpoint`, the new parts are made beside readers and writers and take their place under
-//! the commit lock, with the marks that arrived meanwhile. Merging runs changes nothing durable;
-//! compaction ends in a manifest.
+//! As in `checkpoint`, what is new takes its place under the commit lock. Merging the lists of a
+//! run's keys moves no row and changes nothing durable; compaction carries over the marks that
+//! arrived meanwhile and ends in a manifest.
 
 use std::sync::Arc;
 
 use super::{Engine, Writer};
 use crate::error::Result;
-use crate::storage::carry::{carry_to_run, carry_to_segments};
+use crate::storage::carry::carry_to_segments;
 use crate::storage::compaction::{self, Task};
-use crate::storage::run::RunView;
-use crate::storage::schema::TableId;
 use crate::storage::segment::Segment;
 use crate::storage::version::{PartId, TableVersion, Version};
 
 impl Engine {
-    /// Merges runs of a full tier, whatever their size.
-    pub(super) async fn merge_large_runs(&self, writer: &Writer) -> Result<()> {
+    /// Merges the lists of keys in runs that are due.
+    pub(super) async fn merge_keys(&self, writer: &Writer) -> Result<()> {
         loop {
-            let (base, chosen, _frozen) =
-                {
-                    let accepted = writer.accepted.lock().await;
-                    let Some(chosen) = accepted.tables().iter().find_map(|table| {
-                        table.runs.merge_due().map(|runs| (table.schema.id, runs))
-                    }) else {
-                        return Ok(());
-                    };
-                    (Arc::clone(&accepted), chosen, writer.freeze())
-                };
-            self.merge_task(writer, &base, chosen.0, &chosen.1).await?;
-        }
-    }
-
-    async fn merge_task(
-        &self,
-        writer: &Writer,
-        base: &Version,
-        id: TableId,
-        runs: &[u64],
-    ) -> Result<()> {
-        let old = base.require(id)?;
-        let merged = old.runs.merged(runs)?.map(Arc::new);
-        let mut accepted = writer.accepted.lock().await;
-        let Some(now) = accepted.table(id) else { return Ok(()) };
-        let removed: Vec<PartId> = runs.iter().map(|&id| PartId::Run(id)).collect();
-        let view = match merged {
-            Some(run) => {
-                let dead = carry_to_run(old, now, &removed, &run).await?;
-                Some(RunView::new(run, dead))
+            let due = {
+                let accepted = writer.accepted.lock().await;
+                accepted.tables().iter().find_map(|table| {
+                    table.runs.merge_due().map(|(run, merge)| (table.schema.id, run, merge))
+                })
+            };
+            let Some((table, run, merge)) = due else { return Ok(()) };
+            let merged = merge.run();
+            let mut accepted = writer.accepted.lock().await;
+            let Some(now) = accepted.table(table) else { continue };
+            let mut new = TableVersion::clone(now);
+            if new.runs.install(run, merged) {
+                let mut next = Version::clone(&accepted);
+                next.put_table(new);
+                self.install(writer, &mut accepted, next).await?;
             }
-            None => None,
-        };
-        let mut new = TableVersion::clone(now);
-        new.runs.replace(runs, view);
-        let mut next = Version::clone(&accepted);
-        next.put_table(new);
-        self.install(writer, &mut accepted, next).await
+        }
     }
 
     /// Carries out a compaction task and publishes its result.

@@ -78,7 +78,7 @@ async fn sample_part(
         return Ok(Some(view.segment.sample(keys_max, progress).await?));
     }
     let run = table.runs.iter().nth(part - table.segments.len());
-    run.map_or(Ok(None), |view| view.sample(&table.schema.key, keys_max))
+    run.map_or(Ok(None), |run| run.sample(&table.schema.key, keys_max))
 }
 
 #[cfg(test)]
@@ -159,12 +159,10 @@ mod tests {
         let keys = integers(2_500);
         for as_text in [false, true] {
             let db = database(&keys, as_text, 1_000).await;
-            let in_memory = db.sample_indexes("t", ALL, &|_, _| {}).await.unwrap();
             let texts: Vec<String> = keys.iter().map(|key| name(*key)).collect();
-            assert_eq!(in_memory.parts.len(), 1);
-            assert_eq!(in_memory.parts[0].1.page_rows, None);
-            assert_eq!(in_memory.table.parts[0].kind, "run");
-            check(&in_memory.parts[0].1, &texts);
+            // Too few rows in memory for an index.
+            let in_memory = db.sample_indexes("t", ALL, &|_, _| {}).await.unwrap();
+            assert!(in_memory.parts.is_empty() && in_memory.table.parts[0].kind == "run");
 
             db.compact().await.unwrap();
             let gone: Vec<i64> = keys.iter().copied().filter(|key| key % 4 == 0).collect();

@@ -10,7 +10,8 @@ use arrow::record_batch::RecordBatch;
 use futures::{StreamExt, TryStreamExt};
 
 use crate::storage::definition::TableDefinition;
-use crate::storage::store::Store;
+use crate::storage::store::{LogFile, Logs, Store};
+use crate::storage::wal::{LogHeader, log_name};
 use crate::{Database, Error, Options};
 
 fn rows(keys: impl IntoIterator<Item = i64>, tag: &str) -> RecordBatch {
@@ -181,6 +182,161 @@ async fn dropped_bulk_load_reopens_again_and_again() {
         assert!(db.table_names().is_empty());
         Options { read_only: true, ..options() }.open_store(store.clone()).await.unwrap();
     }
+}
+
+/// A log is sealed before its successor is written to: if the seal is gone and the successor is not
+/// empty, statements may be gone with it.
+#[tokio::test]
+async fn a_log_cut_short_under_its_successor_is_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = |number: u64| folder.path().join(log_name((1 << 32) + number));
+    let open = || Options::default().open(folder.path());
+    let db = open().await.unwrap();
+    db.create_table(definition(), false).await.unwrap();
+    let table = db.table("t").unwrap();
+    table.insert(rows(0..10, "a")).await.unwrap();
+    let writer = db.handle().engine().writer().unwrap();
+    writer.log.rotate((1 << 32) + 77, 5).await.unwrap();
+    let whole = std::fs::read(log(1)).unwrap();
+    let empty = std::fs::read(log(77)).unwrap();
+    table.insert(rows(10..20, "b")).await.unwrap();
+    let successor = std::fs::read(log(77)).unwrap();
+    drop((table, db));
+    let put = |first: &[u8], second: &[u8]| {
+        for name in ["log", "manifest"] {
+            let _ = std::fs::create_dir(folder.path().join(name));
+        }
+        std::fs::write(log(1), first).unwrap();
+        std::fs::write(log(77), second).unwrap();
+    };
+    let manifests: Vec<_> = std::fs::read_dir(folder.path().join("manifest"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (std::fs::read(&path).unwrap(), path))
+        .collect();
+    let header = LogHeader::decode(&empty, "").unwrap();
+    let foreign = LogHeader { first_lsn: header.first_lsn + 3, ..header }.encode();
+    for (first, second, expected) in [
+        (&whole[..], &successor[..], Ok(20)),
+        (&whole[..whole.len() - 10], &successor, Err(1)),
+        (&whole[..LogHeader::BYTES], &successor, Err(1)),
+        (&whole, &foreign, Err(77)),
+        // Begun, and never used: the power went before the seal was durable.
+        (&whole[..whole.len() - 10], &empty, Ok(10)),
+        (&whole[..whole.len() - 10], &empty[..20], Ok(10)),
+    ] {
+        std::fs::remove_dir_all(folder.path().join("manifest")).unwrap();
+        std::fs::remove_dir_all(folder.path().join("log")).unwrap();
+        put(first, second);
+        manifests.iter().for_each(|(bytes, path)| std::fs::write(path, bytes).unwrap());
+        let read_only = Options { read_only: true, ..Options::default() };
+        for opened in [read_only.open(folder.path()).await, open().await] {
+            match (opened, expected) {
+                (Ok(db), Ok(count)) => assert_eq!(contents(&db).await.len(), count),
+                (Err(Error::Corruption { path, .. }), Err(number)) => {
+                    assert_eq!(path, log_name((1 << 32) + number));
+                }
+                (opened, _) => panic!("{opened:?}, expected {expected:?}"),
+            }
+        }
+    }
+}
+
+/// Logs whose writer goes on while one is read for the first time.
+#[derive(Debug)]
+struct Moving {
+    logs: Arc<dyn Logs>,
+    writer: std::sync::Mutex<Option<Database>>,
+    /// Whether the writer flushes, and the log goes away piece by piece, or begins another log.
+    flushes: bool,
+}
+
+#[async_trait::async_trait]
+impl Logs for Moving {
+    async fn create(&self, name: &str) -> crate::Result<Box<dyn LogFile>> {
+        self.logs.create(name).await
+    }
+    async fn read(&self, name: &str) -> crate::Result<bytes::Bytes> {
+        let bytes = self.logs.read(name).await?;
+        let writer = self.writer.lock().unwrap().take();
+        let Some(writer) = writer else { return Ok(bytes) };
+        if self.flushes {
+            writer.checkpoint().await?;
+            return Ok(bytes.slice(..LogHeader::BYTES));
+        }
+        let engine = writer.handle().engine();
+        engine.writer()?.log.rotate((1 << 32) + 77, 5).await?;
+        writer.table("t")?.insert(rows(10..20, "b")).await?;
+        Ok(bytes)
+    }
+    async fn take_over(&self, name: &str) -> crate::Result<bytes::Bytes> {
+        self.logs.take_over(name).await
+    }
+    async fn list(&self) -> crate::Result<Vec<String>> {
+        self.logs.list().await
+    }
+    async fn delete(&self, name: &str) -> crate::Result<()> {
+        self.logs.delete(name).await
+    }
+}
+
+#[tokio::test]
+async fn a_reader_misses_nothing_while_the_writer_goes_on() {
+    for (flushes, expected) in [(true, 10), (false, 20)] {
+        let store = memory();
+        let db = Options::default().open_store(store.clone()).await.unwrap();
+        db.create_table(definition(), false).await.unwrap();
+        db.table("t").unwrap().insert(rows(0..10, "a")).await.unwrap();
+        let writer = std::sync::Mutex::new(Some(db));
+        let logs = Arc::new(Moving { logs: Arc::clone(&store.logs), writer, flushes });
+        let read_only = Options { read_only: true, ..Options::default() };
+        let reader = read_only.open_store(Store { logs, ..store }).await.unwrap();
+        assert_eq!(contents(&reader).await.len(), expected);
+    }
+}
+
+/// Segments of a bulk statement meet rows that are in memory and in no segment.
+#[tokio::test]
+async fn bulk_loads_meet_rows_in_memory() {
+    let options = Options { memtable_bytes_max: 200_000, ..Options::default() };
+    let db = options.open_store(memory()).await.unwrap();
+    db.create_table(definition(), false).await.unwrap();
+    let table = db.table("t").unwrap();
+    table.insert(rows([-5, 7_777, 30_000], "old")).await.unwrap();
+    let batches = || {
+        let keys = (0..20_000).step_by(500);
+        futures::stream::iter(keys.map(|k| Ok(rows(k..k + 500, "b"))).collect::<Vec<_>>())
+    };
+    let refused = table.insert_stream(batches()).await.unwrap_err();
+    assert!(refused.to_string().contains("7777"), "{refused}");
+    assert_eq!(contents(&db).await.len(), 3);
+    table.upsert_stream(batches()).await.unwrap();
+    let found = contents(&db).await;
+    assert_eq!(
+        (found.len(), found[&7_777].as_str(), found[&-5].as_str()),
+        (20_002, "b7777", "old-5")
+    );
+}
+
+/// Sorted lists of keys that are too long to be merged within a commit.
+#[tokio::test]
+async fn long_lists_of_keys_are_merged_in_the_background() {
+    let db = Options::default().open_store(memory()).await.unwrap();
+    db.create_table(definition(), false).await.unwrap();
+    let table = db.table("t").unwrap();
+    for first in (0..140_000).step_by(1000) {
+        let keys = (first..first + 1000).map(|i| (i * 48_611) % 140_000);
+        table.insert(rows(keys, "n")).await.unwrap();
+    }
+    let indexed =
+        async || db.inspect().await.tables[0].parts[0].index.is_some_and(|i| i.keys > 50_000);
+    wait_for("the merge in the background", indexed).await;
+    let kinds: Vec<_> = db.inspect().await.tables[0].parts.iter().map(|part| part.kind).collect();
+    assert_eq!(kinds, ["run"]);
+    assert_eq!(
+        contents(&db).await.into_keys().collect::<Vec<_>>(),
+        (0..140_000).collect::<Vec<_>>()
+    );
 }
 
 /// A writer that another one has displaced must not publish, delete or acknowledge anything.

@@ -39,14 +39,6 @@ impl Keys {
         }
     }
 
-    /// An empty list of the same kind as `other`.
-    pub fn like(other: &Self) -> Self {
-        match other {
-            Self::Fixed { width, .. } => Self::new(Some(*width)),
-            Self::Bytes { .. } => Self::new(None),
-        }
-    }
-
     /// How many keys.
     pub fn len(&self) -> usize {
         match self {
@@ -110,16 +102,6 @@ impl Keys {
                 values.push(from[index]);
             }
             (to, from) => to.push(&from.get(index)),
-        }
-    }
-
-    /// Appends the keys of `other`, a list of the same kind, at the indices of `range`.
-    pub fn extend_from(&mut self, other: &Self, range: Range<usize>) {
-        match (self, other) {
-            (Self::Fixed { values, .. }, Self::Fixed { values: from, .. }) => {
-                values.extend_from_slice(&from[range]);
-            }
-            (to, from) => range.for_each(|index| to.push(&from.get(index))),
         }
     }
 
@@ -219,7 +201,7 @@ impl Keys {
 
 /// For keys of a fixed width as they are kept: the least number that is not below `probe`, any byte
 /// string; `None` if all are below.
-pub(super) fn least_not_below(width: usize, probe: &[u8]) -> Option<u64> {
+pub fn least_not_below(width: usize, probe: &[u8]) -> Option<u64> {
     let model = model_key(&probe[..probe.len().min(width)], 0);
     // A longer probe is above the key that it begins with.
     if probe.len() <= width { Some(model) } else { model.checked_add(1) }

@@ -13,7 +13,7 @@ mod range;
 mod value;
 
 pub use codec::KeyCodec;
-pub use keys::Keys;
+pub use keys::{Keys, least_not_below};
 pub use model::{KeyModel, KeyModelBuilder};
 pub use range::KeyRange;
 pub use value::{Key, KeyValue};

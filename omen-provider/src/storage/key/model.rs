@@ -1,7 +1,7 @@
 //! The learned index over the keys of a part, in the form that suits how they are kept: keys of
 //! fixed width are numbers to it, all others byte strings.
 //!
-//! Kept by runs and, with its stored form, by segments.
+//! Kept by segments, with its stored form.
 //!
 //! Invariant: the lower bound of any probe lies in [`KeyModel::locate`]'s range, ends included, if
 //! the model belongs to the keys. Whoever searches compares keys and relies on neither.
@@ -24,21 +24,6 @@ pub enum KeyModel {
 }
 
 impl KeyModel {
-    /// A model of `keys`, which ascend and all begin with the same `prefix_len` bytes.
-    ///
-    /// # Errors
-    /// If the keys do not ascend, or there are too many.
-    pub fn train(keys: &Keys, prefix_len: usize) -> Result<Self, Error> {
-        match keys {
-            Keys::Fixed { values, .. } => Rmi::train(values).map(Self::Numbers),
-            Keys::Bytes { .. } => {
-                let mut builder = KeyModelBuilder::new(false, prefix_len);
-                builder.push(keys)?;
-                builder.finish()
-            }
-        }
-    }
-
     /// Opens a stored model where it lies, in the part `stored` of `bytes`; `is_fixed` as the
     /// builder had it.
     ///
@@ -84,23 +69,6 @@ impl KeyModel {
                 rmi.locate(model_key(probe, 0))
             }
             Self::Strings(index) => index.locate(probe),
-        }
-    }
-
-    /// The first position of `keys` whose key is not below `probe`. If they are not those of the
-    /// model, this takes longer.
-    pub fn lower_bound(&self, keys: &Keys, probe: &[u8]) -> usize {
-        match (self, keys) {
-            (Self::Numbers(rmi), Keys::Fixed { width, values }) if rmi.len() == values.len() => {
-                match least_not_below(*width, probe) {
-                    Some(least) => rmi.lower_bound(values, least),
-                    None => values.len(),
-                }
-            }
-            _ => {
-                let (range, hint) = self.locate(probe);
-                keys.lower_bound_near(range, hint, probe)
-            }
         }
     }
 

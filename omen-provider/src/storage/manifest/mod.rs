@@ -121,7 +121,7 @@ async fn read(store: &Store, number: u64) -> Result<Manifest> {
     if frame.header.kind != KIND_MANIFEST || frame.header.lsn != number {
         return Err(damaged("the file is another manifest, or none"));
     }
-    let manifest = Manifest::decode(frame.payload)
+    let manifest = Manifest::decode(frame.payload().as_slice())
         .map_err(|e| damaged(&format!("the manifest does not decode: {e}")))?;
     if manifest.number != number || manifest.epoch != frame.header.generation {
         return Err(damaged("the manifest contradicts its frame"));

@@ -28,6 +28,10 @@ pub struct Manifest {
     /// All tables.
     #[prost(message, repeated, tag = "7")]
     pub tables: Vec<TableEntry>,
+    /// Random number of the writer: of two that raise the epoch at once, neither takes the other's
+    /// manifest for its own.
+    #[prost(fixed64, tag = "8")]
+    pub writer: u64,
 }
 
 /// A table in a manifest.

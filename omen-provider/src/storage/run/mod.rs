@@ -1,20 +1,20 @@
-//! The parts of a table that lie in memory.
+//! Rows in memory: what was written since the last flush.
 //!
-//! `sorted` is a run (rows sorted by key, with the learned index of `index`), `view` a part as one
-//! version sees it, `set` all parts of a table, `merge` makes one part of several, `select` takes
-//! rows out. A flush turns all of them into segments; they are rebuilt from the log at open.
+//! A run keeps rows where they arrived (`rows`) and a map from key to place (`key_map`, over
+//! `omen_index::runs`): only keys are sorted and merged, a row is copied when it is read or
+//! flushed. `set` is all runs of a table, `scan` reads rows in key order.
 
-mod index;
-mod merge;
+mod key_map;
+mod part;
+mod rows;
 mod sample;
-mod select;
+mod scan;
 mod set;
-mod sorted;
-mod view;
 
+pub use part::{Run, upcoming_id};
+pub use rows::batch_bytes;
+pub use scan::RunScan;
 pub use set::Runs;
-pub use sorted::{Run, batch_bytes, upcoming_id};
-pub use view::RunView;
 
 #[cfg(test)]
 mod tests;

@@ -1,16 +1,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray, UInt32Array};
-use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use arrow::array::{ArrayRef, AsArray, DictionaryArray, Int64Array, StringArray, UInt32Array};
+use arrow::datatypes::{DataType, Field, Int8Type, Int64Type, Schema};
 use arrow::record_batch::RecordBatch;
 use proptest::prelude::*;
 
-use super::index::RunIndex;
+use super::rows::SHORT_ROWS;
 use super::*;
-use crate::storage::deletion_vector::DeletionVector;
 use crate::storage::key::{KeyCodec, KeyRange, Keys};
-use omen_index::fingerprints;
+use crate::storage::keyed_batch::KeyedBatch;
 
 type Model = BTreeMap<i64, i64>;
 type Rows = BTreeMap<Vec<u8>, i64>;
@@ -40,7 +39,7 @@ impl Spelling {
         self.codec().encode_prefix(&[self.column(&[key])]).unwrap()
     }
 
-    fn run(self, rows: &Model) -> Arc<Run> {
+    fn batch(self, rows: &Model) -> KeyedBatch {
         let keys: Vec<i64> = rows.keys().copied().collect();
         let key = self.column(&keys);
         let schema = Arc::new(Schema::new(vec![
@@ -53,7 +52,7 @@ impl Spelling {
         let order = encoded.sorted_order();
         let batch =
             arrow::compute::take_record_batch(&batch, &UInt32Array::from(order.clone())).unwrap();
-        Arc::new(Run::new(batch, encoded.take(&order)).unwrap())
+        KeyedBatch::new(batch, encoded.take(&order)).unwrap()
     }
 }
 
@@ -62,75 +61,7 @@ fn values(batches: &[RecordBatch]) -> Vec<i64> {
     batches.iter().flat_map(column).collect()
 }
 
-/// Distinct byte strings that agree in many bytes, sorted.
-fn byte_keys() -> impl Strategy<Value = Keys> {
-    let byte = || prop_oneof![Just(0u8), Just(0xFF), Just(b'a'), any::<u8>()];
-    let stems = prop::collection::vec(prop::collection::vec(byte(), 0..26), 1..4);
-    let rest = (0usize..4, prop::collection::vec(byte(), 0..2), any::<u16>(), 0usize..20);
-    (stems, prop::collection::vec(rest, 700..2500)).prop_map(|(stems, rests)| {
-        let spell = |(stem, between, number, zeros): (usize, Vec<u8>, u16, usize)| {
-            let stem: &[u8] = &stems[stem % stems.len()];
-            let mut key = [stem, &between, &number.to_be_bytes()].concat();
-            key.resize(key.len() + zeros.saturating_sub(15), 0);
-            key
-        };
-        let mut spelled: Vec<Vec<u8>> = rests.into_iter().map(spell).collect();
-        spelled.sort();
-        spelled.dedup();
-        let mut keys = Keys::new(None);
-        spelled.iter().for_each(|key| keys.push(key));
-        keys
-    })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(30))]
-
-    #[test]
-    fn byte_keys_of_a_run_are_found_by_any_index(keys in byte_keys(), others in byte_keys()) {
-        let len = keys.len().min(others.len());
-        let of_len = |keys: &Keys| keys.take(&(0..len as u32).collect::<Vec<_>>());
-        let (keys, others) = (of_len(&keys), of_len(&others));
-        let own = RunIndex::train(&keys).unwrap();
-        let misled = RunIndex::train(&others).unwrap();
-        prop_assert_eq!(own.is_some(), len > 512);
-        for index in own.iter().chain(&misled) {
-            for position in 0..len {
-                let key = keys.get(position).into_owned();
-                let mut next = key.clone();
-                omen_index::key::successor(&mut next);
-                let other = others.get(position).into_owned();
-                let short = key[..key.len() * 2 / 3].to_vec();
-                for probe in [key, next, other, short] {
-                    let expected = keys.lower_bound_in(0..len, &probe);
-                    prop_assert_eq!(index.lower_bound(&keys, &probe), expected);
-                }
-            }
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
-    #[test]
-    fn a_run_finds_every_key_and_no_other(
-        keys in prop::collection::btree_map(0i64..3000, any::<i64>(), 1..900), text: bool,
-    ) {
-        let spelling = Spelling { text };
-        let run = spelling.run(&keys);
-        for probe in 0..3000 {
-            let key = spelling.encode(probe);
-            let value = run.find(&key, fingerprints::hash(&key)).map(|position| {
-                let (batch, first) = run.batch_at(position);
-                values(&[batch.slice((position - first) as usize, 1)])[0]
-            });
-            prop_assert_eq!(value, keys.get(&probe).copied());
-            prop_assert_eq!(run.lower_bound(&key) as usize, keys.range(..probe).count());
-        }
-    }
-}
-
-/// What is done to a table's parts in memory.
+/// What is done to the runs of a table.
 #[derive(Debug, Clone)]
 enum Step {
     /// Rows anywhere.
@@ -139,8 +70,11 @@ enum Step {
     Append(u16),
     /// Deletions.
     Delete(Vec<i64>),
-    MergeSmall,
-    /// A background merge begins ...
+    /// A merge of keys begins ...
+    BeginMerge,
+    /// ... and ends.
+    EndMerge,
+    /// A flush begins ...
     Freeze,
     /// ... and ends.
     Thaw,
@@ -154,29 +88,44 @@ fn step() -> impl Strategy<Value = Step> {
         4 => keys(5).prop_map(Step::Add),
         2 => keys(60).prop_map(Step::Add),
         2 => keys(900).prop_map(Step::Add),
-        1 => keys(6000).prop_map(Step::Add),
+        2 => keys(6000).prop_map(Step::Add),
         4 => (1u16..700).prop_map(Step::Append),
         1 => (1u16..6000).prop_map(Step::Append),
         3 => keys(200).prop_map(Step::Delete),
-        1 => Just(Step::MergeSmall),
-        3 => Just(Step::Freeze),
+        1 => keys(5000).prop_map(Step::Delete),
+        2 => Just(Step::BeginMerge),
+        2 => Just(Step::EndMerge),
+        1 => Just(Step::Freeze),
         2 => Just(Step::Thaw),
         1 => keys(90).prop_map(Step::Abandon),
     ]
 }
 
-/// A table's parts in memory beside a map with the same rows.
+/// A table's runs beside a map with the same rows.
 struct Pair {
     spelling: Spelling,
     runs: Runs,
     model: Model,
     next_value: i64,
-    /// The base of a merge that is under way, and what is being merged.
-    merging: Option<(Runs, Vec<u64>)>,
+    merging: Option<(u64, super::key_map::KeyMerge)>,
+    /// What is being flushed.
+    flushing: Option<Runs>,
     frozen: u64,
 }
 
 impl Pair {
+    fn new(text: bool) -> Self {
+        Self {
+            spelling: Spelling { text },
+            runs: Runs::default(),
+            model: Model::new(),
+            next_value: 0,
+            merging: None,
+            flushing: None,
+            frozen: 0,
+        }
+    }
+
     fn add(&mut self, keys: impl IntoIterator<Item = i64>) {
         let mut rows = Model::new();
         for key in keys {
@@ -184,7 +133,7 @@ impl Pair {
             rows.insert(key, self.next_value);
         }
         self.delete(&rows.keys().copied().collect::<Vec<_>>());
-        self.runs.add(self.spelling.run(&rows), self.frozen).unwrap();
+        self.runs.add(&self.spelling.batch(&rows), self.frozen);
         self.model.extend(rows);
     }
 
@@ -194,37 +143,35 @@ impl Pair {
             assert_eq!(place.is_some(), self.model.remove(key).is_some(), "key {key}");
             if let Some((id, position)) = place {
                 assert!(self.runs.mark(id, position));
+                assert!(!self.runs.mark(id, position));
             }
         }
     }
 
-    fn freeze(&mut self) {
-        if self.merging.is_none() && !self.runs.is_empty() {
-            // A flush takes all parts, a merge those of a full tier.
-            let all = || self.runs.iter().map(RunView::id).collect();
-            let ids = self.runs.merge_due().unwrap_or_else(all);
-            self.frozen = upcoming_id();
-            self.merging = Some((self.runs.clone(), ids));
+    fn end_merge(&mut self) {
+        if let Some((id, merge)) = self.merging.take() {
+            // Refused if the run was flushed meanwhile.
+            self.runs.install(id, merge.run());
         }
     }
 
-    /// Ends a merge as the engine does: marks that arrived meanwhile are carried over by key.
+    /// Ends a flush as the engine does: its runs go, with the rows that are in them now.
     fn thaw(&mut self) {
-        let Some((base, ids)) = self.merging.take() else { return };
+        let Some(base) = self.flushing.take() else { return };
         self.frozen = 0;
-        let view = base.merged(&ids).unwrap().map(|run| {
-            let mut dead = DeletionVector::default();
-            for id in &ids {
-                let (old, new) = (base.get(*id).unwrap(), self.runs.get(*id).unwrap());
-                assert_eq!(old.rows(), new.rows(), "a frozen part has grown");
-                for position in new.dead().since(old.dead()) {
-                    let key = old.key(position).unwrap();
-                    dead.insert(run.find(&key, fingerprints::hash(&key)).unwrap());
-                }
+        let mut ids = Vec::new();
+        for old in base.iter() {
+            let new = self.runs.get(old.id()).unwrap();
+            assert_eq!(old.rows(), new.rows(), "a frozen run has grown");
+            let marked: Vec<u32> = new.dead().since(old.dead()).collect();
+            assert_eq!(old.select(None).count() - marked.len(), new.select(None).count());
+            for value in values(&batches(new.select(None))) {
+                let key = *self.model.iter().find(|(_, v)| **v == value).unwrap().0;
+                self.model.remove(&key);
             }
-            RunView::new(Arc::new(run), dead)
-        });
-        self.runs.replace(&ids, view);
+            ids.push(old.id());
+        }
+        self.runs.remove(&ids);
     }
 
     fn apply(&mut self, step: Step) {
@@ -235,8 +182,13 @@ impl Pair {
                 self.add(top + 1..=top + i64::from(count));
             }
             Step::Delete(keys) => self.delete(&keys),
-            Step::MergeSmall => self.runs.merge_small(self.frozen, 4096).unwrap(),
-            Step::Freeze => self.freeze(),
+            Step::BeginMerge => self.merging = self.merging.take().or(self.runs.merge_due()),
+            Step::EndMerge => self.end_merge(),
+            Step::Freeze if self.flushing.is_none() => {
+                self.flushing = Some(self.runs.clone());
+                self.frozen = upcoming_id();
+            }
+            Step::Freeze => {}
             Step::Thaw => self.thaw(),
             Step::Abandon(keys) => {
                 let before = (self.runs.clone(), self.model.clone());
@@ -251,18 +203,23 @@ impl Pair {
     }
 }
 
-/// The rows of all parts by encoded key; each part must give its own in order.
+fn batches(scan: RunScan) -> Vec<RecordBatch> {
+    scan.into_batches(None).map(Result::unwrap).collect()
+}
+
+/// The rows of all runs by encoded key; each run must give its own in order.
 fn rows_of(runs: &Runs, ranges: Option<&[KeyRange]>, spelling: Spelling) -> Rows {
     let mut rows = Rows::new();
-    for view in runs.iter() {
-        let batches = view.select(ranges).unwrap();
+    for run in runs.iter() {
+        let scan = run.select(ranges);
+        let (count, batches) = (scan.count(), batches(scan));
         let codec = spelling.codec();
         let mut keys = Keys::new(codec.fixed_width());
         for batch in &batches {
             let encoded = codec.encode(&[Arc::clone(batch.column(0))]).unwrap();
-            keys.extend_from(&encoded, 0..encoded.len());
+            (0..encoded.len()).for_each(|i| keys.push_from(&encoded, i));
         }
-        assert!(keys.is_strictly_ascending());
+        assert!(keys.is_strictly_ascending() && keys.len() == count);
         for (index, value) in values(&batches).into_iter().enumerate() {
             assert!(rows.insert(keys.get(index).into_owned(), value).is_none());
         }
@@ -305,28 +262,19 @@ fn check(runs: &Runs, model: &Model, spelling: Spelling) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
-    fn parts_in_memory_hold_what_a_map_holds(
+    fn runs_hold_what_a_map_holds(
         steps in prop::collection::vec(step(), 1..60), text: bool,
     ) {
-        let mut pair = Pair {
-            spelling: Spelling { text },
-            runs: Runs::default(),
-            model: Model::new(),
-            next_value: 0,
-            merging: None,
-            frozen: 0,
-        };
+        let mut pair = Pair::new(text);
         let mut snapshots = Vec::new();
         for (i, step) in steps.into_iter().enumerate() {
             pair.apply(step);
-            if i % 3 == 0 {
-                // What a reader asked for must not be what a later one gets.
-                rows_of(&pair.runs, None, pair.spelling);
-            }
             if i % 7 == 0 {
                 snapshots.push((pair.runs.clone(), pair.model.clone()));
             }
         }
+        pair.check();
+        pair.end_merge();
         pair.check();
         pair.thaw();
         pair.check();
@@ -339,72 +287,138 @@ proptest! {
 
 fn add(runs: &mut Runs, keys: impl IntoIterator<Item = i64>) {
     let rows: Model = keys.into_iter().map(|key| (key, key)).collect();
-    runs.add(Spelling { text: false }.run(&rows), 0).unwrap();
+    runs.add(&Spelling { text: false }.batch(&rows), 0);
 }
 
-#[test]
-fn rows_in_order_make_one_part_without_merging() {
-    let mut runs = Runs::default();
-    for batch in 0..200 {
-        add(&mut runs, batch * 100..(batch + 1) * 100);
-    }
+fn only(runs: &Runs) -> &Run {
     assert_eq!(runs.len(), 1);
-    assert_eq!(runs.iter().next().map(RunView::rows), Some(20_000));
-    assert_eq!(runs.merge_due(), None);
+    runs.iter().next().unwrap()
 }
 
 #[test]
-fn single_rows_share_a_buffer_that_becomes_a_run() {
+fn rows_in_order_are_read_where_they_arrived() {
     let mut runs = Runs::default();
-    for key in 0..512 {
-        add(&mut runs, [(key * 331) % 512]);
+    let statements: Vec<KeyedBatch> = (0..600)
+        .map(|i| (0..1000).map(|k| (i * 1000 + k, k)).collect::<Model>())
+        .map(|rows| Spelling { text: false }.batch(&rows))
+        .collect();
+    statements.iter().for_each(|statement| runs.add(statement, 0));
+    let read = batches(only(&runs).select(None));
+    assert_eq!(read.len(), statements.len());
+    let address = |b: &RecordBatch| b.column(1).to_data().buffers()[0].as_ptr();
+    for (given, read) in statements.iter().zip(&read) {
+        assert_eq!(address(given.rows()), address(read));
     }
-    assert_eq!(runs.iter().map(RunView::kind).collect::<Vec<_>>(), ["buffer"]);
-    add(&mut runs, [512]);
-    assert_eq!(runs.iter().map(RunView::kind).collect::<Vec<_>>(), ["run", "buffer"]);
-    assert_eq!(runs.iter().next().map(RunView::rows), Some(512));
+    assert!(runs.merge_due().is_none());
 }
 
 #[test]
-fn merging_rows_in_order_copies_none() {
-    let mut runs = Runs::default();
-    for batch in 0..4 {
-        add(&mut runs, batch * 5000..(batch + 1) * 5000);
-    }
-    let ids: Vec<u64> = runs.iter().map(RunView::id).collect();
-    let before = runs.iter().next().unwrap().select(None).unwrap();
-    let merged = runs.merged(&ids).unwrap().unwrap();
-    for (old, (_, new)) in before.iter().zip(merged.batches()) {
-        let address = |b: &RecordBatch| b.column(1).to_data().buffers()[0].as_ptr();
-        assert_eq!(address(old), address(new));
-    }
-}
-
-#[test]
-fn streams_that_alternate_do_not_pile_up_parts() {
-    let mut runs = Runs::default();
-    for round in 0..200 {
-        for stream in 0..2 {
-            let first = stream * 1_000_000 + round * 100;
-            add(&mut runs, first..first + 100);
-            runs.merge_small(0, 4096).unwrap();
+fn single_rows_are_joined_and_stay_where_they_are() {
+    let (mut runs, count) = (Runs::default(), 3000);
+    let key_at = |i: i64| (i * 331) % count;
+    for i in 0..count {
+        add(&mut runs, [key_at(i)]);
+        if i % 500 == 0 {
+            (0..=i).for_each(|p| {
+                assert_eq!(values(&[only(&runs).row(p as u32).unwrap()]), [key_at(p)]);
+            });
         }
     }
-    assert!(runs.len() < 24, "{} parts", runs.len());
+    let run = only(&runs);
+    assert!((0..count).all(|p| values(&[run.row(p as u32).unwrap()]) == [key_at(p)]));
+    assert!(run.row(count as u32).is_none());
+    assert_eq!(values(&batches(run.select(None))), (0..count).collect::<Vec<_>>());
+    // A row of two numbers, its key and what finds it; not a batch for each.
+    assert!(run.byte_size() < 400_000, "{} bytes", run.byte_size());
 }
 
 #[test]
-fn buffers_left_behind_by_a_merge_are_drained() {
+fn some_columns_are_gathered_or_none() {
     let mut runs = Runs::default();
-    let add_one = |runs: &mut Runs, key: i64, frozen: u64| {
-        let rows = Model::from([(key, key)]);
-        runs.add(Spelling { text: false }.run(&rows), frozen).unwrap();
-        runs.iter().filter(|view| view.kind() == "buffer").count()
+    (0..50).rev().for_each(|i| add(&mut runs, [i, i + 1000]));
+    let run = only(&runs);
+    let read = |columns: &[usize], most| -> Vec<RecordBatch> {
+        let scan = run.select(None).first(most);
+        scan.into_batches(Some(columns.to_vec())).map(Result::unwrap).collect()
     };
-    for round in 0..10 {
-        add_one(&mut runs, round * 10, 0);
-        assert_eq!(add_one(&mut runs, round * 10 + 1, upcoming_id()), 2);
-        assert_eq!(add_one(&mut runs, round * 10 + 2, 0), 1);
+    let one = read(&[1], 60);
+    assert_eq!((one.len(), one[0].num_columns(), one[0].num_rows()), (1, 1, 60));
+    let none = read(&[], 7);
+    assert_eq!((none.len(), none[0].num_columns(), none[0].num_rows()), (1, 0, 7));
+    assert!(read(&[0, 1], 0).is_empty());
+}
+
+/// Each statement has a dictionary of its own, and all values together are too many for one.
+#[test]
+fn dictionaries_that_do_not_fit_together_are_read_apart() {
+    let (statements, rows) = (SHORT_ROWS as i64, 3i64);
+    let mut runs = Runs::default();
+    let key_of = |statement: i64, row: i64| (statement * 37) % statements + row * statements;
+    for statement in 0..statements {
+        let keys: Vec<i64> = (0..rows).map(|row| key_of(statement, row)).collect();
+        let key: ArrayRef = Arc::new(Int64Array::from(keys.clone()));
+        let texts = keys.iter().map(|key| format!("value {key}"));
+        let words: DictionaryArray<Int8Type> =
+            texts.collect::<Vec<_>>().iter().map(|t| t.as_str()).collect();
+        let batch = RecordBatch::try_from_iter([
+            ("k", Arc::clone(&key)),
+            ("v", Arc::new(words) as ArrayRef),
+        ]);
+        let encoded = Spelling { text: false }.codec().encode(&[key]).unwrap();
+        runs.add(&KeyedBatch::new(batch.unwrap(), encoded).unwrap(), 0);
     }
+    let mut next = 0;
+    for batch in batches(only(&runs).select(None)) {
+        let words = batch.column(1).as_dictionary::<Int8Type>();
+        for word in words.downcast_dict::<StringArray>().unwrap() {
+            assert_eq!(word, Some(format!("value {next}").as_str()));
+            next += 1;
+        }
+    }
+    assert_eq!(next, statements * rows);
+}
+
+#[test]
+fn a_frozen_run_is_left_alone() {
+    let mut runs = Runs::default();
+    add(&mut runs, 0..10);
+    let frozen = upcoming_id();
+    let batch = |keys: std::ops::Range<i64>| {
+        Spelling { text: false }.batch(&keys.map(|key| (key, key)).collect())
+    };
+    runs.add(&batch(10..20), frozen);
+    runs.add(&batch(20..30), frozen);
+    assert_eq!(runs.iter().map(Run::rows).collect::<Vec<_>>(), [10, 20]);
+    let first = runs.iter().next().unwrap().id();
+    runs.remove(&[first]);
+    runs.add(&batch(30..40), 0);
     assert_eq!(rows_of(&runs, None, Spelling { text: false }).len(), 30);
+    assert_eq!(only(&runs).rows(), 30);
+}
+
+#[test]
+fn a_sample_shows_the_longest_list_of_keys() {
+    for text in [false, true] {
+        let mut runs = Runs::default();
+        let (count, spelling) = (70_000i64, Spelling { text });
+        for first in (0..count).step_by(1000) {
+            let keys = (first..first + 1000).map(|i| (i * 48_611) % count * 3);
+            runs.add(&spelling.batch(&keys.map(|key| (key, key)).collect()), 0);
+        }
+        runs.merge_all();
+        let run = only(&runs);
+        let sample = run.sample(&[1], 500).unwrap().unwrap();
+        assert_eq!(Some(sample.rows as usize), run.index_stats().map(|stats| stats.keys));
+        assert!(sample.rows > 30_000 && (400..=501).contains(&sample.entries.len()));
+        assert_eq!((sample.page_rows, sample.fixed_width), (None, !text));
+        let values = sample.columns[0].as_primitive::<Int64Type>().values();
+        assert!(values.is_sorted() && values.len() == sample.entries.len());
+        let mut errors = 0;
+        for (entry, pair) in sample.entries.iter().zip(sample.entries.iter().skip(1)) {
+            assert!(entry.position < pair.position && entry.number < pair.number);
+            assert!((entry.range.start..=entry.range.end).contains(&entry.position));
+            errors += entry.position.abs_diff(entry.predicted);
+        }
+        assert!(errors / 500 < 100, "predictions are {} off", errors / 500);
+    }
 }

@@ -17,7 +17,7 @@ use super::index::Place;
 use super::*;
 use crate::error::{Error, Result};
 use crate::storage::deletion_vector::DeletionVector;
-use crate::storage::key::{KeyModel, KeyRange, Keys};
+use crate::storage::key::{KeyModelBuilder, KeyRange, Keys};
 use crate::storage::live_rows::LiveRows;
 use crate::storage::record::SegmentRecord;
 use crate::storage::row_ranges::RowRanges;
@@ -531,7 +531,9 @@ fn a_page_is_searched_within_the_window() {
         numbers.for_each(|number| keys.push(&number.to_be_bytes()));
         keys
     };
-    let model = KeyModel::train(&strings(&mut (0..64)), 0).unwrap();
+    let mut builder = KeyModelBuilder::new(false, 0);
+    builder.push(&strings(&mut (0..64))).unwrap();
+    let model = builder.finish().unwrap();
     let search = |keys: &Keys, window: &Range<usize>, hint: usize, key: u64| {
         let expected = (window.clone(), hint);
         model.lower_bound_in_page(keys, 1000, expected, &key.to_be_bytes())

@@ -14,8 +14,9 @@ use crate::storage::frame::{le_u32, le_u64};
 
 /// First bytes of every log file.
 const MAGIC: &[u8; 8] = b"OMENLOG1";
-/// The only version of the format so far.
-const FORMAT_VERSION: u32 = 1;
+/// The version of the format. (Version 1 had no masks: zeros in a payload could pass for a power
+/// cut.)
+const FORMAT_VERSION: u32 = 2;
 
 /// Identity of a log file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,12 @@ pub(crate) struct LogHeader {
 /// The name of log file `number`.
 pub(crate) fn log_name(number: u64) -> String {
     format!("log/{number:016x}.log")
+}
+
+/// The number of the log file called so.
+pub(crate) fn log_number(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix("log/")?.strip_suffix(".log")?;
+    u64::from_str_radix(digits, 16).ok().filter(|number| log_name(*number) == name)
 }
 
 impl LogHeader {
@@ -116,10 +123,10 @@ mod tests {
         let header =
             LogHeader { database: [7; 16], epoch: 1, number: 2, generation: 3, first_lsn: 4 };
         let mut bytes = header.encode();
-        bytes[8] = 2;
+        bytes[8] = 3;
         let crc = crc32c::crc32c(&bytes[..60]);
         bytes[60..].copy_from_slice(&crc.to_le_bytes());
         let error = LogHeader::decode(&bytes, "log").unwrap_err();
-        assert!(error.to_string().contains("version 2"), "{error}");
+        assert!(error.to_string().contains("version 3"), "{error}");
     }
 }

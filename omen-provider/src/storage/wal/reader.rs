@@ -1,10 +1,11 @@
 //! Reads a log file back: the complete statements, and what the end of the file means.
 //!
 //! A power cut leaves the last group of appends in pieces: sectors that never reached the medium
-//! are absent or zero. Such a tail was never acknowledged and is dropped. Anything else that is
-//! not a frame is damage, and the file is refused:
+//! are absent or zero, which no sector of a whole frame is. Such a tail was never acknowledged and
+//! is dropped. Anything else that is not a frame is damage, and the file is refused:
 //!
-//! * the bad place holds no missing sector, so it was written in full and changed later;
+//! * the bad frame has all its sectors, so it was written in full and changed later. If its header
+//!   cannot be read, that goes by the sectors that the header is in;
 //! * a later commit frame says that this place was durable when it was written.
 //!
 //! Called by recovery and by read-only opens; calls `frame` and `record`.
@@ -21,6 +22,9 @@ use crate::storage::frame::{self, Frame, FrameHeader, FrameResult};
 
 /// What a power cut loses or keeps as a whole.
 const SECTOR_BYTES: usize = 512;
+
+/// How often bytes behind a bad place may be summed up, on average.
+const RESCANS_MAX: usize = 4;
 
 /// A log file, read.
 #[derive(Debug)]
@@ -94,6 +98,16 @@ pub(crate) fn read_log(number: u64, database: &[u8; 16], bytes: &Bytes) -> Resul
     Ok(contents)
 }
 
+/// Whether these bytes are log file `number` of `database` with at least one whole record.
+pub(crate) fn has_records(number: u64, database: &[u8; 16], bytes: &[u8]) -> bool {
+    let Ok(header) = LogHeader::decode(bytes, "") else { return false };
+    if header.database != *database || header.number != number {
+        return false;
+    }
+    let first = frame::decode(&bytes[LogHeader::BYTES..]);
+    matches!(first, FrameResult::Frame(frame) if frame.header.generation == header.generation)
+}
+
 struct Reader<'a> {
     path: String,
     bytes: &'a Bytes,
@@ -149,7 +163,7 @@ impl<'a> Reader<'a> {
 
     /// Whether what begins here, not a frame, can be the end of the log; an error if it is damage.
     fn check_tail(&self, header: Option<FrameHeader>, cut_short: bool, reason: &str) -> Result<()> {
-        let (later, was_durable) = self.later_frames();
+        let (later, was_durable) = self.later_frames()?;
         if was_durable {
             return Err(self.damaged(format!(
                 "{reason}, but a later statement says that lsn {} was durable before it",
@@ -158,22 +172,23 @@ impl<'a> Reader<'a> {
         }
         let own = header.filter(|header| header.generation == self.generation);
         let foreign = header.is_some() && own.is_none();
-        let end = match own {
-            Some(header) => self.at + header.frame_bytes(),
-            None => later.unwrap_or(self.bytes.len()),
-        };
-        if cut_short || (foreign && later.is_none()) || self.has_missing_sector(end) {
+        let known = own.map_or(frame::HEADER_BYTES, |header| header.frame_bytes());
+        if cut_short || (foreign && !later) || self.has_missing_sector(self.at + known) {
             return Ok(());
         }
         Err(self.damaged(format!("{reason}, and no part of the record is missing")))
     }
 
-    /// The first later place that holds a frame header of this file with a later lsn, and whether
-    /// a commit or seal frame behind here says that the place here was durable before it.
-    fn later_frames(&self) -> (Option<usize>, bool) {
+    /// Whether a later place holds a frame header of this file with a later lsn, and whether a
+    /// commit or seal frame behind here says that the place here was durable before it.
+    ///
+    /// However the bytes were made, each is summed up a few times at most: a frame that is not
+    /// whole uses up what it claims to be long.
+    fn later_frames(&self) -> Result<(bool, bool)> {
         let magic = frame::MAGIC.to_le_bytes();
-        let mut first = None;
+        let mut found = false;
         let mut at = self.at + 1;
+        let mut affordable = RESCANS_MAX * (self.bytes.len() - self.at);
         while let Some(skip) = self.bytes.get(at..).and_then(|rest| find(rest, magic)) {
             at += skip;
             let rest = &self.bytes[at..];
@@ -181,10 +196,16 @@ impl<'a> Reader<'a> {
                 && header.generation == self.generation
                 && header.lsn > self.lsn
             {
-                first = first.or(Some(at));
+                found = true;
+                let length = header.frame_bytes().min(rest.len());
+                if length > affordable {
+                    // What is left of such a file is not worth hours.
+                    return Err(self.damaged("records behind it reach into each other"));
+                }
+                affordable -= length;
                 if let FrameResult::Frame(frame) = frame::decode(rest) {
                     if durable_lsn(&frame).is_some_and(|durable| durable >= self.lsn) {
-                        return (first, true);
+                        return Ok((found, true));
                     }
                     at += header.frame_bytes();
                     continue;
@@ -192,7 +213,7 @@ impl<'a> Reader<'a> {
             }
             at += 1;
         }
-        (first, false)
+        Ok((found, false))
     }
 
     /// Whether one of the sectors from here to `end` never reached the medium: what lies in it
@@ -211,16 +232,15 @@ impl<'a> Reader<'a> {
     }
 
     fn operation(&mut self, frame: &Frame<'_>) -> Result<()> {
-        let start = self.at + frame::HEADER_BYTES;
-        let payload = self.bytes.slice(start..start + frame.payload.len());
-        let op = Op::decode(frame.header.kind, payload).map_err(|reason| self.damaged(reason))?;
+        let op = Op::decode(frame.header.kind, frame.payload().into());
+        let op = op.map_err(|reason| self.damaged(reason))?;
         self.open.ops.push(op);
         self.open.crc = crc32c::crc32c_append(self.open.crc, &frame.payload_crc.to_le_bytes());
         Ok(())
     }
 
     fn commit(&mut self, frame: &Frame<'_>) -> Result<Statement> {
-        let commit = Commit::decode(frame.payload);
+        let commit = Commit::decode(&frame.payload());
         let fits = commit.filter(|commit| {
             commit.first_lsn == self.open.first_lsn
                 && commit.frames as usize == self.open.ops.len()
@@ -235,7 +255,7 @@ impl<'a> Reader<'a> {
     }
 
     fn seal(&mut self, frame: &Frame<'_>) -> Result<Option<u64>> {
-        let seal = Seal::decode(frame.payload).filter(|_| self.open.ops.is_empty());
+        let seal = Seal::decode(&frame.payload()).filter(|_| self.open.ops.is_empty());
         let last = self.at + frame.header.frame_bytes() == self.bytes.len();
         match seal {
             Some(seal) if last => Ok(seal.next),
@@ -256,8 +276,8 @@ impl<'a> Reader<'a> {
 
 fn durable_lsn(frame: &Frame<'_>) -> Option<u64> {
     match frame.header.kind {
-        KIND_COMMIT => Commit::decode(frame.payload).map(|commit| commit.durable_lsn),
-        KIND_SEAL => Seal::decode(frame.payload).map(|seal| seal.durable_lsn),
+        KIND_COMMIT => Commit::decode(&frame.payload()).map(|commit| commit.durable_lsn),
+        KIND_SEAL => Seal::decode(&frame.payload()).map(|seal| seal.durable_lsn),
         _ => None,
     }
 }

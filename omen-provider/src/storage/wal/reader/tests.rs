@@ -30,7 +30,8 @@ impl Log {
     }
 
     fn put(&mut self, bytes: usize) -> u32 {
-        let rows = Bytes::from(vec![0xAB; bytes]);
+        // As a power cut would leave them.
+        let rows = Bytes::from(vec![0; bytes]);
         let op = Op::Put { table: 1, fresh: false, rows };
         let (head, body) = op.payload();
         self.frame(op.kind(), &[&head, body].concat())
@@ -95,14 +96,15 @@ fn torn_tail_is_not_corruption() {
 
 #[test]
 fn every_flipped_byte_is_found() {
-    for sealed in [false, true] {
+    for (sealed, zeros) in [(false, 0), (true, 0), (false, 4096)] {
         let mut log = Log::new();
-        log.statement(50, 0).statement(60, 2).statement(70, 4);
+        log.statement(50, 0).statement(1600, 2).statement(700, 4);
         if sealed {
             log.seal();
         }
         for at in 0..log.bytes.len() {
             let mut flipped = log.bytes.clone();
+            flipped.extend(vec![0; zeros]);
             flipped[at] ^= 0x40;
             let result = read(&flipped);
             assert!(matches!(result, Err(Error::Corruption { .. })), "flip at {at}: {result:?}");
@@ -148,10 +150,26 @@ fn sector_missing_under_a_later_group_is_damage() {
 fn lost_commit_of_a_group_that_a_later_one_calls_durable_is_damage() {
     let mut log = Log::new();
     // The commit frame of the first statement begins with a sector.
-    log.statement(1024 - LogHeader::BYTES - 40, 0).statement(2000, 2);
+    log.statement(1024 - LogHeader::BYTES - 41, 0).statement(2000, 2);
     assert!(matches!(frame::decode(&log.bytes[1024..]), FrameResult::Frame(_)));
     log.bytes[1024..1536].fill(0);
     corrupt_at(log.read(), 1024);
+}
+
+/// Headers all over the file, each of a record as long as can be.
+#[test]
+fn a_file_made_to_be_read_for_hours_is_refused_at_once() {
+    let mut log = Log::new();
+    log.statement(10, 0);
+    let end = log.bytes.len();
+    log.bytes.push(1);
+    let mut record = Vec::new();
+    frame::encode(KIND_COMMIT, GENERATION, 100, &[&vec![7; 4 << 20]], &mut record).unwrap();
+    for _ in 0..100_000 {
+        log.bytes.extend_from_slice(&record[..frame::HEADER_BYTES]);
+    }
+    log.bytes.extend_from_slice(&record[..5 << 19]);
+    corrupt_at(log.read(), end);
 }
 
 #[test]

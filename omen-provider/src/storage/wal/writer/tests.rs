@@ -115,7 +115,7 @@ impl Fixture {
         let (mut rest, mut found) = (&content[LogHeader::BYTES..], Vec::new());
         while let frame::FrameResult::Frame(frame) = frame::decode(rest) {
             if frame.header.kind == KIND_COMMIT {
-                found.push(Commit::decode(frame.payload).unwrap().durable_lsn);
+                found.push(Commit::decode(&frame.payload()).unwrap().durable_lsn);
             }
             rest = &rest[frame.header.frame_bytes()..];
         }
