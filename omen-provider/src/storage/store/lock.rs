@@ -7,11 +7,12 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
 
-use super::local::make_directory;
+use super::directory::make_root;
+use super::files::SystemFiles;
 use crate::error::{Error, Result};
 
 /// Name of the lock file.
-const LOCK_FILE: &str = "LOCK";
+pub(super) const LOCK_FILE: &str = "LOCK";
 
 /// The right to write in a directory; freed when dropped.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ impl DirectoryLock {
     /// # Errors
     /// [`Error::Locked`] if another process or handle holds it.
     pub fn acquire(directory: &Path) -> Result<Self> {
-        make_directory(directory)?;
+        make_root(&SystemFiles, directory)?;
         let path = directory.join(LOCK_FILE);
         let shown = || path.display().to_string();
         if path.is_symlink() {

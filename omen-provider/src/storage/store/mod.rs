@@ -6,13 +6,16 @@
 //!
 //! Implementations: the local disk (its own write, fsync, link, fsync of the directory), any
 //! `object_store`, and the faulty disk of the tests. Everything above this module goes through
-//! it; nothing else in the engine opens a file.
+//! it; nothing else in the engine opens a file. Below the local disk is a second seam, [`Files`]:
+//! the calls of the file system, which the tests make fail and forget as well.
 //!
 //! Names are relative, with `/` between folders, made of numbers only, never from user input.
 //!
 //! Invariant: when [`Blobs::put_if_absent`], [`BlobWriter::finish`], [`Logs::create`] or
 //! [`LogFile::sync`] has returned Ok, the bytes and the name survive a power cut.
 
+mod directory;
+mod files;
 mod local;
 mod lock;
 mod object;
@@ -28,6 +31,7 @@ use object_store::ObjectStore;
 
 use crate::error::{Error, Result};
 
+pub use files::{DirEntry, FileHandle, FileInfo, Files, SystemFiles};
 pub use lock::DirectoryLock;
 
 /// A blob as [`Blobs::list`] sees it.
@@ -120,8 +124,13 @@ impl Store {
     /// A directory of the local disk. Nothing is made before something is written; a writer holds
     /// the [`DirectoryLock`].
     pub fn local(directory: impl AsRef<Path>) -> Self {
+        Self::on_files(directory, Arc::new(SystemFiles))
+    }
+
+    /// Like [`Store::local`], on a file system of the caller's.
+    pub fn on_files(directory: impl AsRef<Path>, files: Arc<dyn Files>) -> Self {
         let directory = directory.as_ref();
-        let disk = Arc::new(local::LocalDisk::new(directory.to_path_buf()));
+        let disk = Arc::new(local::LocalDisk::new(directory.to_path_buf(), files));
         Self {
             blobs: Arc::clone(&disk) as _,
             logs: disk,

@@ -1,0 +1,213 @@
+//! What the local disk asks of the file system: a seam below the seam.
+//!
+//! `local.rs` makes every call of the file system through [`Files`], so that a test can put a file
+//! system of its own under the very code that writes, syncs and links. Calls block; each method is
+//! one call of the operating system (or two that belong together) and repeats nothing: short
+//! writes, interruptions and errors are the caller's matter.
+//!
+//! Invariant: nothing here promises more than POSIX does. A file's sync makes its bytes durable,
+//! not its name; only [`Files::sync_dir`] makes names durable.
+
+use std::ffi::OsString;
+use std::fmt::Debug;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
+
+/// The calls of a file system that a local disk is made of.
+pub trait Files: Debug + Send + Sync + 'static {
+    /// A new file for appending, for its owner alone; an error if the name is taken, also by a
+    /// symbolic link.
+    fn create_new(&self, path: &Path) -> io::Result<Box<dyn FileHandle>>;
+    /// An existing file for reading.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn FileHandle>>;
+    /// A second name for a file; an error if it is taken.
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Another name for a file, in place of whatever has that name.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes the name of a file, and the file if it has no other.
+    fn unlink(&self, path: &Path) -> io::Result<()>;
+    /// A new directory for its owner alone.
+    fn make_dir(&self, path: &Path) -> io::Result<()>;
+    /// Makes the names in a directory durable.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// What is in a directory, in any order; what goes away meanwhile may be left out.
+    fn read_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>>;
+    /// What lies under a name, symbolic links followed.
+    fn metadata(&self, path: &Path) -> io::Result<FileInfo>;
+    /// Takes every right in a directory from all but its owner.
+    fn make_private(&self, path: &Path) -> io::Result<()>;
+    /// Where the numbers of temporary files begin: somewhere else with each call.
+    fn first_number(&self) -> u64;
+}
+
+/// A file that is open.
+pub trait FileHandle: Debug + Send + Sync {
+    /// The length in bytes.
+    fn bytes(&self) -> io::Result<u64>;
+    /// Reads from `offset` on, at most a buffer full; 0 is the end of the file.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Writes at the end of the file, and says how many of the bytes.
+    fn append(&self, bytes: &[u8]) -> io::Result<usize>;
+    /// Makes the bytes and the length durable.
+    fn sync_data(&self) -> io::Result<()>;
+    /// Makes the bytes and all that is known of the file durable, but for its name.
+    fn sync_all(&self) -> io::Result<()>;
+}
+
+/// One name in a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirEntry {
+    /// The name, without the directory.
+    pub name: OsString,
+    /// The length of what it names.
+    pub bytes: u64,
+}
+
+/// What lies under a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileInfo {
+    /// Whether it is a directory.
+    pub is_dir: bool,
+    /// Who may do what with it, as in `chmod`; None where the system knows no such thing.
+    pub mode: Option<u32>,
+}
+
+/// The file system of this machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemFiles;
+
+impl Files for SystemFiles {
+    fn create_new(&self, path: &Path) -> io::Result<Box<dyn FileHandle>> {
+        let mut options = OpenOptions::new();
+        options.append(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        Ok(Box::new(options.open(path)?))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn FileHandle>> {
+        Ok(Box::new(File::open(path)?))
+    }
+
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn unlink(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn make_dir(&self, path: &Path) -> io::Result<()> {
+        let mut builder = DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        #[cfg(unix)]
+        File::open(path)?.sync_all()?;
+        #[cfg(not(unix))]
+        let _ = path;
+        Ok(())
+    }
+
+    fn read_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            match entry.metadata() {
+                Ok(info) => found.push(DirEntry { name: entry.file_name(), bytes: info.len() }),
+                // Deleted since the directory was read.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+
+    fn metadata(&self, path: &Path) -> io::Result<FileInfo> {
+        let info = fs::metadata(path)?;
+        #[cfg(unix)]
+        let mode = Some(std::os::unix::fs::PermissionsExt::mode(&info.permissions()) & 0o7777);
+        #[cfg(not(unix))]
+        let mode = None;
+        Ok(FileInfo { is_dir: info.is_dir(), mode })
+    }
+
+    fn make_private(&self, path: &Path) -> io::Result<()> {
+        #[cfg(unix)]
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+        #[cfg(not(unix))]
+        let _ = path;
+        Ok(())
+    }
+
+    fn first_number(&self) -> u64 {
+        // The standard library's source of randomness that cannot fail.
+        RandomState::new().hash_one(0)
+    }
+}
+
+impl FileHandle for File {
+    fn bytes(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        #[cfg(unix)]
+        return std::os::unix::fs::FileExt::read_at(self, buffer, offset);
+        #[cfg(windows)]
+        return std::os::windows::fs::FileExt::seek_read(self, buffer, offset);
+    }
+
+    fn append(&self, bytes: &[u8]) -> io::Result<usize> {
+        let mut file = self;
+        file.write(bytes)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        File::sync_data(self)
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        File::sync_all(self)
+    }
+}
+
+/// Appends all of `bytes`, in as many writes as it takes.
+pub(super) fn append_all(file: &dyn FileHandle, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.append(bytes) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Reads until the buffer is full or the file ends; says how much that was.
+pub(super) fn read_full_at(
+    file: &dyn FileHandle,
+    buffer: &mut [u8],
+    offset: u64,
+) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read_at(&mut buffer[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
