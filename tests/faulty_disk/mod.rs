@@ -14,6 +14,7 @@
 //!
 //! No clock, no threads, no randomness but the seeds.
 
+pub mod files;
 mod image;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,120 @@
+//! The power fails at every change that the engine's own code for the local disk makes to the file
+//! system: between writing, syncing, linking and removing files.
+//!
+//! The script runs once, closed and opened again on the way; the disk is kept as it was before each
+//! change. From each of these moments, with several seeds for what the medium had of it by then, a
+//! database is recovered and compared with the model: what was acknowledged until that moment, or
+//! one statement more.
+//!
+//! The harness is tested by disks that do not what they are asked for: each is a bug of the code
+//! above, and must be found.
+
+use std::time::Instant;
+
+use super::script::{State, Statement, script, states};
+use super::{block_on, check, compare, open};
+use crate::faulty_disk::files::{FaultyFiles, Planted, Snapshot};
+
+/// Statements before which the database is closed and opened again.
+const REOPENED: [usize; 3] = [9, 24, 44];
+/// Every which point is read for its checksums too.
+const VERIFIED: usize = 16;
+
+/// A run of the script.
+struct Recorded {
+    snapshots: Vec<Snapshot>,
+    /// For each statement how many changes had been made when it was acknowledged.
+    acknowledged: Vec<usize>,
+    states: Vec<State>,
+    script: Vec<Statement>,
+}
+
+impl Recorded {
+    /// Runs the script on a disk with a planted bug, or none.
+    fn new(planted: Option<Planted>) -> Self {
+        let script = script();
+        let disk = FaultyFiles::new();
+        disk.plant(planted);
+        disk.record();
+        let acknowledged = block_on(async {
+            let mut database = open(disk.store()).await.unwrap();
+            let mut acknowledged = Vec::new();
+            for (number, statement) in script.iter().enumerate() {
+                if REOPENED.contains(&number) {
+                    database.close().await.unwrap();
+                    database = open(disk.store()).await.unwrap();
+                }
+                statement.run(&database, number).await.unwrap();
+                acknowledged.push(disk.changes());
+            }
+            database.close().await.unwrap();
+            acknowledged
+        });
+        let states = states(&script);
+        Self { snapshots: disk.snapshots(), acknowledged, states, script }
+    }
+
+    /// The states that are allowed after a power cut before change `point`.
+    fn allowed(&self, point: usize) -> (usize, [&State; 2]) {
+        let done = self.acknowledged.partition_point(|changes| *changes <= point);
+        (done, [&self.states[done], &self.states[(done + 1).min(self.script.len())]])
+    }
+
+    /// Cuts the power before a change, recovers, compares.
+    fn cut(&self, point: usize, seed: u64) -> Result<(), String> {
+        let (done, allowed) = self.allowed(point);
+        let store = self.snapshots[point].after_power_cut(seed).store();
+        let outcome = block_on(async {
+            match point % VERIFIED {
+                0 => check(store, &allowed).await,
+                _ => compare(store, &allowed).await.map(drop),
+            }
+        });
+        let statement = self.script.get(done);
+        outcome
+            .map_err(|e| format!("cut before change {point}, seed {seed}, in {statement:?}: {e}"))
+    }
+
+    /// Cuts until one is not survived; says how many were made.
+    fn first_loss(&self, every: usize) -> Option<(usize, String)> {
+        let points = (0..self.snapshots.len()).step_by(every).flat_map(|p| [(p, 1), (p, 2)]);
+        let mut cuts = points.enumerate();
+        cuts.find_map(|(i, (point, seed))| {
+            let seed = seed * self.snapshots.len() as u64 + point as u64;
+            self.cut(point, seed).err().map(|loss| (i + 1, loss))
+        })
+    }
+}
+
+fn report(failures: &[String], points: usize) {
+    let shown = failures[..failures.len().min(5)].join("\n");
+    assert!(failures.is_empty(), "{} of {points}: {shown}", failures.len());
+}
+
+#[test]
+fn acknowledged_statements_survive_a_power_cut_before_every_change() {
+    let started = Instant::now();
+    let recorded = Recorded::new(None);
+    let points = recorded.snapshots.len();
+    let seeds = super::seeds();
+    let cuts = (0..points).flat_map(|p| (0..seeds).map(move |s| (p, s * points as u64 + p as u64)));
+    let failures: Vec<_> = cuts.filter_map(|(p, seed)| recorded.cut(p, seed).err()).collect();
+    println!("{points} points, {} cuts, {:.1?}", points as u64 * seeds, started.elapsed());
+    report(&failures, points);
+}
+
+#[test]
+fn planted_bugs_of_the_local_disk_are_found() {
+    for planted in [
+        Planted::NoFileSync("log"),
+        Planted::NoDirectorySync("log"),
+        Planted::NoDirectorySync("manifest"),
+        Planted::NoDirectorySync("segments"),
+        Planted::NoFileSync("tmp"),
+        Planted::LogRemovedEarly,
+    ] {
+        let found = Recorded::new(Some(planted)).first_loss(3);
+        let (cuts, loss) = found.unwrap_or_else(|| panic!("{planted:?} is not found"));
+        println!("{planted:?} after {cuts} cuts: {loss}");
+    }
+}

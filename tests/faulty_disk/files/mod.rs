@@ -1,0 +1,382 @@
+//! A file system in memory that forgets at a power cut and fails on demand, the same way for the
+//! same seed. It lies below the engine's own code for the local disk.
+//!
+//! It keeps apart what a program sees and what is on the medium, and promises no more than POSIX:
+//!
+//! * bytes that were not synced survive in sectors of 512, any of them; the length of the file is a
+//!   matter of its own, and what was not written below it reads as zeros;
+//! * a file's sync says nothing of its name; names given and taken survive, each or not, until
+//!   their directory is synced.
+//!
+//! Story of a crash test: switch on [`FaultyFiles::record`], run a script once, take the
+//! [`FaultyFiles::snapshots`]: the disk before every call that changes it. Each with some seeds:
+//! [`Snapshot::after_power_cut`], open what is left, compare with what was acknowledged until then.
+//!
+//! No clock, no threads, no randomness but the seeds.
+
+mod contents;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use omen_provider::store::{DirEntry, FileHandle, FileInfo, Files, Store};
+
+use super::Seeded;
+use contents::Contents;
+use tree::{Inode, InodeNumber, Names, Tree};
+
+/// Codes of the operating system.
+pub const EIO: i32 = 5;
+/// Too many open files.
+pub const EMFILE: i32 = 24;
+/// No space left.
+pub const ENOSPC: i32 = 28;
+
+/// How a call fails while the disk goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// Nothing happens; the code of the error.
+    NoEffect(i32),
+    /// It happens, and fails all the same.
+    FullEffect(i32),
+    /// An append writes a part and says so; a sync writes some sectors and fails with EIO. Others:
+    /// nothing happens, EIO.
+    Short(u64),
+    /// A sync fails with EIO and takes the bytes for clean: no later sync writes them. Others:
+    /// nothing happens, EIO.
+    MarksClean,
+}
+
+/// A bug of the code above, planted by a disk that does not do what it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Planted {
+    /// Files in this folder are not synced.
+    NoFileSync(&'static str),
+    /// This folder is not synced.
+    NoDirectorySync(&'static str),
+    /// Before a manifest gets its name, every log but the newest is removed.
+    LogRemovedEarly,
+}
+
+/// The file system; clones are the same one.
+#[derive(Debug, Clone, Default)]
+pub struct FaultyFiles {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    tree: Tree,
+    calls: u64,
+    recording: bool,
+    snapshots: Vec<Snapshot>,
+    /// From which call on (once, or for ever), and how.
+    failure: Option<(u64, bool, Failure)>,
+    planted: Option<Planted>,
+    descriptors: usize,
+    descriptors_max: Option<usize>,
+    openings: u64,
+}
+
+/// The disk at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot(Tree);
+
+impl Snapshot {
+    /// A disk with what is left if power is lost at this moment.
+    pub fn after_power_cut(&self, seed: u64) -> FaultyFiles {
+        let tree = self.0.after_power_cut(&mut Seeded::new(seed));
+        let state = State { tree, ..State::default() };
+        FaultyFiles { state: Arc::new(Mutex::new(state)) }
+    }
+}
+
+impl FaultyFiles {
+    /// An empty disk.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A database's directory on this disk, by the engine's own code.
+    pub fn store(&self) -> Store {
+        Store::on_files("/db", Arc::new(self.clone()))
+    }
+
+    /// How many calls the disk has seen, failed ones included.
+    pub fn calls(&self) -> u64 {
+        self.lock().calls
+    }
+
+    /// Keeps a snapshot before every call from now on that changes something.
+    pub fn record(&self) {
+        self.lock().recording = true;
+    }
+
+    /// The snapshots until now, and one of this moment.
+    pub fn snapshots(&self) -> Vec<Snapshot> {
+        let state = self.lock();
+        let now = Snapshot(state.tree.clone());
+        state.snapshots.iter().cloned().chain([now]).collect()
+    }
+
+    /// How many snapshots were kept: those before the changes that happened until now.
+    pub fn changes(&self) -> usize {
+        self.lock().snapshots.len()
+    }
+
+    /// A disk with what is left if power is lost now.
+    pub fn after_power_cut(&self, seed: u64) -> Self {
+        Snapshot(self.lock().tree.clone()).after_power_cut(seed)
+    }
+
+    /// Fails call number `call` (the first is 1) and, if `lasting`, every later one.
+    pub fn fail_call(&self, call: u64, lasting: bool, failure: Failure) {
+        self.lock().failure = Some((call, lasting, failure));
+    }
+
+    /// Allows so many open files; with more, whatever opens one fails with EMFILE.
+    pub fn limit_descriptors(&self, max: Option<usize>) {
+        self.lock().descriptors_max = max;
+    }
+
+    /// Plants a bug.
+    pub fn plant(&self, planted: Option<Planted>) {
+        self.lock().planted = planted;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    fn handle(&self, inode: InodeNumber, path: &Path) -> Box<dyn FileHandle> {
+        self.lock().descriptors += 1;
+        Box::new(Handle { disk: self.clone(), inode, path: path.to_path_buf() })
+    }
+
+    /// Runs a call that happens or does not.
+    fn run<T>(&self, kind: Kind, act: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
+        let mut state = self.lock();
+        match state.begin(kind) {
+            None => act(&mut state),
+            Some(Failure::NoEffect(code)) => Err(io::Error::from_raw_os_error(code)),
+            Some(Failure::FullEffect(code)) => {
+                act(&mut state)?;
+                Err(io::Error::from_raw_os_error(code))
+            }
+            Some(Failure::Short(_) | Failure::MarksClean) => Err(io::Error::from_raw_os_error(EIO)),
+        }
+    }
+}
+
+/// What a call does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It reads.
+    Reads,
+    /// It reads and takes a descriptor.
+    Opens,
+    /// It changes something.
+    Changes,
+    /// It changes something and takes a descriptor.
+    Creates,
+}
+
+impl State {
+    /// Counts a call and says how it fails.
+    fn begin(&mut self, kind: Kind) -> Option<Failure> {
+        self.calls += 1;
+        if self.recording && matches!(kind, Kind::Changes | Kind::Creates) {
+            self.snapshots.push(Snapshot(self.tree.clone()));
+        }
+        if let Some((from, lasting, failure)) = self.failure
+            && (self.calls == from || lasting && self.calls > from)
+        {
+            return Some(failure);
+        }
+        let takes_one = matches!(kind, Kind::Opens | Kind::Creates);
+        let none_left = self.descriptors_max.is_some_and(|max| self.descriptors >= max);
+        (takes_one && none_left).then_some(Failure::NoEffect(EMFILE))
+    }
+
+    fn omits_file_sync(&self, path: &Path) -> bool {
+        matches!(self.planted, Some(Planted::NoFileSync(folder)) if lies_in(path, folder))
+    }
+
+    fn omits_directory_sync(&self, path: &Path) -> bool {
+        matches!(self.planted, Some(Planted::NoDirectorySync(folder)) if lies_in(path, folder))
+    }
+
+    /// The planted bug of who removes a log too soon.
+    fn remove_logs_early(&mut self, path: &Path) {
+        let folder = path.ancestors().nth(2).map(|root| root.join("log")).unwrap_or_default();
+        let Ok(number) = self.tree.resolve(&folder) else { return };
+        let Ok(Names { live, .. }) = self.tree.names(number) else { return };
+        let mut logs: Vec<String> = live.keys().cloned().collect();
+        logs.pop();
+        for name in logs {
+            let _ = self.tree.unlink(&folder.join(name));
+        }
+        self.tree.sync_dir(number);
+        if self.recording {
+            self.snapshots.push(Snapshot(self.tree.clone()));
+        }
+    }
+}
+
+fn lies_in(path: &Path, folder: &str) -> bool {
+    path.iter().any(|part| part == folder)
+}
+
+impl Files for FaultyFiles {
+    fn create_new(&self, path: &Path) -> io::Result<Box<dyn FileHandle>> {
+        let file = |state: &mut State| state.tree.create(path, Inode::File(Contents::default()));
+        self.run(Kind::Creates, file).map(|inode| self.handle(inode, path))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn FileHandle>> {
+        let inode = self.run(Kind::Opens, |state| state.tree.resolve(path))?;
+        Ok(self.handle(inode, path))
+    }
+
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.run(Kind::Changes, |state| {
+            let is_manifest = to.parent().is_some_and(|parent| parent.ends_with("manifest"));
+            if is_manifest && state.planted == Some(Planted::LogRemovedEarly) {
+                state.remove_logs_early(to);
+            }
+            state.tree.hard_link(from, to)
+        })
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.run(Kind::Changes, |state| state.tree.rename(from, to))
+    }
+
+    fn unlink(&self, path: &Path) -> io::Result<()> {
+        self.run(Kind::Changes, |state| state.tree.unlink(path))
+    }
+
+    fn make_dir(&self, path: &Path) -> io::Result<()> {
+        let directory = Inode::Directory(Names::default());
+        self.run(Kind::Changes, |state| state.tree.create(path, directory).map(drop))
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.run(Kind::Creates, |state| {
+            let directory = state.tree.resolve(path)?;
+            state.tree.names(directory)?;
+            if !state.omits_directory_sync(path) {
+                state.tree.sync_dir(directory);
+            }
+            Ok(())
+        })
+    }
+
+    fn read_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
+        self.run(Kind::Opens, |state| {
+            let tree = &state.tree;
+            let entry = |(name, number): (&String, &InodeNumber)| DirEntry {
+                name: name.into(),
+                bytes: tree.bytes(*number),
+            };
+            Ok(tree.names(tree.resolve(path)?)?.live.iter().map(entry).collect())
+        })
+    }
+
+    fn metadata(&self, path: &Path) -> io::Result<FileInfo> {
+        self.run(Kind::Reads, |state| {
+            let is_dir = matches!(state.tree.inode(state.tree.resolve(path)?), Inode::Directory(_));
+            Ok(FileInfo { is_dir, mode: None })
+        })
+    }
+
+    fn make_private(&self, path: &Path) -> io::Result<()> {
+        self.run(Kind::Changes, |state| state.tree.resolve(path).map(drop))
+    }
+
+    fn first_number(&self) -> u64 {
+        let mut state = self.lock();
+        state.openings += 1;
+        // Repeatable, and after a power cut as likely to meet an older number as it can be.
+        state.openings << 32
+    }
+}
+
+/// An open file.
+#[derive(Debug)]
+struct Handle {
+    disk: FaultyFiles,
+    inode: InodeNumber,
+    path: PathBuf,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.disk.lock().descriptors -= 1;
+    }
+}
+
+impl FileHandle for Handle {
+    fn bytes(&self) -> io::Result<u64> {
+        self.disk.run(Kind::Reads, |state| Ok(state.tree.bytes(self.inode)))
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.disk.run(Kind::Reads, |state| match state.tree.inode(self.inode) {
+            Inode::File(contents) => Ok(contents.read_at(buffer, offset)),
+            Inode::Directory(_) => Err(ErrorKind::IsADirectory.into()),
+        })
+    }
+
+    fn append(&self, bytes: &[u8]) -> io::Result<usize> {
+        let mut state = self.disk.lock();
+        let (count, error) = match state.begin(Kind::Changes) {
+            None => (bytes.len(), None),
+            Some(Failure::Short(seed)) => {
+                let most = bytes.len().saturating_sub(1).max(1) as u64;
+                (bytes.len().min(1 + Seeded::new(seed).below(most) as usize), None)
+            }
+            Some(Failure::NoEffect(code)) => (0, Some(code)),
+            Some(Failure::FullEffect(code)) => (bytes.len(), Some(code)),
+            Some(Failure::MarksClean) => (0, Some(EIO)),
+        };
+        state.tree.file(self.inode).append(&bytes[..count]);
+        error.map_or(Ok(count), |code| Err(io::Error::from_raw_os_error(code)))
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let mut state = self.disk.lock();
+        let failure = state.begin(Kind::Changes);
+        let is_planted = state.omits_file_sync(&self.path);
+        let contents = state.tree.file(self.inode);
+        let code = match failure {
+            None if is_planted => return Ok(()),
+            None => {
+                contents.sync();
+                return Ok(());
+            }
+            Some(Failure::NoEffect(code)) => code,
+            Some(Failure::FullEffect(code)) => {
+                contents.sync();
+                code
+            }
+            Some(Failure::Short(seed)) => {
+                contents.sync_some(&mut Seeded::new(seed));
+                EIO
+            }
+            Some(Failure::MarksClean) => {
+                contents.forget();
+                EIO
+            }
+        };
+        Err(io::Error::from_raw_os_error(code))
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
