@@ -16,7 +16,9 @@ use super::{block_on, check, compare, open};
 use crate::faulty_disk::files::{FaultyFiles, Planted, Snapshot};
 
 /// Statements before which the database is closed and opened again.
-const REOPENED: [usize; 3] = [9, 24, 44];
+pub const REOPENED: [usize; 3] = [9, 24, 44];
+/// How many seeds each power cut gets where the other harnesses give one.
+const SEEDS_EACH: u64 = 5;
 /// Every which point is read for its checksums too.
 const VERIFIED: usize = 16;
 
@@ -86,7 +88,7 @@ impl Recorded {
     }
 }
 
-fn report(failures: &[String], points: usize) {
+pub fn report(failures: &[String], points: usize) {
     let shown = failures[..failures.len().min(5)].join("\n");
     assert!(failures.is_empty(), "{} of {points}: {shown}", failures.len());
 }
@@ -96,7 +98,7 @@ fn acknowledged_statements_survive_a_power_cut_before_every_change() {
     let started = Instant::now();
     let recorded = Recorded::new(None);
     let points = recorded.snapshots.len();
-    let seeds = super::seeds();
+    let seeds = super::seeds() * SEEDS_EACH;
     let cuts = (0..points).flat_map(|p| (0..seeds).map(move |s| (p, s * points as u64 + p as u64)));
     let failures: Vec<_> = cuts.filter_map(|(p, seed)| recorded.cut(p, seed).err()).collect();
     println!("{points} points, {} cuts, {:.1?}", points as u64 * seeds, started.elapsed());
@@ -117,4 +119,26 @@ fn planted_bugs_of_the_local_disk_are_found() {
         let (cuts, loss) = found.unwrap_or_else(|| panic!("{planted:?} is not found"));
         println!("{planted:?} after {cuts} cuts: {loss}");
     }
+}
+
+#[test]
+fn a_power_cut_during_recovery_loses_nothing() {
+    let started = Instant::now();
+    let recorded = Recorded::new(None);
+    let (mut failures, mut cuts) = (Vec::new(), 0);
+    for point in (0..recorded.snapshots.len()).step_by(13) {
+        let (done, allowed) = recorded.allowed(point);
+        let disk = recorded.snapshots[point].after_power_cut(point as u64);
+        disk.record();
+        block_on(async { drop(open(disk.store()).await) });
+        for (change, snapshot) in disk.snapshots().iter().enumerate() {
+            let seed = (point * 1000 + change) as u64;
+            let outcome = block_on(compare(snapshot.after_power_cut(seed).store(), &allowed));
+            let story = |e| format!("cut before change {point}, then {change}, after {done}: {e}");
+            failures.extend(outcome.err().map(story));
+            cuts += 1;
+        }
+    }
+    println!("{cuts} cuts, {:.1?}", started.elapsed());
+    report(&failures, cuts);
 }

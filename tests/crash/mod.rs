@@ -10,6 +10,7 @@
 //!
 //! The harness itself is tested by a disk that forgets to sync the log: it must find the loss.
 
+mod failing;
 mod files;
 mod script;
 

@@ -119,7 +119,7 @@ impl Statement {
     }
 
     /// What it makes of a state.
-    fn apply(&self, state: &mut State, number: usize) {
+    pub fn apply(&self, state: &mut State, number: usize) {
         match self {
             Create(name) => {
                 assert!(state.insert((*name).to_string(), BTreeMap::new()).is_none());

@@ -138,6 +138,11 @@ impl FaultyFiles {
         self.lock().failure = Some((call, lasting, failure));
     }
 
+    /// Ends all failures.
+    pub fn heal(&self) {
+        self.lock().failure = None;
+    }
+
     /// Allows so many open files; with more, whatever opens one fails with EMFILE.
     pub fn limit_descriptors(&self, max: Option<usize>) {
         self.lock().descriptors_max = max;

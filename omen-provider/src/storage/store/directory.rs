@@ -93,18 +93,30 @@ impl Directory {
     /// Makes the folder of `name`, durably, and returns it.
     pub(super) fn make_folder(&self, name: &str) -> Result<PathBuf> {
         let folder = self.root.join(name.split('/').next().unwrap_or_default());
-        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
-        if !durable.contains(&folder) {
-            let files = self.files.as_ref();
-            if !durable.contains(&self.root) {
-                make_root(files, &self.root)?;
-                durable.insert(self.root.clone());
+        match self.make_durable(&folder) {
+            Err(Error::Io { source, .. }) if lacks_descriptors(&source) => {
+                self.open_files.clear();
+                self.make_durable(&folder)?;
             }
-            make_directory(files, &folder)?;
-            narrow(files, &folder)?;
-            durable.insert(folder.clone());
+            result => result?,
         }
         Ok(folder)
+    }
+
+    fn make_durable(&self, folder: &Path) -> Result<()> {
+        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        if durable.contains(folder) {
+            return Ok(());
+        }
+        let files = self.files.as_ref();
+        if !durable.contains(&self.root) {
+            make_root(files, &self.root)?;
+            durable.insert(self.root.clone());
+        }
+        make_directory(files, folder)?;
+        narrow(files, folder)?;
+        durable.insert(folder.to_path_buf());
+        Ok(())
     }
 
     /// Makes the names in a folder durable.

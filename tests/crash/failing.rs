@@ -1,0 +1,118 @@
+//! Calls of the file system fail, once or for ever, under the engine's own code for the local disk.
+//!
+//! The script runs until a statement fails; then the power goes, or the disk gets well and the
+//! database is opened again: it may hold what a cache still shows and no medium has, and must not
+//! lose it, or anything written afterwards, when the power goes then.
+
+use std::time::Instant;
+
+use omen_provider::{Error, Result};
+
+use super::files::{REOPENED, report};
+use super::script::{State, Statement, read, script, states};
+use super::{Run, block_on, compare, difference, open};
+use crate::faulty_disk::files::{EIO, EMFILE, ENOSPC, Failure, FaultyFiles};
+
+/// Every which call fails; `OMEN_CRASH_SEEDS=50` has every call fail, in every way.
+const EVERY: u64 = 7;
+/// Ways to fail.
+const FAILURES: [Failure; 6] = [
+    Failure::NoEffect(EIO),
+    Failure::NoEffect(ENOSPC),
+    Failure::NoEffect(EMFILE),
+    Failure::FullEffect(EIO),
+    Failure::Short(5),
+    Failure::MarksClean,
+];
+
+/// Runs the script, with the database closed and opened again on the way, to its first error.
+async fn run(disk: &FaultyFiles, script: &[Statement]) -> Run {
+    let mut acknowledged = 0;
+    let error = run_on(disk, script, &mut acknowledged).await.err();
+    Run { acknowledged, error }
+}
+
+async fn run_on(disk: &FaultyFiles, script: &[Statement], acknowledged: &mut usize) -> Result<()> {
+    let mut database = open(disk.store()).await?;
+    for (number, statement) in script.iter().enumerate() {
+        if REOPENED.contains(&number) {
+            database.close().await?;
+            database = open(disk.store()).await?;
+        }
+        statement.run(&database, number).await?;
+        *acknowledged += 1;
+    }
+    database.close().await
+}
+
+/// Opens the database while the power stays on, writes, and only then cuts the power.
+async fn go_on(
+    disk: &FaultyFiles,
+    allowed: &[&State],
+    seed: u64,
+) -> std::result::Result<(), String> {
+    let database = open(disk.store()).await.map_err(|e| format!("does not open again: {e}"))?;
+    let mut found = read(&database).await.map_err(|e| format!("does not read: {e}"))?;
+    if !allowed.contains(&&found) {
+        return Err(format!("opened again: {}", difference(&found, allowed[0])));
+    }
+    for statement in [Statement::Create("z"), Statement::Insert("z", vec![1, 2, 3])] {
+        let done = statement.run(&database, 99).await;
+        done.map_err(|e| format!("opened again, but {statement:?} fails: {e}"))?;
+        statement.apply(&mut found, 99);
+    }
+    let left = disk.after_power_cut(seed);
+    let compared = compare(left.store(), &[&found]).await.map(drop);
+    compared.map_err(|e| format!("opened again, written to and cut: {e}"))
+}
+
+/// Lets one call fail, or all from it on.
+fn fail(
+    script: &[Statement],
+    states: &[State],
+    (call, lasting): (u64, bool),
+    failure: Failure,
+) -> std::result::Result<(), String> {
+    let disk = FaultyFiles::new();
+    disk.fail_call(call, lasting, failure);
+    let Run { acknowledged, error } = block_on(run(&disk, script));
+    let mut allowed = vec![&states[acknowledged]];
+    // Only an error that says so may leave a statement there.
+    if matches!(error, Some(Error::OutcomeUnknown(_))) {
+        allowed.push(&states[acknowledged + 1]);
+    }
+    let left = disk.after_power_cut(call);
+    disk.heal();
+    let outcome = block_on(compare(left.store(), &allowed)).map(drop);
+    let outcome = outcome.and_then(|()| block_on(go_on(&disk, &allowed, call)));
+    let story = |e| {
+        let statement = script.get(acknowledged);
+        format!("{failure:?} at call {call}, lasting {lasting}, in {statement:?} ({error:?}): {e}")
+    };
+    outcome.map_err(story)
+}
+
+#[test]
+fn a_failing_file_system_is_never_taken_for_success() {
+    let started = Instant::now();
+    let script = script();
+    let states = states(&script);
+    let disk = FaultyFiles::new();
+    assert!(block_on(run(&disk, &script)).error.is_none());
+    let every = if super::seeds() >= 50 { 1 } else { EVERY };
+    let mut runs = 0;
+    let mut failures = Vec::new();
+    for call in (1..=disk.calls()).step_by(every as usize) {
+        for (way, failure) in FAILURES.into_iter().enumerate() {
+            // All ways in turn, once and for ever.
+            let turn = (call / EVERY + call) as usize;
+            if every == 1 || turn % FAILURES.len() == way {
+                runs += 1;
+                let lasting = turn / FAILURES.len() % 2 == 1;
+                failures.extend(fail(&script, &states, (call, lasting), failure).err());
+            }
+        }
+    }
+    println!("{} calls, {runs} runs, {:.1?}", disk.calls(), started.elapsed());
+    report(&failures, runs);
+}
