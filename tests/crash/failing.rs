@@ -13,8 +13,9 @@ use super::script::{State, Statement, read, script, states};
 use super::{Run, block_on, compare, difference, open};
 use crate::faulty_disk::files::{EIO, EMFILE, ENOSPC, Failure, FaultyFiles};
 
-/// Every which call fails; `OMEN_CRASH_SEEDS=50` has every call fail, in every way.
-const EVERY: u64 = 7;
+/// Every which pair of a call and a way to fail is tried; `OMEN_CRASH_SEEDS=50` tries all of them,
+/// once and for ever.
+const EVERY: u64 = 29;
 /// Ways to fail.
 const FAILURES: [Failure; 6] = [
     Failure::NoEffect(EIO),
@@ -99,16 +100,17 @@ fn a_failing_file_system_is_never_taken_for_success() {
     let states = states(&script);
     let disk = FaultyFiles::new();
     assert!(block_on(run(&disk, &script)).error.is_none());
-    let every = if super::seeds() >= 50 { 1 } else { EVERY };
+    let all = super::seeds() >= 50;
+    let calls = 1..=disk.calls();
+    let ways = calls.flat_map(|call| FAILURES.into_iter().map(move |failure| (call, failure)));
     let mut runs = 0;
     let mut failures = Vec::new();
-    for call in (1..=disk.calls()).step_by(every as usize) {
-        for (way, failure) in FAILURES.into_iter().enumerate() {
-            // All ways in turn, once and for ever.
-            let turn = (call / EVERY + call) as usize;
-            if every == 1 || turn % FAILURES.len() == way {
+    for (turn, (call, failure)) in ways.enumerate() {
+        for lasting in [false, true] {
+            if all
+                || (turn as u64).is_multiple_of(EVERY) && (turn as u64 / EVERY % 2 == 1) == lasting
+            {
                 runs += 1;
-                let lasting = turn / FAILURES.len() % 2 == 1;
                 failures.extend(fail(&script, &states, (call, lasting), failure).err());
             }
         }

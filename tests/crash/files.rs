@@ -18,7 +18,7 @@ use crate::faulty_disk::files::{FaultyFiles, Planted, Snapshot};
 /// Statements before which the database is closed and opened again.
 pub const REOPENED: [usize; 3] = [9, 24, 44];
 /// How many seeds each power cut gets where the other harnesses give one.
-const SEEDS_EACH: u64 = 5;
+const SEEDS_EACH: u64 = 6;
 /// Every which point is read for its checksums too.
 const VERIFIED: usize = 16;
 
@@ -109,6 +109,7 @@ fn acknowledged_statements_survive_a_power_cut_before_every_change() {
 fn planted_bugs_of_the_local_disk_are_found() {
     for planted in [
         Planted::NoFileSync("log"),
+        Planted::NoDirectorySync("db"),
         Planted::NoDirectorySync("log"),
         Planted::NoDirectorySync("manifest"),
         Planted::NoDirectorySync("segments"),
@@ -126,7 +127,7 @@ fn a_power_cut_during_recovery_loses_nothing() {
     let started = Instant::now();
     let recorded = Recorded::new(None);
     let (mut failures, mut cuts) = (Vec::new(), 0);
-    for point in (0..recorded.snapshots.len()).step_by(13) {
+    for point in (0..recorded.snapshots.len()).step_by(7) {
         let (done, allowed) = recorded.allowed(point);
         let disk = recorded.snapshots[point].after_power_cut(point as u64);
         disk.record();
