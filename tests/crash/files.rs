@@ -1,7 +1,7 @@
 //! The power fails at every change that the engine's own code for the local disk makes to the file
 //! system: between writing, syncing, linking and removing files.
 //!
-//! The script runs once, closed and opened again on the way; the disk is kept as it was before each
+//! A script runs once, closed and opened again on the way; the disk is kept as it was before each
 //! change. From each of these moments, with several seeds for what the medium had of it by then, a
 //! database is recovered and compared with the model: what was acknowledged until that moment, or
 //! one statement more.
@@ -11,14 +11,16 @@
 
 use std::time::Instant;
 
-use super::script::{State, Statement, script, states};
+use super::script::{State, Statement, random_script, script, states};
 use super::{block_on, check, compare, open};
 use crate::faulty_disk::files::{FaultyFiles, Planted, Snapshot};
 
 /// Statements before which the database is closed and opened again.
 pub const REOPENED: [usize; 3] = [9, 24, 44];
-/// How many seeds each power cut gets where the other harnesses give one.
-const SEEDS_EACH: u64 = 6;
+/// Scripts of chance, besides the one that was thought of.
+const RANDOM_SCRIPTS: u64 = 3;
+/// Power cuts at each point of each script, for every one that the other harnesses make.
+const CUTS_EACH: u64 = 2;
 /// Every which point is read for its checksums too.
 const VERIFIED: usize = 16;
 
@@ -32,9 +34,8 @@ struct Recorded {
 }
 
 impl Recorded {
-    /// Runs the script on a disk with a planted bug, or none.
-    fn new(planted: Option<Planted>) -> Self {
-        let script = script();
+    /// Runs a script on a disk with a planted bug, or none.
+    fn new(script: Vec<Statement>, planted: Option<Planted>) -> Self {
         let disk = FaultyFiles::new();
         disk.plant(planted);
         disk.record();
@@ -88,21 +89,28 @@ impl Recorded {
     }
 }
 
-pub fn report(failures: &[String], points: usize) {
+/// Fails with the first few failures, if there are any.
+pub fn report(failures: &[String], cuts: u64) {
     let shown = failures[..failures.len().min(5)].join("\n");
-    assert!(failures.is_empty(), "{} of {points}: {shown}", failures.len());
+    assert!(failures.is_empty(), "{} of {cuts}: {shown}", failures.len());
 }
 
 #[test]
 fn acknowledged_statements_survive_a_power_cut_before_every_change() {
     let started = Instant::now();
-    let recorded = Recorded::new(None);
-    let points = recorded.snapshots.len();
-    let seeds = super::seeds() * SEEDS_EACH;
-    let cuts = (0..points).flat_map(|p| (0..seeds).map(move |s| (p, s * points as u64 + p as u64)));
-    let failures: Vec<_> = cuts.filter_map(|(p, seed)| recorded.cut(p, seed).err()).collect();
-    println!("{points} points, {} cuts, {:.1?}", points as u64 * seeds, started.elapsed());
-    report(&failures, points);
+    let (mut cuts, mut failures) = (0, Vec::new());
+    let scripts = (0..RANDOM_SCRIPTS * super::seeds() / 2).map(random_script);
+    for (number, script) in [script()].into_iter().chain(scripts).enumerate() {
+        let recorded = Recorded::new(script, None);
+        let points = recorded.snapshots.len() as u64;
+        for seed in 0..points * super::seeds().min(10) * CUTS_EACH {
+            let outcome = recorded.cut((seed % points) as usize, seed);
+            failures.extend(outcome.err().map(|e| format!("script {number}, {e}")));
+            cuts += 1;
+        }
+    }
+    println!("{cuts} cuts, {:.1?}", started.elapsed());
+    report(&failures, cuts);
 }
 
 #[test]
@@ -116,7 +124,7 @@ fn planted_bugs_of_the_local_disk_are_found() {
         Planted::NoFileSync("tmp"),
         Planted::LogRemovedEarly,
     ] {
-        let found = Recorded::new(Some(planted)).first_loss(3);
+        let found = Recorded::new(script(), Some(planted)).first_loss(3);
         let (cuts, loss) = found.unwrap_or_else(|| panic!("{planted:?} is not found"));
         println!("{planted:?} after {cuts} cuts: {loss}");
     }
@@ -125,7 +133,7 @@ fn planted_bugs_of_the_local_disk_are_found() {
 #[test]
 fn a_power_cut_during_recovery_loses_nothing() {
     let started = Instant::now();
-    let recorded = Recorded::new(None);
+    let recorded = Recorded::new(script(), None);
     let (mut failures, mut cuts) = (Vec::new(), 0);
     for point in (0..recorded.snapshots.len()).step_by(7) {
         let (done, allowed) = recorded.allowed(point);
