@@ -295,6 +295,43 @@ async fn a_reader_misses_nothing_while_the_writer_goes_on() {
     }
 }
 
+/// Without its learned index a segment is searched all the same, and compaction makes a new one.
+#[tokio::test]
+async fn a_damaged_index_costs_no_row_and_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Options { row_group_rows: 512, ..Options::default() }.open(folder.path());
+    let db = open().await.unwrap();
+    db.create_table(definition(), false).await.unwrap();
+    db.table("t").unwrap().insert(rows((0..3000).map(|k| k * 7), "a")).await.unwrap();
+    db.checkpoint().await.unwrap();
+    let version = db.handle().engine().published.get();
+    let record = version.tables()[0].segments[0].segment.record().clone();
+    db.close().await.unwrap();
+    let path = folder.path().join(record.file_name());
+    let whole = std::fs::read(&path).unwrap();
+    for at in [record.tail_offset + 9, record.core_offset - 1] {
+        let mut damaged = whole.clone();
+        damaged[at as usize] ^= 4;
+        std::fs::write(&path, damaged).unwrap();
+        let read_only = Options { read_only: true, ..Options::default() };
+        let db = read_only.open(folder.path()).await.unwrap();
+        assert_eq!(contents(&db).await.len(), 3000);
+        assert!(db.table("t").unwrap().get(7 * 1234).await.unwrap().is_some());
+        assert!(db.table("t").unwrap().get(7 * 1234 + 1).await.unwrap().is_none());
+        assert_eq!(db.inspect().await.tables[0].parts[0].index, None);
+        let problems = db.verify().await.unwrap().problems;
+        let [Error::Corruption { path, offset, .. }] = &problems[..] else {
+            panic!("{problems:?}")
+        };
+        assert_eq!((path, *offset), (&record.file_name(), record.tail_offset));
+    }
+    let db = open().await.unwrap();
+    db.compact().await.unwrap();
+    assert!(db.verify().await.unwrap().problems.is_empty());
+    assert!(db.inspect().await.tables[0].parts[0].index.is_some());
+    assert_eq!(contents(&db).await.len(), 3000);
+}
+
 /// Segments of a bulk statement meet rows that are in memory and in no segment.
 #[tokio::test]
 async fn bulk_loads_meet_rows_in_memory() {
