@@ -101,6 +101,31 @@ async fn check_answers(segment: &Segment, keys: &Keys) {
 }
 
 #[test]
+fn every_key_is_found_without_an_index() {
+    let numbers = table(vec![Field::new("id", DataType::Int64, false)], &[0]);
+    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values((0..900).map(|i| i * i)));
+    let (number_rows, number_keys) = sorted(&numbers, vec![ids]);
+    let (schema, rows, keys) = bytes_table(&hostile_keys(b"abc", 900));
+    for (schema, rows, keys) in [(schema, rows, keys), (numbers, number_rows, number_keys)] {
+        let (blobs, store) = memory();
+        run(async {
+            let record = write(&store, &schema, &rows, &SMALL).await;
+            let name = record.file_name();
+            blobs.0.lock().unwrap().get_mut(&name).unwrap()[record.tail_offset as usize + 20] ^= 1;
+            let segment = Segment::open(&store, &cache(), record.clone(), &schema).await.unwrap();
+            assert!(segment.is_impaired() && segment.index_stats().is_none());
+            assert!(segment.fingerprints.is_none());
+            check_answers(&segment, &keys).await;
+            let stats = ReadStats::default();
+            let core = record.core_offset..record.bytes;
+            segment.read_bytes(std::slice::from_ref(&core), &stats).await.unwrap();
+            let all = record.tail_offset..record.bytes;
+            assert!(segment.read_bytes(std::slice::from_ref(&all), &stats).await.is_err());
+        });
+    }
+}
+
+#[test]
 fn an_index_of_other_keys_misleads_no_search() {
     let text = Field::new("p", DataType::Utf8, false);
     let schema = table(vec![Field::new("id", DataType::Binary, false), text.clone()], &[0]);
