@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
@@ -293,6 +294,86 @@ async fn a_reader_misses_nothing_while_the_writer_goes_on() {
         let reader = read_only.open_store(Store { logs, ..store }).await.unwrap();
         assert_eq!(contents(&reader).await.len(), expected);
     }
+}
+
+/// Logs whose files cannot be synced while `broken`.
+#[derive(Debug)]
+struct Unsyncable {
+    logs: Arc<dyn Logs>,
+    broken: Arc<AtomicBool>,
+}
+
+struct UnsyncableFile {
+    file: Box<dyn LogFile>,
+    broken: Arc<AtomicBool>,
+}
+
+#[async_trait::async_trait]
+impl LogFile for UnsyncableFile {
+    async fn append(&mut self, bytes: bytes::Bytes) -> crate::Result<()> {
+        self.file.append(bytes).await
+    }
+    async fn sync(&mut self) -> crate::Result<()> {
+        match self.broken.load(SeqCst) {
+            true => Err(Error::io("log", std::io::Error::other("the disk is gone"))),
+            false => self.file.sync().await,
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Logs for Unsyncable {
+    async fn create(&self, name: &str) -> crate::Result<Box<dyn LogFile>> {
+        let (file, broken) = (self.logs.create(name).await?, Arc::clone(&self.broken));
+        Ok(Box::new(UnsyncableFile { file, broken }))
+    }
+    async fn read(&self, name: &str) -> crate::Result<bytes::Bytes> {
+        self.logs.read(name).await
+    }
+    async fn take_over(&self, name: &str) -> crate::Result<bytes::Bytes> {
+        self.logs.take_over(name).await
+    }
+    async fn list(&self) -> crate::Result<Vec<String>> {
+        self.logs.list().await
+    }
+    async fn delete(&self, name: &str) -> crate::Result<()> {
+        self.logs.delete(name).await
+    }
+}
+
+/// One failure is enough: what the log holds behind it nobody knows, even if the disk comes back.
+#[tokio::test]
+async fn after_a_failure_of_the_log_reads_go_on_and_writes_do_not() {
+    let store = memory();
+    let broken = Arc::new(AtomicBool::new(false));
+    let logs = Arc::new(Unsyncable { logs: Arc::clone(&store.logs), broken: Arc::clone(&broken) });
+    let faulty = Store { logs, ..store.clone() };
+    let db = Options::default().open_store(faulty).await.unwrap();
+    db.create_table(definition(), false).await.unwrap();
+    let table = db.table("t").unwrap();
+    table.insert(rows(0..10, "a")).await.unwrap();
+    broken.store(true, SeqCst);
+    let lost = table.insert(rows(10..20, "b")).await;
+    assert!(matches!(lost, Err(Error::OutcomeUnknown(_))), "{lost:?}");
+    broken.store(false, SeqCst);
+    for refused in [
+        table.insert(rows(20..30, "c")).await.map(drop),
+        table.delete([1]).await.map(drop),
+        db.drop_table("t", false).await.map(drop),
+        db.checkpoint().await,
+    ] {
+        assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+    }
+    assert_eq!(contents(&db).await.len(), 10);
+    assert!(table.get(3).await.unwrap().is_some() && table.get(13).await.unwrap().is_none());
+    let session = db.session();
+    let frame = session.sql("SELECT sum(id) FROM t").await.unwrap();
+    let sum = frame.collect().await.unwrap();
+    assert_eq!(sum[0].column(0).as_primitive::<Int64Type>().value(0), 45);
+    drop((table, session, db));
+    let db = Options::default().open_store(store).await.unwrap();
+    assert!([10, 20].contains(&contents(&db).await.len()));
+    db.table("t").unwrap().insert(rows(20..30, "c")).await.unwrap();
 }
 
 /// Without its learned index a segment is searched all the same, and compaction makes a new one.
