@@ -60,6 +60,13 @@ impl Options {
         Database::start(Store::local(directory), lock, self).await
     }
 
+    /// Checks the files of the database in a directory, whether it opens or not: every checksum,
+    /// every page, every key's order. Writes nothing. What only an open database knows, that no two
+    /// parts have a live row of one key, [`Database::verify`] checks.
+    pub async fn verify(self, directory: impl AsRef<Path>) -> VerifyReport {
+        VerifyReport::of_files(Store::local(directory), self).await
+    }
+
     /// Opens the database in any store.
     ///
     /// # Errors

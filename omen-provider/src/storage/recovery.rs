@@ -49,19 +49,12 @@ pub struct Recovered {
 /// log any more.
 pub async fn recover(medium: &Medium, manifest: &Manifest, take_over: bool) -> Result<Recovered> {
     let (durable, saved) = load(medium, manifest).await?;
-    let mut recovered = Recovered {
-        version: durable.clone(),
-        durable,
-        saved,
-        statements: Vec::new(),
-        next_lsn: manifest.flushed_lsn + 1,
-        log_bytes: 0,
-    };
-    read_logs(medium, manifest, take_over, &mut recovered).await?;
-    for statement in &recovered.statements {
-        replay(medium, &mut recovered.version, statement).await?;
+    let Logged { statements, next_lsn, bytes } = read_logs(medium, manifest, take_over).await?;
+    let mut version = durable.clone();
+    for statement in &statements {
+        replay(medium, &mut version, statement).await?;
     }
-    Ok(recovered)
+    Ok(Recovered { durable, saved, version, statements, next_lsn, log_bytes: bytes })
 }
 
 /// The version that a manifest describes.
@@ -100,14 +93,14 @@ async fn load(medium: &Medium, manifest: &Manifest) -> Result<(Version, SavedDel
 }
 
 /// The lengths of all files in the folder of segments, by name.
-async fn segment_lengths(medium: &Medium) -> Result<HashMap<String, u64>> {
+pub async fn segment_lengths(medium: &Medium) -> Result<HashMap<String, u64>> {
     let files = medium.store.blobs.list("segments").await?;
     Ok(files.into_iter().map(|blob| (blob.name, blob.bytes)).collect())
 }
 
 /// Refuses a segment that is missing or was cut or extended. Its bytes are checked when they are
 /// read; what follows them never would be.
-fn check_length(record: &SegmentRecord, lengths: &HashMap<String, u64>) -> Result<()> {
+pub fn check_length(record: &SegmentRecord, lengths: &HashMap<String, u64>) -> Result<()> {
     let name = record.file_name();
     match lengths.get(&name) {
         Some(length) if *length == record.bytes => Ok(()),
@@ -123,7 +116,8 @@ fn missing_segment(name: String) -> Error {
     Error::corruption(name, 0, "the file is missing; the manifest or the log names it")
 }
 
-async fn open_segment(
+/// Opens a segment that the manifest or the log names.
+pub async fn open_segment(
     medium: &Medium,
     record: &SegmentRecord,
     schema: &Arc<TableSchema>,
@@ -134,7 +128,8 @@ async fn open_segment(
     }
 }
 
-async fn read_deletions(
+/// Reads a deletion vector of a part of `rows` rows; `files` are those read before.
+pub async fn read_deletions(
     medium: &Medium,
     record: &DeletionsRecord,
     rows: u32,
@@ -166,13 +161,21 @@ async fn read_deletions(
     Ok(dead)
 }
 
+/// What the logs of a database hold.
+#[derive(Debug)]
+pub struct Logged {
+    /// The statements after the manifest, in order.
+    pub statements: Vec<Statement>,
+    /// The lsn that follows.
+    pub next_lsn: u64,
+    /// Bytes of all log files.
+    pub bytes: u64,
+}
+
 /// Reads the chain of logs that begins with the manifest's.
-async fn read_logs(
-    medium: &Medium,
-    manifest: &Manifest,
-    take_over: bool,
-    recovered: &mut Recovered,
-) -> Result<()> {
+pub async fn read_logs(medium: &Medium, manifest: &Manifest, take_over: bool) -> Result<Logged> {
+    let next_lsn = manifest.flushed_lsn + 1;
+    let mut logged = Logged { statements: Vec::new(), next_lsn, bytes: 0 };
     let mut database = [0; 16];
     database.copy_from_slice(&manifest.database);
     // A database whose creation was cut short has a manifest and no log yet.
@@ -180,7 +183,7 @@ async fn read_logs(
     // Of the first log any: what a reopening wrote anew got new numbers.
     let mut first_lsns = 0..=u64::MAX;
     while let Some(number) = next {
-        let log = read_whole(medium, &database, number, take_over, recovered).await?;
+        let (log, bytes) = read_whole(medium, &database, number, take_over).await?;
         if !first_lsns.contains(&log.header.first_lsn) {
             let reason = format!(
                 "the log begins at statement {}, which does not follow on what comes before it",
@@ -189,16 +192,16 @@ async fn read_logs(
             return Err(Error::corruption(log_name(number), 0, reason));
         }
         first_lsns = log.next_lsn..=log.next_lsn;
-        recovered.next_lsn = recovered.next_lsn.max(log.next_lsn);
-        recovered
-            .statements
-            .extend(log.statements.into_iter().filter(|s| s.lsn > manifest.flushed_lsn));
+        logged.bytes += bytes;
+        logged.next_lsn = logged.next_lsn.max(log.next_lsn);
+        let later = log.statements.into_iter().filter(|s| s.lsn > manifest.flushed_lsn);
+        logged.statements.extend(later);
         next = log.next_log;
     }
-    Ok(())
+    Ok(logged)
 }
 
-/// Reads a log and makes sure that nothing of it is missing at its end.
+/// Reads a log, which has so many bytes, and makes sure that nothing of it is missing at its end.
 ///
 /// A log file is begun before its predecessor is sealed, but written to only when the seal is
 /// durable. So a log without a seal has lost its end if a file that follows it has records.
@@ -207,8 +210,7 @@ async fn read_whole(
     database: &[u8; 16],
     number: u64,
     take_over: bool,
-    recovered: &mut Recovered,
-) -> Result<LogContents> {
+) -> Result<(LogContents, u64)> {
     let name = log_name(number);
     let logs = &medium.store.logs;
     let read = if take_over { logs.take_over(&name).await } else { logs.read(&name).await };
@@ -226,8 +228,7 @@ async fn read_whole(
             return Err(Error::corruption(name, end, reason));
         }
     }
-    recovered.log_bytes += bytes.len() as u64;
-    Ok(log)
+    Ok((log, bytes.len() as u64))
 }
 
 fn missing_log(name: &str, error: Error) -> Error {

@@ -13,7 +13,7 @@ use futures::{StreamExt, TryStreamExt};
 use crate::storage::definition::TableDefinition;
 use crate::storage::store::{LogFile, Logs, Store};
 use crate::storage::wal::{LogHeader, log_name};
-use crate::{Database, Error, Options};
+use crate::{Database, Error, Options, VerifyReport};
 
 fn rows(keys: impl IntoIterator<Item = i64>, tag: &str) -> RecordBatch {
     let keys: Vec<i64> = keys.into_iter().collect();
@@ -293,6 +293,84 @@ async fn a_reader_misses_nothing_while_the_writer_goes_on() {
         let read_only = Options { read_only: true, ..Options::default() };
         let reader = read_only.open_store(Store { logs, ..store }).await.unwrap();
         assert_eq!(contents(&reader).await.len(), expected);
+    }
+}
+
+/// All files of a database but the lock, with their contents.
+fn files_of(folder: &std::path::Path) -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    for kind in ["log", "manifest", "segments"] {
+        for entry in std::fs::read_dir(folder.join(kind)).unwrap() {
+            let path = entry.unwrap().path();
+            let name = format!("{kind}/{}", path.file_name().unwrap().to_str().unwrap());
+            files.push((name, std::fs::read(path).unwrap()));
+        }
+    }
+    files
+}
+
+/// Each damaged file is named, whether the database opens or not, and one does not hide another.
+#[tokio::test]
+async fn a_scrub_names_every_damaged_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = Options::default().open(folder.path()).await.unwrap();
+    db.create_table(definition(), false).await.unwrap();
+    let table = db.table("t").unwrap();
+    for part in 0..3 {
+        table.insert(rows(part * 1000..part * 1000 + 900, "a")).await.unwrap();
+        db.checkpoint().await.unwrap();
+    }
+    table.delete([5, 1005, 2005]).await.unwrap();
+    db.checkpoint().await.unwrap();
+    table.insert(rows(5000..5300, "b")).await.unwrap();
+    drop((table, db));
+    let scrub = async || Options::default().verify(folder.path()).await;
+    let named = |report: &VerifyReport| -> Vec<String> {
+        let path = |problem: &Error| match problem {
+            Error::Corruption { path, .. } => path.clone(),
+            other => panic!("{other:?}"),
+        };
+        report.problems.iter().map(path).collect()
+    };
+    let clean = scrub().await;
+    assert!(clean.problems.is_empty() && clean.segments == 3 && clean.bytes > 3000, "{clean:?}");
+
+    let whole = files_of(folder.path());
+    assert_eq!(whole.len(), 6, "a log, a manifest, three segments, their deletions");
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+    let flip = |name: &str, bytes: &[u8]| {
+        let mut damaged = bytes.to_vec();
+        damaged[bytes.len() / 2] ^= 8;
+        write(name, &damaged);
+    };
+    for (name, bytes) in &whole {
+        flip(name, bytes);
+        assert_eq!(named(&scrub().await), [name.as_str()]);
+        write(name, &bytes[..bytes.len() - 3]);
+        let found = named(&scrub().await);
+        // A log that is cut short may never have been longer.
+        assert!(found == [name.as_str()] || (found.is_empty() && name.starts_with("log")));
+        std::fs::remove_file(folder.path().join(name)).unwrap();
+        assert!(!scrub().await.problems.is_empty(), "{name}");
+        write(name, bytes);
+    }
+    let not_manifest = || whole.iter().filter(|(name, _)| !name.starts_with("manifest"));
+    not_manifest().for_each(|(name, bytes)| flip(name, bytes));
+    let mut found = named(&scrub().await);
+    found.sort();
+    let mut expected: Vec<_> = not_manifest().map(|(name, _)| name.clone()).collect();
+    expected.sort();
+    assert_eq!(found, expected);
+
+    // An open database notices what happens to its files.
+    whole.iter().for_each(|(name, bytes)| write(name, bytes));
+    let read_only = Options { read_only: true, ..Options::default() };
+    let db = read_only.open(folder.path()).await.unwrap();
+    assert!(db.verify().await.unwrap().problems.is_empty());
+    for (name, bytes) in &whole {
+        flip(name, bytes);
+        assert!(named(&db.verify().await.unwrap()).contains(name), "{name}");
+        write(name, bytes);
     }
 }
 
