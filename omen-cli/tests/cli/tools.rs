@@ -71,6 +71,33 @@ fn verify_names_every_damaged_file() {
 }
 
 #[test]
+fn repair_cuts_a_damaged_log_only_when_told_to() {
+    let place = place_with_rows();
+    let outcome = place.run(&["repair", "db"]).success();
+    assert!(outcome.stderr.contains("nothing to repair"), "{outcome:?}");
+    place.run(&["db", "-c", "INSERT INTO t VALUES (90001, 'x')"]).success();
+    let mut files = Vec::new();
+    collect(&place.path().join("db"), &mut files);
+    let log = files.iter().find(|path| path.parent().unwrap().ends_with("log")).unwrap();
+    let mut bytes = std::fs::read(log).unwrap();
+    let end = bytes.len() - 8;
+    bytes[end] ^= 1;
+    std::fs::write(log, &bytes).unwrap();
+    let count = &["db", "-c", "SELECT count(*) FROM t"];
+    place.run(count).failure(1, "corruption in log/");
+    let outcome = place.run(&["repair", "db"]).failure(1, "nothing was changed");
+    assert!(outcome.stderr.contains("at offset ") && outcome.stderr.contains("--cut-log"));
+    assert_eq!(std::fs::read(log).unwrap(), bytes);
+    place.run(&["repair", "db", "--cut-log"]).success();
+    let name = log.file_name().unwrap();
+    assert_eq!(std::fs::read(place.path().join("db/lost").join(name)).unwrap(), bytes);
+    place.run(count).success();
+    place.run(&["repair", "missing"]).failure(1, "missing");
+    place.run(&["repair", "missing", "--cut-log"]).failure(1, "missing");
+    assert!(!place.path().join("missing").exists());
+}
+
+#[test]
 fn a_damaged_database_is_refused_and_left_as_it_is() {
     let place = place_with_rows();
     let mut files = Vec::new();

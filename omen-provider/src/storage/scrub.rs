@@ -10,7 +10,9 @@ use std::sync::Arc;
 use super::manifest::{self, Manifest};
 use super::medium::Medium;
 use super::record::SegmentRecord;
-use super::recovery::{check_length, open_segment, read_deletions, read_logs, segment_lengths};
+use super::recovery::{
+    LogDamage, check_length, open_segment, read_deletions, read_logs, segment_lengths,
+};
 use super::schema::TableSchema;
 use super::wal::Op;
 use crate::error::{Error, Result};
@@ -81,7 +83,7 @@ async fn scrub_manifest(medium: &Medium, manifest: &Manifest, segments: bool) ->
         }
         schemas.insert(schema.id, schema);
     }
-    match read_logs(medium, manifest, false).await {
+    match read_logs(medium, manifest, false, LogDamage::Refuse).await {
         Ok(logged) => {
             let ops = logged.statements.iter().flat_map(|statement| &statement.ops);
             ops.for_each(|op| name_segments(op, &mut schemas, &mut named, &mut found.problems));

@@ -1,5 +1,7 @@
 //! The engine end to end on an object store in memory and on a directory, against a map.
 
+mod repair;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
