@@ -96,6 +96,15 @@ pub(crate) enum Command {
         /// Directory of the database
         path: PathBuf,
     },
+    /// Say what can be kept of a database whose log is damaged; with --cut-log keep that alone
+    #[command(after_help = REPAIR_NOTES)]
+    Repair {
+        /// Directory of the database
+        path: PathBuf,
+        /// Give up every statement from the damage on; the log files are kept in PATH/lost
+        #[arg(long)]
+        cut_log: bool,
+    },
     /// Rewrite every table as Parquet files that any other tool reads as the table
     Compact {
         /// Directory of the database
@@ -108,6 +117,15 @@ pub(crate) enum Command {
         dir: Option<PathBuf>,
     },
 }
+
+const REPAIR_NOTES: &str = "\
+A database whose log is damaged does not open: statements that were acknowledged may be lost, and
+what follows them would be wrong without them. (A log that merely ends too early, as after a power
+cut, is no damage.) A backup is the better answer. Without one, this gives up the end of the log.
+
+Examples:
+  omen repair my.db             what is damaged, and what would be kept; writes nothing
+  omen repair my.db --cut-log   keep the statements before the damage";
 
 const IMPORT_NOTES: &str = "\
 Types are inferred from the whole file: whole numbers become BIGINT, other numbers DOUBLE, true and

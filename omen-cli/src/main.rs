@@ -16,6 +16,7 @@ mod open;
 mod output;
 mod plot;
 mod progress;
+mod repair;
 mod script;
 mod shell;
 mod sql_type;
@@ -58,6 +59,7 @@ async fn run() -> Result<()> {
         Some(Command::Import(arguments)) => import::run(&arguments).await,
         Some(Command::Inspect(arguments)) => inspect::run(&arguments).await,
         Some(Command::Verify { path }) => verify::run(&path).await,
+        Some(Command::Repair { path, cut_log }) => repair::run(&path, cut_log).await,
         Some(Command::Compact { path }) => compact::run(&path).await,
         Some(Command::Demo { dir }) => demo::run(dir).await,
     }

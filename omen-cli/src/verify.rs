@@ -3,14 +3,19 @@
 use std::io::Write;
 use std::path::Path;
 
+use omen_provider::{Options, VerifyReport};
+
 use crate::failure::{Failure, Result};
 use crate::interrupt::interruptible_apart;
 use crate::{notes, open};
 
 /// Runs the subcommand: problems go to standard error, one a line, and make it fail.
 pub(crate) async fn run(path: &Path) -> Result<()> {
-    let database = open::open_read_only(path).await?;
-    let report = interruptible_apart(async move { Ok(database.verify().await?) }).await?;
+    let report = match open::open_read_only(path).await {
+        Ok(database) => interruptible_apart(async move { Ok(database.verify().await?) }).await?,
+        Err(Failure::Error(error)) if path.is_dir() => verify_files(path, error).await?,
+        Err(failure) => return Err(failure),
+    };
     for problem in &report.problems {
         notes::note(format!("error: {problem}"));
     }
@@ -30,4 +35,13 @@ pub(crate) async fn run(path: &Path) -> Result<()> {
         return Ok(());
     }
     Err(Failure::Error(format!("{} is damaged; the list above names each place", path.display())))
+}
+
+/// What is wrong with a database that does not open, for the reason given.
+async fn verify_files(path: &Path, reason: String) -> Result<VerifyReport> {
+    let directory = path.to_path_buf();
+    let verify = async move { Ok(Options::default().verify(directory).await) };
+    let report = interruptible_apart(verify).await?;
+    // Nothing that a file by itself shows.
+    if report.problems.is_empty() { Err(Failure::Error(reason)) } else { Ok(report) }
 }

@@ -13,6 +13,7 @@ use futures::stream::{Stream, StreamExt};
 use super::definition::TableDefinition;
 use super::engine::{Engine, Inspection, SampleLimits, TableSample, VerifyReport};
 use super::handle::Handle;
+use super::recovery::LogCut;
 use super::snapshot::Snapshot;
 use super::store::{DirectoryLock, Store};
 use super::table::Table;
@@ -58,6 +59,39 @@ impl Options {
             false => Some(DirectoryLock::acquire(directory)?),
         };
         Database::start(Store::local(directory), lock, self).await
+    }
+
+    /// Checks the files of the database in a directory, whether it opens or not: every checksum,
+    /// every page, every key's order. Writes nothing. What only an open database knows, that no two
+    /// parts have a live row of one key, [`Database::verify`] checks.
+    pub async fn verify(self, directory: impl AsRef<Path>) -> VerifyReport {
+        VerifyReport::of_files(Store::local(directory), self).await
+    }
+
+    /// Where the log of the database in a directory is damaged, so that the database cannot be
+    /// opened; `None` if it is not. Writes nothing.
+    ///
+    /// # Errors
+    /// As [`Options::open`], for any damage that is not in the log.
+    pub async fn find_log_damage(self, directory: impl AsRef<Path>) -> Result<Option<LogCut>> {
+        Engine::find_cut(Store::local(directory), self).await
+    }
+
+    /// Cuts the log of the database in a directory before what is damaged: statements from there on
+    /// are given up, acknowledged ones too. The log files as they were are kept in the database's
+    /// folder `lost`. Returns what was cut; `None`, and nothing is done, if no log is damaged.
+    ///
+    /// # Errors
+    /// As [`Options::open`], for any damage that is not in the log.
+    pub async fn cut_damaged_log(self, directory: impl AsRef<Path>) -> Result<Option<LogCut>> {
+        let directory = directory.as_ref();
+        if Engine::find_cut(Store::local(directory), self.clone()).await?.is_none() {
+            return Ok(None);
+        }
+        let lock = DirectoryLock::acquire(directory)?;
+        let (engine, cut) = Engine::cut_log(Store::local(directory), Some(lock), self).await?;
+        engine.shut_down();
+        Ok(cut)
     }
 
     /// Opens the database in any store.

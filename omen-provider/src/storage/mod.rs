@@ -39,6 +39,8 @@ pub(crate) mod compaction;
 pub(crate) mod flush;
 pub(crate) mod recovery;
 
+pub(crate) mod scrub;
+
 pub(crate) mod engine;
 
 pub(crate) mod handle;

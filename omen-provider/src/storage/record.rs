@@ -65,9 +65,9 @@ pub struct SegmentRecord {
     /// Where the tail (index, checksums, Parquet page index and footer) begins.
     #[prost(uint64, tag = "4")]
     pub tail_offset: u64,
-    /// CRC32C of the bytes from `tail_offset` to the end of the file.
+    /// CRC32C of the hints, the bytes from `tail_offset` to `core_offset`.
     #[prost(fixed32, tag = "5")]
-    pub tail_crc: u32,
+    pub hints_crc: u32,
     /// Smallest encoded key.
     #[prost(bytes = "vec", tag = "6")]
     pub min_key: Vec<u8>,
@@ -80,6 +80,12 @@ pub struct SegmentRecord {
     /// Rows per row group (the last one may hold fewer).
     #[prost(uint32, tag = "9")]
     pub row_group_rows: u32,
+    /// Where the part of the tail begins that no read can do without.
+    #[prost(uint64, tag = "10")]
+    pub core_offset: u64,
+    /// CRC32C of the bytes from `core_offset` to the end of the file.
+    #[prost(fixed32, tag = "11")]
+    pub core_crc: u32,
 }
 
 impl SegmentRecord {

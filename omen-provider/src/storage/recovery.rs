@@ -7,6 +7,7 @@
 //! rows by key, so it does not matter which part holds them.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -25,6 +26,7 @@ use super::segment::Segment;
 use super::version::{TableVersion, Version};
 use super::wal::{
     LogContents, Op, Statement, decode_rows, has_records, log_name, log_number, read_log,
+    read_log_before_damage,
 };
 use crate::error::{Error, Result};
 
@@ -43,25 +45,46 @@ pub struct Recovered {
     pub next_lsn: u64,
     /// Bytes of all log files read.
     pub log_bytes: u64,
+    /// Where the log was given up; never, unless that was asked for.
+    pub cut: Option<LogCut>,
+}
+
+/// What to do about a damaged log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogDamage {
+    /// Refuse the database.
+    Refuse,
+    /// Go on with the statements before it.
+    Cut,
+}
+
+/// A place where the log of a database was given up, and what stands before it.
+#[derive(Debug, Clone)]
+pub struct LogCut {
+    /// What is damaged, and how.
+    pub damage: Error,
+    /// Statements before that place that are in no segment yet; they are kept.
+    pub statements: u64,
+    /// Bytes of the damaged file from there on.
+    pub bytes: u64,
 }
 
 /// Reads the database that `manifest` describes. `take_over`: no other writer may append to its
 /// log any more.
-pub async fn recover(medium: &Medium, manifest: &Manifest, take_over: bool) -> Result<Recovered> {
+pub async fn recover(
+    medium: &Medium,
+    manifest: &Manifest,
+    take_over: bool,
+    on_damage: LogDamage,
+) -> Result<Recovered> {
     let (durable, saved) = load(medium, manifest).await?;
-    let mut recovered = Recovered {
-        version: durable.clone(),
-        durable,
-        saved,
-        statements: Vec::new(),
-        next_lsn: manifest.flushed_lsn + 1,
-        log_bytes: 0,
-    };
-    read_logs(medium, manifest, take_over, &mut recovered).await?;
-    for statement in &recovered.statements {
-        replay(medium, &mut recovered.version, statement).await?;
+    let Logged { statements, next_lsn, bytes, cut } =
+        read_logs(medium, manifest, take_over, on_damage).await?;
+    let mut version = durable.clone();
+    for statement in &statements {
+        replay(medium, &mut version, statement).await?;
     }
-    Ok(recovered)
+    Ok(Recovered { durable, saved, version, statements, next_lsn, log_bytes: bytes, cut })
 }
 
 /// The version that a manifest describes.
@@ -100,14 +123,14 @@ async fn load(medium: &Medium, manifest: &Manifest) -> Result<(Version, SavedDel
 }
 
 /// The lengths of all files in the folder of segments, by name.
-async fn segment_lengths(medium: &Medium) -> Result<HashMap<String, u64>> {
+pub async fn segment_lengths(medium: &Medium) -> Result<HashMap<String, u64>> {
     let files = medium.store.blobs.list("segments").await?;
     Ok(files.into_iter().map(|blob| (blob.name, blob.bytes)).collect())
 }
 
 /// Refuses a segment that is missing or was cut or extended. Its bytes are checked when they are
 /// read; what follows them never would be.
-fn check_length(record: &SegmentRecord, lengths: &HashMap<String, u64>) -> Result<()> {
+pub fn check_length(record: &SegmentRecord, lengths: &HashMap<String, u64>) -> Result<()> {
     let name = record.file_name();
     match lengths.get(&name) {
         Some(length) if *length == record.bytes => Ok(()),
@@ -123,7 +146,8 @@ fn missing_segment(name: String) -> Error {
     Error::corruption(name, 0, "the file is missing; the manifest or the log names it")
 }
 
-async fn open_segment(
+/// Opens a segment that the manifest or the log names.
+pub async fn open_segment(
     medium: &Medium,
     record: &SegmentRecord,
     schema: &Arc<TableSchema>,
@@ -134,7 +158,8 @@ async fn open_segment(
     }
 }
 
-async fn read_deletions(
+/// Reads a deletion vector of a part of `rows` rows; `files` are those read before.
+pub async fn read_deletions(
     medium: &Medium,
     record: &DeletionsRecord,
     rows: u32,
@@ -166,13 +191,28 @@ async fn read_deletions(
     Ok(dead)
 }
 
+/// What the logs of a database hold.
+#[derive(Debug)]
+pub struct Logged {
+    /// The statements after the manifest, in order.
+    pub statements: Vec<Statement>,
+    /// The lsn that follows.
+    pub next_lsn: u64,
+    /// Bytes of all log files.
+    pub bytes: u64,
+    /// Where it was given up.
+    pub cut: Option<LogCut>,
+}
+
 /// Reads the chain of logs that begins with the manifest's.
-async fn read_logs(
+pub async fn read_logs(
     medium: &Medium,
     manifest: &Manifest,
     take_over: bool,
-    recovered: &mut Recovered,
-) -> Result<()> {
+    on_damage: LogDamage,
+) -> Result<Logged> {
+    let next_lsn = manifest.flushed_lsn + 1;
+    let mut logged = Logged { statements: Vec::new(), next_lsn, bytes: 0, cut: None };
     let mut database = [0; 16];
     database.copy_from_slice(&manifest.database);
     // A database whose creation was cut short has a manifest and no log yet.
@@ -180,25 +220,65 @@ async fn read_logs(
     // Of the first log any: what a reopening wrote anew got new numbers.
     let mut first_lsns = 0..=u64::MAX;
     while let Some(number) = next {
-        let log = read_whole(medium, &database, number, take_over, recovered).await?;
-        if !first_lsns.contains(&log.header.first_lsn) {
-            let reason = format!(
-                "the log begins at statement {}, which does not follow on what comes before it",
-                log.header.first_lsn
-            );
-            return Err(Error::corruption(log_name(number), 0, reason));
-        }
+        let read = read_whole(medium, &database, number, take_over).await;
+        let read = read.and_then(|(log, bytes)| match first_lsns.contains(&log.header.first_lsn) {
+            true => Ok((log, bytes)),
+            false => Err(does_not_follow(number, log.header.first_lsn)),
+        });
+        let (log, bytes) = match read {
+            Ok(read) => read,
+            Err(damage @ Error::Corruption { .. }) if on_damage == LogDamage::Cut => {
+                let before = read_before_damage(medium, &database, number, &first_lsns).await?;
+                let bytes = before.as_ref().map_or(0, |(_, cut)| *cut);
+                logged.cut = Some(LogCut { damage, statements: 0, bytes });
+                let Some((log, _)) = before else { break };
+                // What the seal names, if there is one, cannot be relied on.
+                (LogContents { next_log: None, ..log }, bytes)
+            }
+            Err(error) => return Err(error),
+        };
         first_lsns = log.next_lsn..=log.next_lsn;
-        recovered.next_lsn = recovered.next_lsn.max(log.next_lsn);
-        recovered
-            .statements
-            .extend(log.statements.into_iter().filter(|s| s.lsn > manifest.flushed_lsn));
+        logged.bytes += bytes;
+        logged.next_lsn = logged.next_lsn.max(log.next_lsn);
+        let later = log.statements.into_iter().filter(|s| s.lsn > manifest.flushed_lsn);
+        logged.statements.extend(later);
         next = log.next_log;
     }
-    Ok(())
+    if let Some(cut) = &mut logged.cut {
+        cut.statements = logged.statements.len() as u64;
+    }
+    Ok(logged)
 }
 
-/// Reads a log and makes sure that nothing of it is missing at its end.
+fn does_not_follow(number: u64, first_lsn: u64) -> Error {
+    let reason = format!(
+        "the log begins at statement {first_lsn}, which does not follow on what comes before it"
+    );
+    Error::corruption(log_name(number), 0, reason)
+}
+
+/// What stands in a damaged log before the damage, and how many bytes follow; `None` if there is no
+/// such file, or not even its header can be relied on.
+async fn read_before_damage(
+    medium: &Medium,
+    database: &[u8; 16],
+    number: u64,
+    first_lsns: &RangeInclusive<u64>,
+) -> Result<Option<(LogContents, u64)>> {
+    let bytes = match medium.store.logs.read(&log_name(number)).await {
+        Ok(bytes) => bytes,
+        Err(Error::NotFound(_)) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let Ok((log, _)) = read_log_before_damage(number, database, &bytes) else { return Ok(None) };
+    let follows = first_lsns.contains(&log.header.first_lsn);
+    Ok(follows.then(|| {
+        let cut = log.dropped_tail_bytes;
+        (log, cut)
+    }))
+}
+
+/// Reads a log, which has so many bytes, and makes sure that nothing of it is missing at its end.
 ///
 /// A log file is begun before its predecessor is sealed, but written to only when the seal is
 /// durable. So a log without a seal has lost its end if a file that follows it has records.
@@ -207,8 +287,7 @@ async fn read_whole(
     database: &[u8; 16],
     number: u64,
     take_over: bool,
-    recovered: &mut Recovered,
-) -> Result<LogContents> {
+) -> Result<(LogContents, u64)> {
     let name = log_name(number);
     let logs = &medium.store.logs;
     let read = if take_over { logs.take_over(&name).await } else { logs.read(&name).await };
@@ -226,8 +305,7 @@ async fn read_whole(
             return Err(Error::corruption(name, end, reason));
         }
     }
-    recovered.log_bytes += bytes.len() as u64;
-    Ok(log)
+    Ok((log, bytes.len() as u64))
 }
 
 fn missing_log(name: &str, error: Error) -> Error {

@@ -1,6 +1,6 @@
 //! Which segments to compact next. Pure: a version in, a task out.
 //!
-//! 1. A segment of which much is dead is rewritten.
+//! 1. A segment of which much is dead, or whose learned index is damaged, is rewritten.
 //! 2. Segments belong to tiers by size; when a tier holds [`TIER_SEGMENTS`] segments of a table,
 //!    they are merged: a row is rewritten once per tier, however the keys arrive. Segments of full
 //!    size are left alone unless they overlap others of their tier.
@@ -39,7 +39,7 @@ pub struct Task {
 /// The most urgent task, if any.
 pub fn pick(version: &Version, options: &CompactionOptions) -> Option<Task> {
     version.tables().iter().find_map(|table| {
-        let segments = pick_dead(table).or_else(|| pick_tier(table, options))?;
+        let segments = pick_worn(table).or_else(|| pick_tier(table, options))?;
         Some(Task { table: table.schema.id, segments })
     })
 }
@@ -49,16 +49,18 @@ pub fn pick(version: &Version, options: &CompactionOptions) -> Option<Task> {
 pub fn pick_everything(table: &TableVersion, options: &CompactionOptions) -> Option<Task> {
     let views = &table.segments;
     let small = views.iter().filter(|v| !is_full(v, options)).count();
-    let dead = views.iter().any(|v| !v.dead.is_empty());
-    if small <= 1 && !dead && views.iter().all(|v| !overlaps_another(v, views)) {
+    let worn = views.iter().any(|v| !v.dead.is_empty() || v.segment.is_impaired());
+    if small <= 1 && !worn && views.iter().all(|v| !overlaps_another(v, views)) {
         return None;
     }
     Some(Task { table: table.schema.id, segments: views.iter().map(file).collect() })
 }
 
-fn pick_dead(table: &Arc<TableVersion>) -> Option<Vec<u64>> {
-    let mostly_dead = |v: &&SegmentView| v.dead.count() * DEAD_SHARE > u64::from(v.segment.rows());
-    table.segments.iter().find(mostly_dead).map(|view| vec![file(view)])
+fn pick_worn(table: &Arc<TableVersion>) -> Option<Vec<u64>> {
+    let is_worn = |v: &&SegmentView| {
+        v.segment.is_impaired() || v.dead.count() * DEAD_SHARE > u64::from(v.segment.rows())
+    };
+    table.segments.iter().find(is_worn).map(|view| vec![file(view)])
 }
 
 fn pick_tier(table: &Arc<TableVersion>, options: &CompactionOptions) -> Option<Vec<u64>> {

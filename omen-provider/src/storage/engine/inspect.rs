@@ -123,7 +123,7 @@ fn inspect_segment(schema: &TableSchema, view: &SegmentView) -> PartInspection {
         min_key: schema.codec().display(&record.min_key),
         max_key: schema.codec().display(&record.max_key),
         bytes: record.bytes,
-        index: Some(view.segment.index_stats()),
+        index: view.segment.index_stats(),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::options::Options;
 use crate::storage::manifest::{self, Manifest, deletions_name};
 use crate::storage::medium::Medium;
 use crate::storage::record::{SegmentRecord, segment_name};
-use crate::storage::recovery::{Recovered, recover};
+use crate::storage::recovery::{LogCut, LogDamage, Recovered, recover};
 use crate::storage::store::{DirectoryLock, Store};
 use crate::storage::version::Version;
 use crate::storage::wal::{LogHeader, LogWriter, Op, log_name};
@@ -41,8 +41,42 @@ impl Engine {
             return open_for_reading(store, options).await;
         }
         let claim = claim(&store, &options, lock.is_some()).await?;
-        open_for_writing(store, lock, options, claim).await
+        let opened = open_for_writing(store, lock, options, claim, LogDamage::Refuse).await?;
+        Ok(opened.0)
     }
+
+    /// Where the log of a database would be cut: before what is damaged; `None` if nothing is.
+    /// Writes nothing.
+    pub async fn find_cut(store: Store, options: Options) -> Result<Option<LogCut>> {
+        let medium = Medium::new(store, options, 0);
+        let manifest = newest_of(&medium.store).await?;
+        Ok(recover(&medium, &manifest, false, LogDamage::Cut).await?.cut)
+    }
+
+    /// Opens a database and cuts its log before what is damaged, if anything is. The log files as
+    /// they were stay in the folder `lost`.
+    pub async fn cut_log(
+        store: Store,
+        lock: Option<DirectoryLock>,
+        options: Options,
+    ) -> Result<(Arc<Self>, Option<LogCut>)> {
+        let claim = claim(&store, &options, lock.is_some()).await?;
+        open_for_writing(store, lock, options, claim, LogDamage::Cut).await
+    }
+}
+
+/// Copies all logs to where nothing is ever removed.
+async fn keep_logs(medium: &Medium) -> Result<()> {
+    for name in medium.store.logs.list().await? {
+        let bytes = medium.store.logs.read(&name).await?;
+        let kept = name.replacen("log/", "lost/", 1);
+        match medium.store.blobs.put_if_absent(&kept, bytes).await {
+            // The number of a log is used once.
+            Ok(()) | Err(Error::AlreadyExists(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Raises the epoch by publishing the next manifest, which it returns. Who else publishes while
@@ -76,7 +110,7 @@ async fn open_for_reading(store: Store, options: Options) -> Result<Arc<Engine>>
     let mut attempt = 1;
     let (manifest, recovered) = loop {
         let manifest = newest_of(&medium.store).await?;
-        let recovered = recover(&medium, &manifest, false).await;
+        let recovered = recover(&medium, &manifest, false, LogDamage::Refuse).await;
         let newest = newest_of(&medium.store).await?;
         match recovered {
             // A log that goes away is in segments up to its end: whoever has read less has missed
@@ -138,9 +172,13 @@ async fn open_for_writing(
     lock: Option<DirectoryLock>,
     options: Options,
     mut claim: Manifest,
-) -> Result<Arc<Engine>> {
+    on_damage: LogDamage,
+) -> Result<(Arc<Engine>, Option<LogCut>)> {
     let medium = Medium::new(store, options, claim.epoch);
-    let recovered = recover(&medium, &claim, true).await?;
+    let recovered = recover(&medium, &claim, true, on_damage).await?;
+    if recovered.cut.is_some() {
+        keep_logs(&medium).await?;
+    }
     claim.number += 1;
     let published = Arc::new(Published::default());
     let log = begin_log(&medium, &claim, &recovered, &published).await?;
@@ -169,7 +207,7 @@ async fn open_for_writing(
         frozen_runs: AtomicU64::new(0),
         next_table_id,
     };
-    Ok(Arc::new(Engine {
+    let engine = Engine {
         medium,
         published,
         writer: Some(writer),
@@ -177,7 +215,8 @@ async fn open_for_writing(
         closed: AtomicBool::new(false),
         fenced: AtomicBool::new(false),
         lock: Mutex::new(lock),
-    }))
+    };
+    Ok((Arc::new(engine), recovered.cut))
 }
 
 /// A new log that holds the surviving statements, durable: what the old log's pages in the

@@ -75,7 +75,7 @@ async fn sample_part(
     progress: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<Option<IndexSample>> {
     if let Some(view) = table.segments.get(part) {
-        return Ok(Some(view.segment.sample(keys_max, progress).await?));
+        return view.segment.sample(keys_max, progress).await;
     }
     let run = table.runs.iter().nth(part - table.segments.len());
     run.map_or(Ok(None), |run| run.sample(&table.schema.key, keys_max))

@@ -1,7 +1,10 @@
 //! The engine end to end on an object store in memory and on a directory, against a map.
 
+mod repair;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
@@ -12,7 +15,7 @@ use futures::{StreamExt, TryStreamExt};
 use crate::storage::definition::TableDefinition;
 use crate::storage::store::{LogFile, Logs, Store};
 use crate::storage::wal::{LogHeader, log_name};
-use crate::{Database, Error, Options};
+use crate::{Database, Error, Options, VerifyReport};
 
 fn rows(keys: impl IntoIterator<Item = i64>, tag: &str) -> RecordBatch {
     let keys: Vec<i64> = keys.into_iter().collect();
@@ -293,6 +296,201 @@ async fn a_reader_misses_nothing_while_the_writer_goes_on() {
         let reader = read_only.open_store(Store { logs, ..store }).await.unwrap();
         assert_eq!(contents(&reader).await.len(), expected);
     }
+}
+
+/// All files of a database but the lock, with their contents.
+fn files_of(folder: &std::path::Path) -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    for kind in ["log", "manifest", "segments"] {
+        for entry in std::fs::read_dir(folder.join(kind)).unwrap() {
+            let path = entry.unwrap().path();
+            let name = format!("{kind}/{}", path.file_name().unwrap().to_str().unwrap());
+            files.push((name, std::fs::read(path).unwrap()));
+        }
+    }
+    files
+}
+
+/// Each damaged file is named, whether the database opens or not, and one does not hide another.
+#[tokio::test]
+async fn a_scrub_names_every_damaged_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = Options::default().open(folder.path()).await.unwrap();
+    db.create_table(definition(), false).await.unwrap();
+    let table = db.table("t").unwrap();
+    for part in 0..3 {
+        table.insert(rows(part * 1000..part * 1000 + 900, "a")).await.unwrap();
+        db.checkpoint().await.unwrap();
+    }
+    table.delete([5, 1005, 2005]).await.unwrap();
+    db.checkpoint().await.unwrap();
+    table.insert(rows(5000..5300, "b")).await.unwrap();
+    drop((table, db));
+    let scrub = async || Options::default().verify(folder.path()).await;
+    let named = |report: &VerifyReport| -> Vec<String> {
+        let path = |problem: &Error| match problem {
+            Error::Corruption { path, .. } => path.clone(),
+            other => panic!("{other:?}"),
+        };
+        report.problems.iter().map(path).collect()
+    };
+    let clean = scrub().await;
+    assert!(clean.problems.is_empty() && clean.segments == 3 && clean.bytes > 3000, "{clean:?}");
+
+    let whole = files_of(folder.path());
+    assert_eq!(whole.len(), 6, "a log, a manifest, three segments, their deletions");
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+    let flip = |name: &str, bytes: &[u8]| {
+        let mut damaged = bytes.to_vec();
+        damaged[bytes.len() / 2] ^= 8;
+        write(name, &damaged);
+    };
+    for (name, bytes) in &whole {
+        flip(name, bytes);
+        assert_eq!(named(&scrub().await), [name.as_str()]);
+        write(name, &bytes[..bytes.len() - 3]);
+        let found = named(&scrub().await);
+        // A log that is cut short may never have been longer.
+        assert!(found == [name.as_str()] || (found.is_empty() && name.starts_with("log")));
+        std::fs::remove_file(folder.path().join(name)).unwrap();
+        assert!(!scrub().await.problems.is_empty(), "{name}");
+        write(name, bytes);
+    }
+    let not_manifest = || whole.iter().filter(|(name, _)| !name.starts_with("manifest"));
+    not_manifest().for_each(|(name, bytes)| flip(name, bytes));
+    let mut found = named(&scrub().await);
+    found.sort();
+    let mut expected: Vec<_> = not_manifest().map(|(name, _)| name.clone()).collect();
+    expected.sort();
+    assert_eq!(found, expected);
+
+    // An open database notices what happens to its files.
+    whole.iter().for_each(|(name, bytes)| write(name, bytes));
+    let read_only = Options { read_only: true, ..Options::default() };
+    let db = read_only.open(folder.path()).await.unwrap();
+    assert!(db.verify().await.unwrap().problems.is_empty());
+    for (name, bytes) in &whole {
+        flip(name, bytes);
+        assert!(named(&db.verify().await.unwrap()).contains(name), "{name}");
+        write(name, bytes);
+    }
+}
+
+/// Logs whose files cannot be synced while `broken`.
+#[derive(Debug)]
+struct Unsyncable {
+    logs: Arc<dyn Logs>,
+    broken: Arc<AtomicBool>,
+}
+
+struct UnsyncableFile {
+    file: Box<dyn LogFile>,
+    broken: Arc<AtomicBool>,
+}
+
+#[async_trait::async_trait]
+impl LogFile for UnsyncableFile {
+    async fn append(&mut self, bytes: bytes::Bytes) -> crate::Result<()> {
+        self.file.append(bytes).await
+    }
+    async fn sync(&mut self) -> crate::Result<()> {
+        match self.broken.load(SeqCst) {
+            true => Err(Error::io("log", std::io::Error::other("the disk is gone"))),
+            false => self.file.sync().await,
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Logs for Unsyncable {
+    async fn create(&self, name: &str) -> crate::Result<Box<dyn LogFile>> {
+        let (file, broken) = (self.logs.create(name).await?, Arc::clone(&self.broken));
+        Ok(Box::new(UnsyncableFile { file, broken }))
+    }
+    async fn read(&self, name: &str) -> crate::Result<bytes::Bytes> {
+        self.logs.read(name).await
+    }
+    async fn take_over(&self, name: &str) -> crate::Result<bytes::Bytes> {
+        self.logs.take_over(name).await
+    }
+    async fn list(&self) -> crate::Result<Vec<String>> {
+        self.logs.list().await
+    }
+    async fn delete(&self, name: &str) -> crate::Result<()> {
+        self.logs.delete(name).await
+    }
+}
+
+/// One failure is enough: what the log holds behind it nobody knows, even if the disk comes back.
+#[tokio::test]
+async fn after_a_failure_of_the_log_reads_go_on_and_writes_do_not() {
+    let store = memory();
+    let broken = Arc::new(AtomicBool::new(false));
+    let logs = Arc::new(Unsyncable { logs: Arc::clone(&store.logs), broken: Arc::clone(&broken) });
+    let faulty = Store { logs, ..store.clone() };
+    let db = Options::default().open_store(faulty).await.unwrap();
+    db.create_table(definition(), false).await.unwrap();
+    let table = db.table("t").unwrap();
+    table.insert(rows(0..10, "a")).await.unwrap();
+    broken.store(true, SeqCst);
+    let lost = table.insert(rows(10..20, "b")).await;
+    assert!(matches!(lost, Err(Error::OutcomeUnknown(_))), "{lost:?}");
+    broken.store(false, SeqCst);
+    for refused in [
+        table.insert(rows(20..30, "c")).await.map(drop),
+        table.delete([1]).await.map(drop),
+        db.drop_table("t", false).await.map(drop),
+        db.checkpoint().await,
+    ] {
+        assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+    }
+    assert_eq!(contents(&db).await.len(), 10);
+    assert!(table.get(3).await.unwrap().is_some() && table.get(13).await.unwrap().is_none());
+    let session = db.session();
+    let frame = session.sql("SELECT sum(id) FROM t").await.unwrap();
+    let sum = frame.collect().await.unwrap();
+    assert_eq!(sum[0].column(0).as_primitive::<Int64Type>().value(0), 45);
+    drop((table, session, db));
+    let db = Options::default().open_store(store).await.unwrap();
+    assert!([10, 20].contains(&contents(&db).await.len()));
+    db.table("t").unwrap().insert(rows(20..30, "c")).await.unwrap();
+}
+
+/// Without its learned index a segment is searched all the same, and compaction makes a new one.
+#[tokio::test]
+async fn a_damaged_index_costs_no_row_and_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Options { row_group_rows: 512, ..Options::default() }.open(folder.path());
+    let db = open().await.unwrap();
+    db.create_table(definition(), false).await.unwrap();
+    db.table("t").unwrap().insert(rows((0..3000).map(|k| k * 7), "a")).await.unwrap();
+    db.checkpoint().await.unwrap();
+    let version = db.handle().engine().published.get();
+    let record = version.tables()[0].segments[0].segment.record().clone();
+    db.close().await.unwrap();
+    let path = folder.path().join(record.file_name());
+    let whole = std::fs::read(&path).unwrap();
+    for at in [record.tail_offset + 9, record.core_offset - 1] {
+        let mut damaged = whole.clone();
+        damaged[at as usize] ^= 4;
+        std::fs::write(&path, damaged).unwrap();
+        let read_only = Options { read_only: true, ..Options::default() };
+        let db = read_only.open(folder.path()).await.unwrap();
+        assert_eq!(contents(&db).await.len(), 3000);
+        assert!(db.table("t").unwrap().get(7 * 1234).await.unwrap().is_some());
+        assert!(db.table("t").unwrap().get(7 * 1234 + 1).await.unwrap().is_none());
+        assert_eq!(db.inspect().await.tables[0].parts[0].index, None);
+        let problems = db.verify().await.unwrap().problems;
+        let [Error::Corruption { path, offset, .. }] = &problems[..] else {
+            panic!("{problems:?}")
+        };
+        assert_eq!((path, *offset), (&record.file_name(), record.tail_offset));
+    }
+    let db = open().await.unwrap();
+    db.compact().await.unwrap();
+    assert!(db.verify().await.unwrap().problems.is_empty());
+    assert!(db.inspect().await.tables[0].parts[0].index.is_some());
+    assert_eq!(contents(&db).await.len(), 3000);
 }
 
 /// Segments of a bulk statement meet rows that are in memory and in no segment.

@@ -1,14 +1,19 @@
 //! Reading everything and checking it: every checksum, every key's order, every index, and that
 //! live rows of a table do not share a key.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures::TryStreamExt;
 
 use super::Engine;
 use crate::error::{Error, Result};
+use crate::options::Options;
+use crate::storage::medium::Medium;
 use crate::storage::merge_scan::merge_scan;
+use crate::storage::scrub::{Scrubbed, scrub};
 use crate::storage::snapshot::TableSnapshot;
+use crate::storage::store::Store;
 use crate::storage::version::TableVersion;
 
 /// Rows read at a time.
@@ -21,18 +26,19 @@ pub struct VerifyReport {
     pub segments: u64,
     /// Bytes of them.
     pub bytes: u64,
-    /// Live rows seen.
+    /// Live rows seen; 0 if only files were checked.
     pub rows: u64,
     /// What is wrong; empty if all is well.
     pub problems: Vec<Error>,
 }
 
 impl Engine {
-    /// Checks everything that the current version is made of. Problems are reported, not returned
-    /// as an error, so that one does not hide the next.
+    /// Checks everything that the current version is made of, and the files that a reopening would
+    /// read. Problems are reported, not returned as an error, so that one does not hide the next.
     pub async fn verify(&self) -> Result<VerifyReport> {
         let version = self.published.get();
-        let mut report = VerifyReport::default();
+        let problems = scrub(&self.medium, false).await.problems;
+        let mut report = VerifyReport { problems, ..VerifyReport::default() };
         for table in version.tables() {
             for view in &table.segments {
                 report.segments += 1;
@@ -50,7 +56,25 @@ impl Engine {
                 Err(error) => report.problems.push(error),
             }
         }
+        report.name_each_once();
         Ok(report)
+    }
+}
+
+impl VerifyReport {
+    /// What the files of a database are like that need not open.
+    pub async fn of_files(store: Store, options: Options) -> Self {
+        let found = scrub(&Medium::new(store, options, 0), true).await;
+        let Scrubbed { segments, bytes, problems } = found;
+        let mut report = Self { segments, bytes, rows: 0, problems };
+        report.name_each_once();
+        report
+    }
+
+    /// Damage that several checks have met.
+    fn name_each_once(&mut self) {
+        let mut named = HashSet::new();
+        self.problems.retain(|problem| named.insert(problem.to_string()));
     }
 }
 

@@ -47,9 +47,12 @@ impl Segment {
         }
         let tail = within(self.record.tail_offset, self.record.bytes);
         if tail.start < tail.end {
-            let offset = self.record.tail_offset;
-            let whole = self.tail().await?;
-            parts.push(whole.slice((tail.start - offset) as usize..(tail.end - offset) as usize));
+            // Damage in the hints is nothing to who does not ask for them.
+            let (offset, bytes) = match tail.start < self.record.core_offset {
+                true => (self.record.tail_offset, self.tail().await?),
+                false => (self.record.core_offset, self.core().await?),
+            };
+            parts.push(bytes.slice((tail.start - offset) as usize..(tail.end - offset) as usize));
         }
         match parts.as_slice() {
             [one] => Ok(one.clone()),

@@ -11,6 +11,8 @@
 //! ```
 //! (All integers little-endian.)
 //!
+//! Without the index (it was damaged) the fences alone lead to the page, by halving.
+//!
 //! Invariant: index, fences and table agree on how keys are kept. Neither index nor fences decide
 //! what is in a page: its keys do.
 
@@ -46,54 +48,61 @@ pub(super) enum Place {
 /// The resident part of key search.
 #[derive(Debug)]
 pub(super) struct KeyIndex {
-    model: KeyModel,
+    /// Absent if it was damaged.
+    model: Option<KeyModel>,
     fences: Keys,
     page_rows: u32,
     rows: u32,
 }
 
 impl KeyIndex {
-    /// Reads sections 1 and 3 of a segment whose keys have `fixed_width`; the error says what is
-    /// wrong.
-    pub(super) fn decode(
-        index: &[u8],
+    /// Reads section 3 of a segment whose keys have `fixed_width`; the error says what is wrong.
+    pub(super) fn of_fences(
         fences: &[u8],
         fixed_width: Option<usize>,
         layout: &PageLayout,
     ) -> Result<Self, String> {
         let fences = decode_fences(fences)?;
-        let width = BytesReader::new(index).u32()?;
         let expected = stored_width(fixed_width);
         let found = match &fences {
             Keys::Fixed { width, .. } => stored_width(Some(*width)),
             Keys::Bytes { .. } => stored_width(None),
         };
-        if (width, found) != (expected, expected) {
-            return Err(format!(
-                "index of keys of {width} bytes, fences of {found}, table of {expected} (0: any)"
-            ));
+        if found != expected {
+            return Err(format!("fences of {found} bytes, keys of {expected} (0: any)"));
+        }
+        let (page_rows, rows, pages) = (layout.page_rows(), layout.rows(), layout.page_count());
+        if fences.len() != pages as usize {
+            return Err(format!("fences of {} pages, file of {pages} pages", fences.len()));
+        }
+        Ok(Self { model: None, fences, page_rows, rows })
+    }
+
+    /// Takes in section 1; the error says what is wrong.
+    pub(super) fn set_model(&mut self, index: &[u8]) -> Result<(), String> {
+        let fixed_width = match &self.fences {
+            Keys::Fixed { width, .. } => Some(*width),
+            Keys::Bytes { .. } => None,
+        };
+        let (width, expected) = (BytesReader::new(index).u32()?, stored_width(fixed_width));
+        if width != expected {
+            return Err(format!("index of keys of {width} bytes, fences of {expected} (0: any)"));
         }
         // The index works where it lies; bytes of its own let go of the rest of the tail.
         let bytes: Arc<[u8]> = Arc::from(index);
         let stored = WIDTH_BYTES..bytes.len();
         let model = KeyModel::open(fixed_width.is_some(), bytes, stored);
         let model = model.map_err(|e| e.to_string())?;
-        if model.len() != layout.rows() as usize || fences.len() != layout.page_count() as usize {
-            return Err(format!(
-                "index of {} keys and {} pages, file of {} rows and {} pages",
-                model.len(),
-                fences.len(),
-                layout.rows(),
-                layout.page_count()
-            ));
+        if model.len() != self.rows as usize {
+            return Err(format!("index of {} keys, file of {} rows", model.len(), self.rows));
         }
-        let (page_rows, rows) = (layout.page_rows(), layout.rows());
-        Ok(Self { model, fences, page_rows, rows })
+        self.model = Some(model);
+        Ok(())
     }
 
-    /// Figures of the learned index.
-    pub(super) fn stats(&self) -> RmiStats {
-        self.model.stats()
+    /// Figures of the learned index, if there is one.
+    pub(super) fn stats(&self) -> Option<RmiStats> {
+        self.model.as_ref().map(KeyModel::stats)
     }
 
     /// The first key of each page.
@@ -124,7 +133,8 @@ impl KeyIndex {
     /// The positions, end included, that the model allows for the lower bound of `probe`, and the
     /// one where it expects it.
     pub(super) fn locate_in_file(&self, probe: &[u8]) -> (Range<u32>, u32) {
-        let (range, hint) = self.model.locate(probe);
+        let Some(model) = &self.model else { return (0..self.rows, self.rows / 2) };
+        let (range, hint) = model.locate(probe);
         // The model has as many keys as there are rows.
         (range.start as u32..range.end as u32, hint as u32)
     }
@@ -140,7 +150,10 @@ impl KeyIndex {
         probe: &[u8],
     ) -> (u32, bool) {
         let expected = (window.start as usize..window.end as usize, hint as usize);
-        let index = self.model.lower_bound_in_page(keys, start as usize, expected, probe);
+        let index = match &self.model {
+            Some(model) => model.lower_bound_in_page(keys, start as usize, expected, probe),
+            None => keys.lower_bound_in(0..keys.len(), probe),
+        };
         let found = index < keys.len() && keys.compare_bytes(index, probe) == Ordering::Equal;
         (start + index as u32, found)
     }

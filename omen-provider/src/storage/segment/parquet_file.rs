@@ -26,7 +26,7 @@ use parquet::file::writer::SerializedFileWriter;
 
 use super::layout::PageLayout;
 use super::shape;
-use super::tail;
+use super::tail::{self, EncodedSections};
 use crate::error::{Error, Result};
 use crate::storage::schema::TableSchema;
 use crate::storage::store::BlobWriter;
@@ -67,7 +67,9 @@ pub(super) struct ParquetFile {
 pub(super) struct Finished {
     pub bytes: u64,
     pub tail_offset: u64,
-    pub tail_crc: u32,
+    pub hints_crc: u32,
+    pub core_offset: u64,
+    pub core_crc: u32,
 }
 
 impl ParquetFile {
@@ -131,23 +133,27 @@ impl ParquetFile {
     /// Completes the file: last row group, `sections`, Parquet's own metadata.
     pub(super) async fn finish(
         mut self,
-        sections: impl FnOnce(&PageLayout) -> Result<Vec<u8>>,
+        sections: impl FnOnce(&PageLayout) -> Result<EncodedSections>,
     ) -> Result<Finished> {
         self.write_page()?;
         self.close_row_group().await?;
         let tail_offset = self.layout.end();
         let sections = sections(&self.layout)?;
-        for entry in tail::metadata_entries(tail_offset, sections.len()) {
+        let length = sections.hints.len() + sections.core.len();
+        for entry in tail::metadata_entries(tail_offset, length) {
             self.writer.append_key_value_metadata(entry);
         }
-        self.writer.write_all(&sections).map_err(ParquetError::from)?;
+        self.writer.write_all(&sections.hints).map_err(ParquetError::from)?;
+        self.writer.write_all(&sections.core).map_err(ParquetError::from)?;
         self.writer.finish()?;
         let tail = self.take_unsent()?;
         let bytes = tail_offset + tail.len() as u64;
-        let tail_crc = crc32c::crc32c(&tail);
+        let (hints, core) = tail.split_at(sections.hints.len());
+        let (hints_crc, core_crc) = (crc32c::crc32c(hints), crc32c::crc32c(core));
+        let core_offset = tail_offset + hints.len() as u64;
         self.blob.write(tail).await?;
         self.blob.finish().await?;
-        Ok(Finished { bytes, tail_offset, tail_crc })
+        Ok(Finished { bytes, tail_offset, hints_crc, core_offset, core_crc })
     }
 
     /// Encodes the pending rows as one page of each column.

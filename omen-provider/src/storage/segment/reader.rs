@@ -5,7 +5,8 @@
 //! into arrays, `search` finds keys, `rows` and `scan` return rows, `file_bytes` serves Parquet
 //! readers, `verify` checks everything.
 //!
-//! Invariant: nothing of the tail is used before its checksum matched the record's.
+//! Invariant: nothing of either part of the tail is used before its checksum matched the record's.
+//! Damaged hints are not used at all; everything is found without them, only slower.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use super::PageCache;
 use super::columns::ColumnMap;
 use super::index::KeyIndex;
 use super::layout::PageLayout;
-use super::tail::{self, Sections};
+use super::tail::{self, Core, Hints};
 use crate::error::{Error, Result};
 use crate::storage::record::SegmentRecord;
 use crate::storage::schema::TableSchema;
@@ -38,6 +39,8 @@ pub struct Segment {
     pub(super) layout: Arc<PageLayout>,
     pub(super) index: Arc<KeyIndex>,
     pub(super) fingerprints: Option<Arc<Fingerprints>>,
+    /// Whether the hints are damaged.
+    pub(super) impaired: bool,
     pub(super) schema: Arc<TableSchema>,
     pub(super) columns: Arc<ColumnMap>,
 }
@@ -46,8 +49,8 @@ impl Segment {
     /// Opens the segment of `record`, whose table now has `schema`.
     ///
     /// # Errors
-    /// [`Error::Corruption`] if the tail is not what was written, [`Error::InvalidInput`] if
-    /// another version of the format wrote it.
+    /// [`Error::Corruption`] if the core of the tail is not what was written,
+    /// [`Error::InvalidInput`] if another version of the format wrote it.
     pub async fn open(
         store: &Store,
         cache: &Arc<PageCache>,
@@ -56,17 +59,23 @@ impl Segment {
     ) -> Result<Arc<Self>> {
         let name = record.file_name();
         let tail = read_tail(store, &record).await?;
-        let damaged = |reason: String| Error::corruption(&name, record.tail_offset, reason);
-        let metadata = decode_metadata(&record, tail.clone()).map_err(damaged)?;
+        let core = tail.bytes.slice((record.core_offset - record.tail_offset) as usize..);
+        let damaged = |reason: String| Error::corruption(&name, record.core_offset, reason);
+        let metadata = decode_metadata(&record, core.clone()).map_err(damaged)?;
         tail::check_version(&name, &metadata)?;
-        let sections = sections(&record, &tail, &metadata).map_err(damaged)?;
+        let sections = core_sections(&record, &core, &metadata).map_err(damaged)?;
         let layout = PageLayout::decode(sections.layout).map_err(damaged)?;
         check_layout(&record, &layout, &metadata).map_err(damaged)?;
         let fixed_width = schema.codec().fixed_width();
-        let index = KeyIndex::decode(sections.index, sections.fences, fixed_width, &layout)
-            .map_err(damaged)?;
-        let fingerprints = sections.fingerprints.map(Fingerprints::decode).transpose();
-        let fingerprints = fingerprints.map_err(|e| damaged(e.to_string()))?;
+        let mut index =
+            KeyIndex::of_fences(sections.fences, fixed_width, &layout).map_err(damaged)?;
+        let damaged_hints = |reason| Error::corruption(&name, record.tail_offset, reason);
+        let hints = &tail.bytes[..tail.bytes.len() - core.len()];
+        let fingerprints = match &tail.impaired {
+            None => open_hints(hints, &mut index).map_err(damaged_hints)?,
+            Some(_) => None,
+        };
+        let impaired = tail.impaired.is_some();
         let parquet = ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new())
             .map_err(|e| damaged(e.to_string()))?;
         let columns = ColumnMap::new(schema, &parquet).map_err(damaged)?;
@@ -79,6 +88,7 @@ impl Segment {
             layout: Arc::new(layout),
             index: Arc::new(index),
             fingerprints: fingerprints.map(Arc::new),
+            impaired,
             schema: Arc::clone(schema),
             columns: Arc::new(columns),
         }))
@@ -111,9 +121,14 @@ impl Segment {
         self.parquet.metadata()
     }
 
-    /// Figures of the learned index.
-    pub fn index_stats(&self) -> RmiStats {
+    /// Figures of the learned index; `None` if it is damaged.
+    pub fn index_stats(&self) -> Option<RmiStats> {
         self.index.stats()
+    }
+
+    /// Whether learned index or fingerprints are damaged, which are not used then.
+    pub fn is_impaired(&self) -> bool {
+        self.impaired
     }
 
     /// An error for damage at `offset`.
@@ -121,19 +136,37 @@ impl Segment {
         Error::corruption(&*self.name, offset, reason)
     }
 
-    /// The bytes of the file from the tail on, read and verified anew.
+    /// The bytes of the file from the tail on, read and verified anew, hints too.
     pub(super) async fn tail(&self) -> Result<Bytes> {
-        read_tail(&self.store, &self.record).await
+        let tail = read_tail(&self.store, &self.record).await?;
+        match tail.impaired {
+            None => Ok(tail.bytes),
+            Some(reason) => Err(self.damaged(self.record.tail_offset, reason)),
+        }
+    }
+
+    /// The bytes of the file from the core on, read and verified anew.
+    pub(super) async fn core(&self) -> Result<Bytes> {
+        let tail = read_tail(&self.store, &self.record).await?;
+        Ok(tail.bytes.slice((self.record.core_offset - self.record.tail_offset) as usize..))
     }
 }
 
-/// Reads the tail and compares its checksum with the record's.
-async fn read_tail(store: &Store, record: &SegmentRecord) -> Result<Bytes> {
+/// A tail whose core is what was written.
+struct Tail {
+    bytes: Bytes,
+    /// What is wrong with the hints.
+    impaired: Option<String>,
+}
+
+/// Reads the tail and compares its checksums with the record's.
+async fn read_tail(store: &Store, record: &SegmentRecord) -> Result<Tail> {
     let name = record.file_name();
     let range: Range<u64> = record.tail_offset..record.bytes;
     let plausible = record.rows > 0
         && range.start >= super::layout::PAGES_START
-        && range.start < range.end
+        && range.start <= record.core_offset
+        && record.core_offset < range.end
         && record.min_key <= record.max_key;
     if !plausible {
         let reason = format!("impossible segment record: tail {range:?}, {} rows", record.rows);
@@ -145,41 +178,54 @@ async fn read_tail(store: &Store, record: &SegmentRecord) -> Result<Bytes> {
         let reason = format!("tail has {} bytes, expected {range:?}", tail.len());
         return Err(Error::corruption(name, range.start, reason));
     }
-    let found = crc32c::crc32c(&tail);
-    if found != record.tail_crc {
-        let reason =
-            format!("checksum of the tail is {found:08x}, expected {:08x}", record.tail_crc);
-        return Err(Error::corruption(name, range.start, reason));
-    }
-    Ok(tail)
+    let (hints, core) = tail.split_at((record.core_offset - range.start) as usize);
+    check(core, record.core_crc)
+        .map_err(|reason| Error::corruption(name, record.core_offset, reason))?;
+    let impaired = check(hints, record.hints_crc).err();
+    Ok(Tail { bytes: tail, impaired })
 }
 
-fn decode_metadata(record: &SegmentRecord, tail: Bytes) -> Result<ParquetMetaData, String> {
+fn check(part: &[u8], expected: u32) -> Result<(), String> {
+    match crc32c::crc32c(part) {
+        found if found == expected => Ok(()),
+        found => Err(format!("checksum of the tail is {found:08x}, expected {expected:08x}")),
+    }
+}
+
+/// Gives the learned index to `index`, and returns the fingerprints; the error says what is wrong.
+fn open_hints(hints: &[u8], index: &mut KeyIndex) -> Result<Option<Fingerprints>, String> {
+    let hints = Hints::decode(hints)?;
+    index.set_model(hints.index)?;
+    hints.fingerprints.map(Fingerprints::decode).transpose().map_err(|e| e.to_string())
+}
+
+fn decode_metadata(record: &SegmentRecord, core: Bytes) -> Result<ParquetMetaData, String> {
     let decode = || {
         let mut decoder = ParquetMetaDataPushDecoder::try_new(record.bytes)?
             .with_page_index_policy(PageIndexPolicy::Required);
-        decoder.push_range(record.tail_offset..record.bytes, tail)?;
+        decoder.push_range(record.core_offset..record.bytes, core)?;
         decoder.try_decode()
     };
     match decode() {
         Ok(DecodeResult::Data(metadata)) => Ok(metadata),
-        Ok(_) => Err("the Parquet footer reaches outside the tail".to_string()),
+        Ok(_) => Err("the Parquet footer reaches outside the core of the tail".to_string()),
         Err(e) => Err(e.to_string()),
     }
 }
 
-fn sections<'a>(
+fn core_sections<'a>(
     record: &SegmentRecord,
-    tail: &'a [u8],
+    core: &'a [u8],
     metadata: &ParquetMetaData,
-) -> Result<Sections<'a>, String> {
+) -> Result<Core<'a>, String> {
     let (offset, length) = tail::sections_location(metadata)?;
-    if offset != record.tail_offset {
-        return Err(format!("the footer puts the tail at {offset}"));
+    let hints = record.core_offset - record.tail_offset;
+    if offset != record.tail_offset || length < hints {
+        return Err(format!("the footer puts sections at {offset}, {length} bytes of them"));
     }
-    let length = usize::try_from(length).map_err(|e| e.to_string())?;
-    let bytes = tail.get(..length).ok_or_else(|| format!("sections of {length} bytes"))?;
-    Sections::decode(bytes)
+    let length = usize::try_from(length - hints).map_err(|e| e.to_string())?;
+    let bytes = core.get(..length).ok_or_else(|| format!("sections of {length} bytes"))?;
+    Core::decode(bytes)
 }
 
 /// Compares record, layout and Parquet metadata, which all say where pages lie.

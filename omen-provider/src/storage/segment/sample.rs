@@ -17,12 +17,16 @@ use crate::storage::index_sample::{IndexSample, SamplePlan, SampledKey};
 const PAGES_TOGETHER: usize = 32;
 
 impl Segment {
-    /// About `keys_max` keys, evenly spread; `progress` is told of keys as they are read.
+    /// About `keys_max` keys, evenly spread; `progress` is told of keys as they are read. `None` if
+    /// there is no index, because it was damaged.
     pub async fn sample(
         &self,
         keys_max: u32,
         progress: &(dyn Fn(u64) + Send + Sync),
-    ) -> Result<IndexSample> {
+    ) -> Result<Option<IndexSample>> {
+        if self.index.stats().is_none() {
+            return Ok(None);
+        }
         let plan = SamplePlan::new(self.rows(), self.layout.page_rows(), keys_max);
         let pages: Vec<u32> = plan.pages().collect();
         let stats = ReadStats::default();
@@ -45,13 +49,13 @@ impl Segment {
                 columns.iter_mut().zip(taken).for_each(|(column, array)| column.push(array));
             }
         }
-        Ok(IndexSample {
+        Ok(Some(IndexSample {
             rows: self.rows(),
             page_rows: Some(self.layout.page_rows()),
             fixed_width: self.schema.codec().fixed_width().is_some(),
             entries,
             columns: columns.iter().map(|arrays| joined(arrays)).collect::<Result<_>>()?,
-        })
+        }))
     }
 
     /// What the index says of keys, given by their columns and their rows of the page at `start`.

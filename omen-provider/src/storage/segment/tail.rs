@@ -1,14 +1,19 @@
 //! The tail of a segment file: our sections, and how a file says where they lie.
 //!
 //! ```text
-//! tail: section ... | Parquet column indexes, offset indexes, footer, footer length, "PAR1"
+//! tail: hints | core
+//! hints: section ...
+//! core: section ... | Parquet column indexes, offset indexes, footer, footer length, "PAR1"
 //! section: kind u32 | length u32 | payload | crc32c of kind, length and payload u32
-//! kinds: 1 key width and learned index, 2 page layout and checksums, 3 page fences,
-//!        4 fingerprints (optional)
+//! kinds of hints: 1 key width and learned index, 4 fingerprints (optional)
+//! kinds of the core: 2 page layout and checksums, 3 page fences
 //! ```
 //! (All integers little-endian.) Unknown kinds are skipped; of a kind written twice the last
 //! counts. The footer's key-value metadata carries `omendb.tail`, the offset and the length of the
 //! sections as `"<offset> <length>"`, and `omendb.format`, the version of all of this.
+//!
+//! Hints save time, and every answer is the same without them. So each of the two parts has a
+//! checksum of its own in the segment's record, and damage in the hints costs no row.
 
 use parquet::file::metadata::{KeyValue, ParquetMetaData};
 
@@ -16,7 +21,7 @@ use super::bytes_reader::BytesReader;
 use crate::error::{Error, Result};
 
 /// Version of the sections, as the footer's metadata carries it; the only one read.
-pub(super) const FORMAT_VERSION: &str = "2";
+pub(super) const FORMAT_VERSION: &str = "3";
 /// Metadata key of [`FORMAT_VERSION`].
 pub(super) const FORMAT_KEY: &str = "omendb.format";
 /// Metadata key of offset and length of the sections.
@@ -31,50 +36,68 @@ const KIND_FENCES: u32 = 3;
 /// Section of the fingerprints.
 const KIND_FINGERPRINTS: u32 = 4;
 
-/// The payloads of the sections.
-#[derive(Debug, Default)]
-pub(super) struct Sections<'a> {
+/// The payloads of the hints.
+#[derive(Debug)]
+pub(super) struct Hints<'a> {
     pub index: &'a [u8],
-    pub layout: &'a [u8],
-    pub fences: &'a [u8],
     pub fingerprints: Option<&'a [u8]>,
 }
 
-impl<'a> Sections<'a> {
-    /// The encoded sections.
-    pub(super) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        push(&mut out, KIND_INDEX, self.index);
-        push(&mut out, KIND_LAYOUT, self.layout);
-        push(&mut out, KIND_FENCES, self.fences);
-        if let Some(fingerprints) = self.fingerprints {
-            push(&mut out, KIND_FINGERPRINTS, fingerprints);
-        }
-        out
-    }
+/// The payloads of the core's sections.
+#[derive(Debug)]
+pub(super) struct Core<'a> {
+    pub layout: &'a [u8],
+    pub fences: &'a [u8],
+}
 
+/// The encoded sections of a segment.
+#[derive(Debug)]
+pub(super) struct EncodedSections {
+    pub hints: Vec<u8>,
+    pub core: Vec<u8>,
+}
+
+impl EncodedSections {
+    pub(super) fn new(hints: &Hints<'_>, core: &Core<'_>) -> Self {
+        let mut encoded = Self { hints: Vec::new(), core: Vec::new() };
+        push(&mut encoded.hints, KIND_INDEX, hints.index);
+        if let Some(fingerprints) = hints.fingerprints {
+            push(&mut encoded.hints, KIND_FINGERPRINTS, fingerprints);
+        }
+        push(&mut encoded.core, KIND_LAYOUT, core.layout);
+        push(&mut encoded.core, KIND_FENCES, core.fences);
+        encoded
+    }
+}
+
+impl<'a> Hints<'a> {
     /// Finds the sections in their encoded form; the error says what is wrong.
     pub(super) fn decode(bytes: &'a [u8]) -> Result<Self, String> {
-        let (mut index, mut layout, mut fences, mut fingerprints) = (None, None, None, None);
-        let mut reader = BytesReader::new(bytes);
-        while reader.remaining() > 0 {
-            let (kind, payload) = next(&mut reader)?;
-            match kind {
-                KIND_INDEX => index = Some(payload),
-                KIND_LAYOUT => layout = Some(payload),
-                KIND_FENCES => fences = Some(payload),
-                KIND_FINGERPRINTS => fingerprints = Some(payload),
-                _ => {}
-            }
-        }
-        let need = |section: Option<&'a [u8]>, name| section.ok_or(format!("no {name} section"));
-        Ok(Self {
-            index: need(index, "index")?,
-            layout: need(layout, "page layout")?,
-            fences: need(fences, "fences")?,
-            fingerprints,
-        })
+        let [index, fingerprints] = find(bytes, [KIND_INDEX, KIND_FINGERPRINTS])?;
+        Ok(Self { index: index.ok_or("no index section")?, fingerprints })
     }
+}
+
+impl<'a> Core<'a> {
+    /// Finds the sections in their encoded form; the error says what is wrong.
+    pub(super) fn decode(bytes: &'a [u8]) -> Result<Self, String> {
+        let [layout, fences] = find(bytes, [KIND_LAYOUT, KIND_FENCES])?;
+        let layout = layout.ok_or("no page layout section")?;
+        Ok(Self { layout, fences: fences.ok_or("no fences section")? })
+    }
+}
+
+/// The payloads of the sections of two kinds.
+fn find(bytes: &[u8], kinds: [u32; 2]) -> Result<[Option<&[u8]>; 2], String> {
+    let mut found = [None; 2];
+    let mut reader = BytesReader::new(bytes);
+    while reader.remaining() > 0 {
+        let (kind, payload) = next(&mut reader)?;
+        if let Some(index) = kinds.iter().position(|wanted| *wanted == kind) {
+            found[index] = Some(payload);
+        }
+    }
+    Ok(found)
 }
 
 fn push(out: &mut Vec<u8>, kind: u32, payload: &[u8]) {

@@ -14,7 +14,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::index::KeyIndexBuilder;
 use super::parquet_file::ParquetFile;
-use super::tail::Sections;
+use super::tail::{Core, EncodedSections, Hints};
 use crate::error::{Error, Result};
 use crate::storage::key::Keys;
 use crate::storage::record::{SegmentRecord, segment_name};
@@ -121,9 +121,8 @@ impl SegmentWriter {
                     Fingerprints::new(hashes).encode(&mut filter);
                 }
                 let fingerprints = hashes.as_ref().map(|_| filter.as_slice());
-                let sections =
-                    Sections { index: &index, layout: &pages, fences: &fences, fingerprints };
-                Ok(sections.encode())
+                let hints = Hints { index: &index, fingerprints };
+                Ok(EncodedSections::new(&hints, &Core { layout: &pages, fences: &fences }))
             })
             .await?;
         Ok(Some(SegmentRecord {
@@ -131,7 +130,9 @@ impl SegmentWriter {
             rows: self.rows,
             bytes: finished.bytes,
             tail_offset: finished.tail_offset,
-            tail_crc: finished.tail_crc,
+            hints_crc: finished.hints_crc,
+            core_offset: finished.core_offset,
+            core_crc: finished.core_crc,
             min_key: self.min_key,
             max_key: self.max_key,
             page_rows,

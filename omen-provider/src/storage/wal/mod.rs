@@ -19,7 +19,7 @@ mod rows;
 mod writer;
 
 pub(crate) use header::{LogHeader, log_name, log_number};
-pub(crate) use reader::{LogContents, has_records, read_log};
+pub(crate) use reader::{LogContents, has_records, read_log, read_log_before_damage};
 pub(crate) use record::{Op, Statement};
 pub(crate) use rows::{decode_rows, encode_rows};
 pub(crate) use writer::LogWriter;

@@ -49,6 +49,21 @@ pub(crate) struct LogContents {
 /// [`Error::Corruption`] naming file and offset for damage, and for a file of another database or
 /// number.
 pub(crate) fn read_log(number: u64, database: &[u8; 16], bytes: &Bytes) -> Result<LogContents> {
+    match read_log_before_damage(number, database, bytes)? {
+        (contents, None) => Ok(contents),
+        (_, Some(damage)) => Err(damage),
+    }
+}
+
+/// As [`read_log`], but what comes before damage is given back with it.
+///
+/// # Errors
+/// As [`read_log`], if the file's header is damaged.
+pub(crate) fn read_log_before_damage(
+    number: u64,
+    database: &[u8; 16],
+    bytes: &Bytes,
+) -> Result<(LogContents, Option<Error>)> {
     let path = log_name(number);
     let header = LogHeader::decode(bytes, &path)?;
     if header.database != *database || header.number != number {
@@ -76,26 +91,22 @@ pub(crate) fn read_log(number: u64, database: &[u8; 16], bytes: &Bytes) -> Resul
         dropped_tail_bytes: 0,
     };
     let mut complete = reader.at;
-    while let Some(frame) = reader.next_frame()? {
-        match frame.header.kind {
-            KIND_COMMIT => contents.statements.push(reader.commit(&frame)?),
-            KIND_SEAL => {
-                contents.next_log = reader.seal(&frame)?;
-                contents.sealed = true;
-            }
-            _ => reader.operation(&frame)?,
+    let damage = loop {
+        match reader.read_frame(&mut contents) {
+            Ok(Some(KIND_COMMIT)) => {}
+            Ok(Some(KIND_SEAL) | None) => break None,
+            Ok(Some(_)) => continue,
+            Err(damage) => break Some(damage),
         }
-        reader.step(&frame);
-        if matches!(frame.header.kind, KIND_COMMIT | KIND_SEAL) {
-            complete = reader.at;
-            contents.next_lsn = reader.lsn;
-        }
-        if contents.sealed {
-            break;
-        }
+        complete = reader.at;
+        contents.next_lsn = reader.lsn;
+    };
+    if contents.sealed {
+        complete = reader.at;
+        contents.next_lsn = reader.lsn;
     }
     contents.dropped_tail_bytes = (bytes.len() - complete) as u64;
-    Ok(contents)
+    Ok((contents, damage))
 }
 
 /// Whether these bytes are log file `number` of `database` with at least one whole record.
@@ -135,6 +146,21 @@ impl OpenStatement {
 }
 
 impl<'a> Reader<'a> {
+    /// Takes in the next frame and returns its kind; `None` at the end of what was written.
+    fn read_frame(&mut self, contents: &mut LogContents) -> Result<Option<u8>> {
+        let Some(frame) = self.next_frame()? else { return Ok(None) };
+        match frame.header.kind {
+            KIND_COMMIT => contents.statements.push(self.commit(&frame)?),
+            KIND_SEAL => {
+                contents.next_log = self.seal(&frame)?;
+                contents.sealed = true;
+            }
+            _ => self.operation(&frame)?,
+        }
+        self.step(&frame);
+        Ok(Some(frame.header.kind))
+    }
+
     /// The frame at the current place; none at the end of what was written.
     fn next_frame(&self) -> Result<Option<Frame<'a>>> {
         let rest = &self.bytes[self.at..];

@@ -28,6 +28,9 @@ use crate::storage::store::{LogFile, Store};
 /// Room for what an operation's frame holds besides rows; an estimate.
 const OTHER_BYTES: usize = 64;
 
+/// What a statement is told that comes after a failure.
+const FAILED: &str = "closed to writes by a failure of its log; open it again";
+
 /// Makes a version visible to readers.
 type Publish<V> = Box<dyn Fn(V) + Send + Sync>;
 /// One append and sync, driven by whoever waits for it.
@@ -106,7 +109,7 @@ impl<V: Send + 'static> LogWriter<V> {
     ///
     /// # Errors
     /// [`Error::InvalidInput`] if an operation exceeds the longest record (nothing is queued);
-    /// [`Error::OutcomeUnknown`] after a failure of the log; [`Error::Unavailable`] after close.
+    /// [`Error::Unavailable`] after a failure of the log and after close: nothing is queued.
     pub(crate) fn enqueue(
         &self,
         ops: &[Op],
@@ -248,8 +251,8 @@ impl<V: Send + 'static> LogWriter<V> {
     }
 
     fn check_open(&self, order: &Order) -> Result<()> {
-        if let Some(error) = self.failure() {
-            return Err(error);
+        if self.failure().is_some() {
+            return Err(Error::Unavailable(FAILED));
         }
         if order.closed { Err(Error::Unavailable("closed")) } else { Ok(()) }
     }
