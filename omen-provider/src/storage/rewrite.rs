@@ -44,8 +44,7 @@ pub async fn write_segments_while(
 ) -> Result<Vec<Arc<Segment>>> {
     // Whatever was begun, finished or not, is garbage if the whole is not completed.
     let mut begun = medium.garbage.unless_kept(Vec::new());
-    let result =
-        write_all(medium, schema, sources, bounds, overlapping, go_on, &mut begun).await;
+    let result = write_all(medium, schema, sources, bounds, overlapping, go_on, &mut begun).await;
     match result {
         Ok(segments) => {
             begun.keep();

@@ -110,10 +110,12 @@ impl Engine {
         let writer = self.writer()?;
         self.flush_if_due(writer, true).await?;
         let Ok(_compacting) = writer.compacting.try_lock() else { return Ok(()) };
-        while let Some(task) = self.pick_task(writer).await {
-            // One that fails does not stop the others.
-            self.compact_or_set_aside(writer, &task).await?;
-            self.flush_if_due(writer, false).await?;
+        // One that fails does not stop the others, and is not tried again before they are done.
+        let mut failed = Vec::new();
+        while let Some(task) = self.pick_task(writer, &failed).await {
+            if self.compact_or_set_aside(writer, &task, &mut failed).await?.is_none() {
+                self.flush_if_due(writer, false).await?;
+            }
         }
         Ok(())
     }
@@ -127,22 +129,23 @@ impl Engine {
         }
     }
 
-    /// Carries out a task; if it fails it is set aside, and why is returned as `Ok`. An error says
-    /// that no other can be carried out either.
+    /// Carries out a task. If it fails, the segments that are set aside are added to `failed`, and
+    /// why is returned as `Ok`; an error says that no other task can be carried out either.
     async fn compact_or_set_aside(
         &self,
         writer: &Writer,
         task: &Task,
-    ) -> Result<std::result::Result<(), Error>> {
+        failed: &mut Vec<u64>,
+    ) -> Result<Option<Error>> {
         match self.compact_task(writer, task).await {
             Err(error @ (Error::Conflict(_) | Error::Unavailable(_))) => Err(error),
             Err(error) => {
-                writer.upkeep.set_aside(task, &error);
-                Ok(Err(error))
+                failed.extend(writer.upkeep.set_aside(task, &error));
+                Ok(Some(error))
             }
             Ok(()) => {
                 writer.upkeep.no_longer_aside(task);
-                Ok(Ok(()))
+                Ok(None)
             }
         }
     }
@@ -166,12 +169,13 @@ impl Engine {
             let tables = durable.version.tables().iter();
             tables.filter_map(|table| pick_everything(table, &options)).collect()
         };
-        let mut outcome = Ok(());
+        let mut first = None;
         for task in &tasks {
-            outcome = outcome.and(self.compact_or_set_aside(writer, task).await?);
+            let error = self.compact_or_set_aside(writer, task, &mut Vec::new()).await?;
+            first = first.or(error);
         }
         self.medium.sweep().await;
-        outcome
+        first.map_or(Ok(()), Err)
     }
 
     /// Flushes, seals the log and shuts the database. Whatever fails, background work is stopped and
@@ -212,7 +216,7 @@ impl Engine {
     }
 
     /// The next task for the background; none while something fails that each of them needs.
-    async fn pick_task(&self, writer: &Writer) -> Option<Task> {
+    async fn pick_task(&self, writer: &Writer, failed: &[u64]) -> Option<Task> {
         let upkeep = &writer.upkeep;
         let mut durable = writer.maintenance.lock().await;
         let flush_waits = durable.pending.is_some() || durable.installing;
@@ -225,6 +229,8 @@ impl Engine {
         self.settle(writer, &mut durable).await.ok()?;
         let version = Arc::clone(&durable.version);
         drop(durable);
-        pick(&version, &self.compaction_options(upkeep.segments_aside(&version)))
+        let mut aside = upkeep.segments_aside(&version);
+        aside.extend(failed);
+        pick(&version, &self.compaction_options(aside))
     }
 }

@@ -29,9 +29,7 @@ mod verify;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-pub use inspect::{
-    Inspection, LogInspection, PartInspection, TableInspection, TroubleInspection,
-};
+pub use inspect::{Inspection, LogInspection, PartInspection, TableInspection, TroubleInspection};
 pub use sample::{SampleLimits, TableSample};
 pub use verify::VerifyReport;
 

@@ -111,8 +111,8 @@ impl Upkeep {
         }
     }
 
-    /// Sets a failed compaction aside.
-    pub(super) fn set_aside(&self, task: &Task, error: &Error) {
+    /// Sets a failed compaction aside; returns those of its inputs that are left alone.
+    pub(super) fn set_aside(&self, task: &Task, error: &Error) -> Vec<u64> {
         let mut list = lock(&self.set_aside);
         let before = list.iter().position(|aside| aside.task == *task).map(|at| list.remove(at));
         let failures = before.map_or(0, |aside| aside.failures).saturating_add(1);
@@ -127,7 +127,9 @@ impl Upkeep {
             true => (task.segments.clone(), Some(self.clock.now() + pause(failures))),
             false => (damaged, None),
         };
-        list.push(SetAside { task: task.clone(), segments, failures, error: error.clone(), until });
+        let (task, error) = (task.clone(), error.clone());
+        list.push(SetAside { task, segments: segments.clone(), failures, error, until });
+        segments
     }
 
     /// The segments of `version` that compaction leaves alone now. What concerns segments that are
