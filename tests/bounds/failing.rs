@@ -189,7 +189,9 @@ async fn thousand_statements(fails: fn(Call, &str) -> bool, effect: Effect) {
     // 20 seconds hold so many pauses that double from 0.1 to 10 seconds.
     let attempts = case.store.failures();
     assert!((2..=10).contains(&attempts), "{attempts} attempts");
-    assert_eq!(case.database.inspect().await.troubles.len(), 1);
+    let troubles = case.database.inspect().await.troubles;
+    assert_eq!(troubles[0].work, "flush", "{troubles:?}");
+    assert!(troubles[0].error.to_string().contains("planned fault"), "{troubles:?}");
     println!("{effect:?}: {refused} refused, {attempts} attempts, {most} files");
     // Deletions go on.
     case.delete(0..100).await.unwrap();
@@ -243,6 +245,46 @@ fn failed_flush_is_not_repeated_by_every_statement() {
         assert_eq!(case.store.failures(), 2);
         let (files, _) = case.store.files().await;
         assert_eq!(files.iter().filter(|name| name.starts_with("log/")).count(), 2, "{files:?}");
+    });
+}
+
+/// All logs that a reopening would read count, also when few rows are in memory.
+#[test]
+fn chain_of_logs_is_one_length() {
+    block_on(async {
+        let case = Case::new().await;
+        case.database.create_table(Shape::Text.definition("u"), false).await.unwrap();
+        let key = |i: i64| format!("{i:01000}");
+        let row = |i: i64| -> (Parts, Values) { (vec![Part::Text(key(i))], (None, None)) };
+        let rows: Vec<_> = (0..1000).map(row).collect();
+        let table = case.database.table("u").unwrap();
+        for rows in rows.chunks(100) {
+            table.insert(to_batch(Shape::Text, rows)).await.unwrap();
+        }
+        case.database.checkpoint().await.unwrap();
+        case.store.fail(manifests, Effect::Nothing);
+        let (mut deleted, mut refused) = (0, 0);
+        for number in 0..900 {
+            case.clock.advance(Duration::from_millis(100));
+            match table.delete([key(number)]).await {
+                Ok(count) => deleted += count,
+                Err(Error::Exhausted { what, .. }) => {
+                    refused += 1;
+                    assert!(what.starts_with("the log is"), "{what}");
+                }
+                Err(error) => panic!("{error}"),
+            }
+            let_it_work().await;
+        }
+        assert!(deleted > 300 && refused > 300, "{deleted} deleted, {refused} refused");
+        let inspection = case.database.inspect().await;
+        assert!(inspection.log.bytes <= 8 * LIMIT + 2000, "{}", inspection.log.bytes);
+        assert_eq!(case.store.log_bytes().await, inspection.log.bytes);
+        case.store.mend();
+        case.clock.advance(Duration::from_secs(10));
+        assert_eq!(table.delete([key(999)]).await.unwrap(), 1);
+        case.assert_tidy().await;
+        assert_eq!(table.row_count().unwrap(), 999 - deleted);
     });
 }
 

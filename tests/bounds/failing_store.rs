@@ -95,10 +95,8 @@ impl Failing {
 
     /// All files, and their bytes as far as the store tells them.
     pub async fn files(&self) -> (Vec<String>, u64) {
-        let (mut names, mut bytes) = (self.inner.logs.list().await.unwrap(), 0);
-        for name in &names {
-            bytes += self.inner.logs.read(name).await.unwrap().len() as u64;
-        }
+        let mut names = self.inner.logs.list().await.unwrap();
+        let mut bytes = self.log_bytes().await;
         for folder in ["segments", "manifest"] {
             for blob in self.inner.blobs.list(folder).await.unwrap() {
                 bytes += blob.bytes;
@@ -106,6 +104,15 @@ impl Failing {
             }
         }
         (names, bytes)
+    }
+
+    /// Bytes of all logs.
+    pub async fn log_bytes(&self) -> u64 {
+        let mut bytes = 0;
+        for name in self.inner.logs.list().await.unwrap() {
+            bytes += self.inner.logs.read(&name).await.unwrap().len() as u64;
+        }
+        bytes
     }
 
     /// The names of all segments.

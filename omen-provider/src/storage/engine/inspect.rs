@@ -108,7 +108,7 @@ impl Engine {
             Some(writer) => {
                 let standing = lock(&writer.upkeep.standing).clone();
                 let (file, bytes) = (writer.log.number(), writer.log_bytes());
-                (LogInspection { file, bytes, ..standing }, writer.upkeep.troubles())
+                (LogInspection { file, bytes, ..standing }, writer.upkeep.troubles(&version))
             }
             None => (self.opened.clone(), Vec::new()),
         };

@@ -137,10 +137,7 @@ impl Upkeep {
     pub(super) fn segments_aside(&self, version: &Version) -> Vec<u64> {
         let now = self.clock.now();
         let mut list = lock(&self.set_aside);
-        list.retain(|aside| {
-            let table = version.table(aside.task.table);
-            table.is_some_and(|t| aside.segments.iter().all(|&f| t.holds(PartId::Segment(f))))
-        });
+        list.retain(|aside| aside.concerns(version));
         let waiting = list.iter().filter(|aside| aside.until.is_none_or(|until| now < until));
         waiting.flat_map(|aside| aside.segments.iter().copied()).collect()
     }
@@ -171,8 +168,8 @@ impl Upkeep {
         self.stopping.load(SeqCst)
     }
 
-    /// All that fails.
-    pub(super) fn troubles(&self) -> Vec<TroubleInspection> {
+    /// All that fails; of compactions, those whose segments `version` still has.
+    pub(super) fn troubles(&self, version: &Version) -> Vec<TroubleInspection> {
         let retry = |work: &str, retry: &Retry| {
             let failures = lock(&retry.0);
             let error = failures.last.clone()?;
@@ -180,7 +177,8 @@ impl Upkeep {
         };
         let mut troubles: Vec<_> = retry("flush", &self.flush).into_iter().collect();
         troubles.extend(retry("compaction: manifest", &self.publication));
-        troubles.extend(lock(&self.set_aside).iter().map(|aside| {
+        let set_aside = lock(&self.set_aside);
+        troubles.extend(set_aside.iter().filter(|aside| aside.concerns(version)).map(|aside| {
             let names: Vec<String> = aside.segments.iter().map(|&f| segment_name(f)).collect();
             TroubleInspection {
                 work: format!("compaction of {}", names.join(", ")),
@@ -189,6 +187,14 @@ impl Upkeep {
             }
         }));
         troubles
+    }
+}
+
+impl SetAside {
+    /// Whether the segments that are left alone are parts of their table.
+    fn concerns(&self, version: &Version) -> bool {
+        let table = version.table(self.task.table);
+        table.is_some_and(|t| self.segments.iter().all(|&file| t.holds(PartId::Segment(file))))
     }
 }
 
