@@ -160,7 +160,8 @@ async fn thousand_statements(fails: fn(Call, &str) -> bool, effect: Effect) {
     }
     case.database.checkpoint().await.unwrap();
     case.upsert(1, 1000).await.unwrap();
-    let (_, before) = case.store.files().await;
+    let (before, bytes_before) = case.store.files().await;
+    let vectors = |files: &[String]| files.iter().filter(|f| f.ends_with(".deletions")).count();
     case.store.fail(fails, effect);
     let (mut refused, mut most) = (0, 0);
     for number in 40..1040 {
@@ -177,7 +178,8 @@ async fn thousand_statements(fails: fn(Call, &str) -> bool, effect: Effect) {
         let (files, bytes) = case.store.files().await;
         most = most.max(files.len());
         assert!(files.len() < 40, "statement {number}: {files:?}");
-        assert!(bytes < before + 12 * LIMIT, "statement {number}: {bytes} bytes");
+        assert!(vectors(&files) <= vectors(&before) + 1, "statement {number}: {files:?}");
+        assert!(bytes < bytes_before + 12 * LIMIT, "statement {number}: {bytes} bytes");
         if number % 100 == 0 {
             case.check().await;
             case.check_from_outside().await;
@@ -279,7 +281,9 @@ fn chain_of_logs_is_one_length() {
         assert!(deleted > 300 && refused > 300, "{deleted} deleted, {refused} refused");
         let inspection = case.database.inspect().await;
         assert!(inspection.log.bytes <= 8 * LIMIT + 2000, "{}", inspection.log.bytes);
-        assert_eq!(case.store.log_bytes().await, inspection.log.bytes);
+        // But for the seal of the first one.
+        let bytes = case.store.log_bytes().await;
+        assert!((bytes - 100..=bytes).contains(&inspection.log.bytes), "{bytes}");
         case.store.mend();
         case.clock.advance(Duration::from_secs(10));
         assert_eq!(table.delete([key(999)]).await.unwrap(), 1);
@@ -353,6 +357,39 @@ fn writer_that_lost_its_place_removes_nothing_of_the_next_one() {
             case.assert_tidy().await;
         });
     }
+}
+
+/// A compaction under way while a flush fails is not published: the flush names what it replaces.
+#[test]
+fn compaction_gives_way_to_a_pending_flush() {
+    for fails in [manifests, segments] {
+        block_on(compaction_and_failed_flush(fails));
+    }
+}
+
+async fn compaction_and_failed_flush(fails: fn(Call, &str) -> bool) {
+    let mut case = Case::new().await;
+    for number in 0..3 {
+        case.upsert(number, 300).await.unwrap();
+        case.database.checkpoint().await.unwrap();
+    }
+    case.store.fail(segments, Effect::Waits);
+    let compaction = {
+        let database = case.database.clone();
+        tokio::spawn(async move { database.compact().await })
+    };
+    let_it_work().await;
+    assert_eq!(case.store.failures(), 1, "the compaction is under way");
+    case.upsert(7, 100).await.unwrap();
+    case.store.fail(fails, Effect::Nothing);
+    assert!(case.database.checkpoint().await.is_err());
+    case.store.mend();
+    compaction.await.unwrap().unwrap();
+    case.check().await;
+    case.database.checkpoint().await.unwrap();
+    case.check_from_outside().await;
+    case.check().await;
+    case.assert_tidy().await;
 }
 
 #[test]
