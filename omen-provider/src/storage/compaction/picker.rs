@@ -47,8 +47,8 @@ pub fn pick(version: &Version, options: &CompactionOptions) -> Option<Task> {
     })
 }
 
-/// `table` without some of its segments. They do not count as neighbours either: a full segment that
-/// overlaps no other would be rewritten as it is, again and again.
+/// `table` without some of its segments. They do not count as neighbours either: a full segment
+/// that overlaps no other would be rewritten as it is, again and again.
 fn without(table: &Arc<TableVersion>, segments: &[u64]) -> Arc<TableVersion> {
     let removed: Vec<_> = segments.iter().map(|&file| PartId::Segment(file)).collect();
     if removed.iter().all(|part| !table.holds(*part)) {

@@ -55,6 +55,7 @@ impl Engine {
         }
         if outcome.is_err() {
             writer.flush_wanted.store(true, SeqCst);
+            self.medium.sweep().await;
         }
         writer.upkeep.note(&writer.upkeep.flush, &outcome);
         outcome

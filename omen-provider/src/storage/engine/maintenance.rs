@@ -1,10 +1,10 @@
 //! Work that nobody waits for, unless memory runs short: when to flush runs to segments
 //! (`checkpoint`), and to merge their keys and compact segments (`replace`).
 //!
-//! Called after commits, to work in the background, and by the front door. What fails is tried again
-//! after a pause (`upkeep`) by the statements that come then; a failed flush stops compaction, a
-//! failed compaction nothing else. Statements wait when a flush is behind and are refused when it
-//! fails: nothing grows without bound.
+//! Called after commits, to work in the background, and by the front door. What fails is tried
+//! again after a pause (`upkeep`) by the statements that come then; a failed flush stops
+//! compaction, a failed compaction nothing else. Statements wait when a flush is behind and are
+//! refused when it fails: nothing grows without bound.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -14,8 +14,8 @@ use crate::error::{Error, Result};
 use crate::storage::compaction::{CompactionOptions, Task, pick, pick_everything};
 use crate::storage::version::TableVersion;
 
-/// A log (all files of it that a reopening would read) longer than this many times the limit of rows
-/// in memory is flushed: statements that leave few rows behind fill it too.
+/// A log (all files of it that a reopening would read) longer than this many times the limit of
+/// rows in memory is flushed: statements that leave few rows behind fill it too.
 const LOG_SHARE: u64 = 2;
 
 /// Statements wait at this many times what starts a flush.
@@ -178,8 +178,8 @@ impl Engine {
         first.map_or(Ok(()), Err)
     }
 
-    /// Flushes, seals the log and shuts the database. Whatever fails, background work is stopped and
-    /// the directory is free afterwards; the first error is returned.
+    /// Flushes, seals the log and shuts the database. Whatever fails, background work is stopped
+    /// and the directory is free afterwards; the first error is returned.
     pub async fn close(&self) -> Result<()> {
         let outcome = match &self.writer {
             Some(writer) if !self.closed.load(SeqCst) => self.finish(writer).await,

@@ -2,7 +2,8 @@
 //!
 //! `open` brings it up from the store, `commit` takes statements, `load` takes streams of rows of
 //! any length, `maintenance` decides when to flush (`checkpoint`), merge and compact (`replace`);
-//! both end in `publish`, and `upkeep` knows what fails. `inspect` and `verify` look inside. The front doors and the provider call it.
+//! both end in `publish`, and `upkeep` knows what fails. `inspect` and `verify` look inside. The
+//! front doors and the provider call it.
 //!
 //! Locks, always taken in this order:
 //! 1. `compacting`: one compaction at a time;
