@@ -7,7 +7,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array};
-use omen_provider::{Inspection, PartInspection, TableInspection};
+use omen_provider::{Inspection, PartInspection, TableInspection, TroubleInspection};
 
 use crate::args::InspectArguments;
 use crate::failure::{Failure, Result};
@@ -34,6 +34,7 @@ pub(crate) async fn run(arguments: &InspectArguments) -> Result<()> {
     }
     if arguments.table.is_none() {
         out.write_all(database_lines(&inspection).as_bytes())?;
+        out.write_all(trouble_lines(&inspection).as_bytes())?;
     }
     print(Format::Table, tables(&inspection.tables)?, &mut out)?;
     if parts.num_rows() > 0 {
@@ -68,6 +69,15 @@ fn database_lines(inspection: &Inspection) -> String {
         log.file,
         notes::bytes(log.bytes),
     )
+}
+
+/// A line for all work that fails.
+fn trouble_lines(inspection: &Inspection) -> String {
+    let line = |trouble: &TroubleInspection| {
+        let times = if trouble.failures == 1 { "once" } else { "again and again" };
+        format!("failing       {} ({times}): {}\n", trouble.work, trouble.error)
+    };
+    inspection.troubles.iter().map(line).collect()
 }
 
 fn tables(tables: &[TableInspection]) -> Result<RecordBatch> {

@@ -74,6 +74,19 @@ pub enum Error {
     /// takes no more writes until it is reopened; reads go on.
     #[error("outcome unknown: {0}; reopen the database to learn what became durable")]
     OutcomeUnknown(String),
+    /// There is no room for the statement before rows in memory or the log are flushed, and the
+    /// flush fails. Nothing was written. Repeat it when the cause is gone: the flush is tried again
+    /// by itself. Reads go on, and so do deletions for a while.
+    #[error(
+        "no room for the statement: {what}, and the flush that would make room fails: {source}; \
+         nothing was written; statements are taken again as soon as a flush succeeds"
+    )]
+    Exhausted {
+        /// What is used up, and how far.
+        what: String,
+        /// Why the flush fails.
+        source: Arc<Error>,
+    },
     /// The handle was closed, or the database was opened read-only.
     #[error("database is {0}")]
     Unavailable(&'static str),

@@ -36,12 +36,14 @@
 //! One process writes at a time; any number may read ([`Options::read_only`]). Dropping a
 //! [`Database`] without [`Database::close`] loses nothing.
 
+mod clock;
 mod error;
 mod options;
 mod storage;
 
 mod provider;
 
+pub use clock::Clock;
 pub use error::{Error, Result};
 pub use options::Options;
 pub use provider::Session;
@@ -49,7 +51,7 @@ pub use storage::database::Database;
 pub use storage::definition::TableDefinition;
 pub use storage::engine::{
     Inspection, LogInspection, PartInspection, SampleLimits, TableInspection, TableSample,
-    VerifyReport,
+    TroubleInspection, VerifyReport,
 };
 pub use storage::index_sample::{IndexSample, SampledKey};
 pub use storage::key::{Key, KeyValue};

@@ -2,6 +2,7 @@
 
 use tokio::runtime::Handle;
 
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 
 /// Options of [`crate::Database`]; validated once, at open.
@@ -12,7 +13,7 @@ pub struct Options {
     /// Create the database if the directory is missing or empty. Default: true.
     pub create: bool,
     /// Bytes of rows in memory that start a flush to segments (so does a log of twice as much);
-    /// writers wait at twice as much.
+    /// writers wait at twice as much of either, and are refused if the flush then fails.
     /// Larger: fewer, larger segments, longer recovery. Default: 64 MiB.
     pub memtable_bytes_max: usize,
     /// Bytes of verified pages kept in memory, for lookups and scans together. Default: 256 MiB.
@@ -27,6 +28,9 @@ pub struct Options {
     /// begun to commit is then carried through. Costs one hop between threads for each commit.
     /// Default: none, the runtime of each statement.
     pub runtime: Option<Handle>,
+    /// What the pauses go by after which a failed flush or compaction is tried again. Default: the
+    /// system's clock.
+    pub clock: Clock,
 }
 
 impl Default for Options {
@@ -39,6 +43,7 @@ impl Default for Options {
             row_group_rows: 128 << 10,
             segment_rows_max: 4 << 20,
             runtime: None,
+            clock: Clock::default(),
         }
     }
 }

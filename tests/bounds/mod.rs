@@ -1,5 +1,8 @@
 //! What grows with use stays within bounds: rows in memory, the log, the number of segments, files
-//! that nobody reads any more.
+//! that nobody reads any more; also while the disk fails (`failing`).
+
+mod failing;
+mod failing_store;
 
 use arrow::array::RecordBatch;
 use futures::TryStreamExt;

@@ -224,7 +224,8 @@ impl Database {
     /// Flushes, and frees the directory. Every handle made from this database is closed with it.
     ///
     /// # Errors
-    /// As [`Database::checkpoint`]; nothing acknowledged is lost.
+    /// As [`Database::checkpoint`]; nothing acknowledged is lost, and the directory is free all the
+    /// same.
     pub async fn close(&self) -> Result<()> {
         self.handle.engine().close().await
     }

@@ -23,15 +23,23 @@ pub struct FlushedTable {
     pub segments: Vec<Arc<Segment>>,
 }
 
-/// Writes the live rows of every table's runs as segments.
-pub async fn write_runs(medium: &Medium, base: &Version) -> Result<Vec<FlushedTable>> {
-    let mut flushed = Vec::new();
+/// Writes the live rows of every table's runs as segments, but for the tables that `flushed` holds:
+/// after a failure it goes on with the table that failed.
+pub async fn write_runs(
+    medium: &Medium,
+    base: &Version,
+    flushed: &mut Vec<FlushedTable>,
+) -> Result<()> {
     for table in base.tables().iter().filter(|t| !t.runs.is_empty()) {
+        let id = table.schema.id;
+        if flushed.iter().any(|done| done.table == id) {
+            continue;
+        }
         let sources = run_sources(table);
         let segments = write_segments(medium, &table.schema, sources, &bounds(table), true).await?;
-        flushed.push(FlushedTable { table: table.schema.id, segments });
+        flushed.push(FlushedTable { table: id, segments });
     }
-    Ok(flushed)
+    Ok(())
 }
 
 /// The live rows of a table's parts in memory.

@@ -1,8 +1,8 @@
 //! A version as a manifest: deletion vectors saved beside the segments, everything named.
 //!
 //! Called by the engine after a flush or a compaction. Order of what becomes durable: segments,
-//! deletion vectors, manifest. A crash in between leaves files that no manifest names; the next
-//! open removes them.
+//! deletion vectors, manifest. A failure in between leaves files that no manifest names: garbage
+//! (`medium`). A crash does so too; the next open removes them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -52,7 +52,9 @@ pub async fn save_deletions(
             DeletionsRecord { file, offset: offset as u64, length, crc, count: dead.count() };
         current.insert(segment, record);
     }
+    let unnamed = medium.garbage.unless_kept(vec![deletions_name(file)]);
     medium.store.blobs.put_if_absent(&deletions_name(file), Bytes::from(bytes)).await?;
+    unnamed.keep();
     Ok(current)
 }
 

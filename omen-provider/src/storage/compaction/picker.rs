@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use crate::storage::schema::TableId;
-use crate::storage::version::{SegmentView, TableVersion, Version};
+use crate::storage::version::{PartId, SegmentView, TableVersion, Version};
 
 /// Segments of one tier that are merged; also the ratio of sizes between tiers.
 const TIER_SEGMENTS: usize = 4;
@@ -21,10 +21,12 @@ const SMALLEST_TIER_ROWS: u32 = 4096;
 const DEAD_SHARE: u64 = 3;
 
 /// What the picker goes by.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct CompactionOptions {
     /// Rows of a full segment.
     pub segment_rows_max: usize,
+    /// File numbers of segments that [`pick`] acts as if there were none of: merging them failed.
+    pub set_aside: Vec<u64>,
 }
 
 /// Segments of one table to be merged into others.
@@ -39,9 +41,22 @@ pub struct Task {
 /// The most urgent task, if any.
 pub fn pick(version: &Version, options: &CompactionOptions) -> Option<Task> {
     version.tables().iter().find_map(|table| {
+        let table = &without(table, &options.set_aside);
         let segments = pick_worn(table).or_else(|| pick_tier(table, options))?;
         Some(Task { table: table.schema.id, segments })
     })
+}
+
+/// `table` without some of its segments. They do not count as neighbours either: a full segment
+/// that overlaps no other would be rewritten as it is, again and again.
+fn without(table: &Arc<TableVersion>, segments: &[u64]) -> Arc<TableVersion> {
+    let removed: Vec<_> = segments.iter().map(|&file| PartId::Segment(file)).collect();
+    if removed.iter().all(|part| !table.holds(*part)) {
+        return Arc::clone(table);
+    }
+    let mut rest = TableVersion::clone(table);
+    rest.replace_parts(&removed, Vec::new());
+    Arc::new(rest)
 }
 
 /// The task that leaves `table` as disjoint, full segments without dead rows; `None` if it is so

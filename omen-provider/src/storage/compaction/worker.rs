@@ -8,13 +8,19 @@ use crate::error::Result;
 use crate::storage::live_rows::LiveRows;
 use crate::storage::medium::Medium;
 use crate::storage::merge_scan::Source;
-use crate::storage::rewrite::write_segments;
+use crate::storage::rewrite::{GoOn, write_segments_while};
 use crate::storage::row_ranges::RowRanges;
 use crate::storage::segment::Segment;
 use crate::storage::version::TableVersion;
 
-/// The segments that stand for the inputs of `task`, at the position of `table`.
-pub async fn run(medium: &Medium, table: &TableVersion, task: &Task) -> Result<Vec<Arc<Segment>>> {
+/// The segments that stand for the inputs of `task`, at the position of `table`. Ends with the
+/// error of `go_on` once that gives one.
+pub async fn run(
+    medium: &Medium,
+    table: &TableVersion,
+    task: &Task,
+    go_on: GoOn<'_>,
+) -> Result<Vec<Arc<Segment>>> {
     let inputs: Vec<_> = table
         .segments
         .iter()
@@ -34,5 +40,6 @@ pub async fn run(medium: &Medium, table: &TableVersion, task: &Task) -> Result<V
             Source::Segment(Arc::clone(&view.segment), rows)
         })
         .collect();
-    write_segments(medium, &table.schema, sources, &(min, max), overlapping).await
+    let (schema, bounds) = (&table.schema, (min, max));
+    write_segments_while(medium, schema, sources, &bounds, overlapping, go_on).await
 }

@@ -1,124 +1,143 @@
-//! Flush and publication: runs become segments, a manifest names them, and the accepted version
-//! takes them in.
+//! Flush: runs become segments, a manifest names them, and the accepted version takes them in.
 //!
 //! New parts are made from a version beside readers and writers; the commit lock is taken only to
 //! choose the version and to put the parts in their place, with the marks that arrived meanwhile.
 //!
-//! Order of what becomes durable: segments, deletion vectors, manifest; then the old log is
-//! removed. `publish` serves compaction (`replace`) too.
+//! Order of what becomes durable: the next log, segments, deletion vectors, manifest (`publish`);
+//! then the log before is removed.
+//!
+//! A flush that fails, or whose caller goes away, stays *pending*: its version, its log, the
+//! segments and vectors it has written. The next attempt goes on from there, so however often it
+//! fails there is one more log and one set of files. Until then nothing else is published: the
+//! pending version names the segments that are there now. Commits leave its runs in place.
+//!
+//! Invariant: a log is begun only when the last one begun is the manifest's.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
+use super::publish::Publication;
 use super::{Durable, Engine, Writer, random};
 use crate::error::{Error, Result};
 use crate::storage::carry::carry_to_segments;
 use crate::storage::deletion_vector::DeletionVector;
 use crate::storage::flush::{FlushedTable, write_runs};
-use crate::storage::manifest::{self, deletions_name};
-use crate::storage::publication::{describe, save_deletions};
+use crate::storage::publication::{SavedDeletions, save_deletions};
+use crate::storage::run::upcoming_id;
 use crate::storage::segment::Segment;
 use crate::storage::version::{PartId, SegmentView, TableVersion, Version};
 use crate::storage::wal::log_name;
+
+/// A flush that has begun and is in no manifest that stands.
+#[derive(Debug)]
+pub(super) struct Pending {
+    base: Arc<Version>,
+    /// The log that goes on after `base`.
+    log: u64,
+    /// Bytes of the log before.
+    sealed_bytes: u64,
+    flushed: Vec<FlushedTable>,
+    saved: Option<SavedDeletions>,
+}
 
 impl Engine {
     /// Turns all runs into segments and publishes the manifest of that log position.
     pub(super) async fn flush(&self, writer: &Writer, durable: &mut Durable) -> Result<()> {
         self.check_open()?;
-        let (base, log, _frozen) = {
-            let accepted = writer.accepted.lock().await;
-            self.check_open()?;
-            writer.flush_wanted.store(false, SeqCst);
-            let unchanged = accepted.lsn <= durable.manifest.flushed_lsn && !durable.installing;
-            if unchanged && accepted.tables().iter().all(|t| t.runs.is_empty()) {
-                return Ok(());
-            }
-            let header =
-                writer.log.rotate(self.medium.next_file(), u64::from_le_bytes(random()?)).await?;
-            (Arc::clone(&accepted), header.number, writer.freeze())
-        };
-        self.flush_version(writer, durable, &base, log).await
-    }
-
-    async fn flush_version(
-        &self,
-        writer: &Writer,
-        durable: &mut Durable,
-        base: &Arc<Version>,
-        log: u64,
-    ) -> Result<()> {
-        let flushed = write_runs(&self.medium, base).await?;
-        let mut next = Version::clone(base);
-        for table in &flushed {
-            let old = base.require(table.table)?;
-            let views = live_views(&table.segments);
-            let mut new = TableVersion::clone(old);
-            new.replace_parts(&run_ids(old), views);
-            next.put_table(new);
-        }
-        if let Err(error) = self.publish(durable, next, log, base.lsn).await {
-            // Only after these it is certain that no manifest names the new segments.
-            if matches!(error, Error::Conflict(_) | Error::Unavailable(_)) {
-                for table in &flushed {
-                    self.medium.discard_segments(&table.segments).await;
-                }
-            }
+        // After a failure of the log no version can take the place of another.
+        if let Some(error) = writer.log.failure() {
             return Err(error);
         }
-        self.install_flushed(writer, base, &flushed).await?;
-        durable.installing = false;
-        // What cannot be removed now is removed by the next open.
-        let _ = self.remove_logs_before(log).await;
-        self.sweep(durable).await;
-        Ok(())
+        let outcome = self.flush_all(writer, durable).await;
+        if matches!(outcome, Err(Error::Conflict(_) | Error::Unavailable(_))) {
+            self.abandon_flush(writer, durable).await;
+            return outcome;
+        }
+        if outcome.is_err() {
+            writer.flush_wanted.store(true, SeqCst);
+            self.medium.sweep().await;
+        }
+        writer.upkeep.note(&writer.upkeep.flush, &outcome);
+        outcome
     }
 
-    /// Publishes the manifest of `next` and makes it the durable version.
-    pub(super) async fn publish(
-        &self,
-        durable: &mut Durable,
-        next: Version,
-        log: u64,
-        flushed_lsn: u64,
-    ) -> Result<()> {
-        let saved = save_deletions(&self.medium, next.tables(), &durable.saved).await?;
-        let manifest = describe(&durable.manifest, &next, &saved, log, flushed_lsn);
+    async fn flush_all(&self, writer: &Writer, durable: &mut Durable) -> Result<()> {
+        // What an earlier attempt has left; rows that came since are not in it.
+        self.finish_flush(writer, durable).await?;
+        self.begin_flush(writer, durable).await?;
+        self.finish_flush(writer, durable).await?;
+        self.settle_publication(durable).await
+    }
+
+    /// Chooses the version to be flushed, if there is anything to flush, and begins the log that
+    /// follows it.
+    async fn begin_flush(&self, writer: &Writer, durable: &mut Durable) -> Result<()> {
+        let generation = u64::from_le_bytes(random()?);
+        let accepted = writer.accepted.lock().await;
         self.check_open()?;
-        // However this ends (an error, a caller that stops waiting), the manifest may have become
-        // durable: its number is never used again, and what it names stays until a later one
-        // stands.
-        durable.manifest.number = manifest.number;
-        if let Err(error) = manifest::publish(&self.medium.store, &manifest).await {
-            if matches!(error, Error::Conflict(_)) {
-                self.fenced.store(true, SeqCst);
-            }
-            return Err(error);
+        writer.flush_wanted.store(false, SeqCst);
+        let unchanged = accepted.lsn <= durable.manifest.flushed_lsn && !durable.installing;
+        if unchanged && accepted.tables().iter().all(|t| t.runs.is_empty()) {
+            return Ok(());
         }
-        let segments = |version: &Version| -> Vec<Arc<Segment>> {
-            let views = version.tables().iter().flat_map(|t| &t.segments);
-            views.map(|view| Arc::clone(&view.segment)).collect()
+        let log = self.medium.next_file();
+        durable.pending = Some(Pending {
+            base: Arc::clone(&accepted),
+            log,
+            sealed_bytes: writer.log.bytes(),
+            flushed: Vec::new(),
+            saved: None,
+        });
+        writer.frozen_runs.store(upcoming_id(), SeqCst);
+        let rotated = writer.log.rotate(log, generation).await;
+        drop(accepted);
+        if rotated.is_err() && writer.log.number() != log {
+            self.abandon_flush(writer, durable).await;
+        }
+        rotated.map(drop)
+    }
+
+    /// Carries the pending flush through, if there is one.
+    async fn finish_flush(&self, writer: &Writer, durable: &mut Durable) -> Result<()> {
+        let Some(pending) = &mut durable.pending else { return Ok(()) };
+        if writer.log.number() != pending.log {
+            // Its caller went away before the log was begun.
+            self.abandon_flush(writer, durable).await;
+            return Ok(());
+        }
+        writer.upkeep.sealed_bytes.store(pending.sealed_bytes, SeqCst);
+        writer.log.wait_all().await?;
+        write_runs(&self.medium, &pending.base, &mut pending.flushed).await?;
+        let next = pending.next()?;
+        let saved = match &pending.saved {
+            Some(saved) => saved.clone(),
+            None => save_deletions(&self.medium, next.tables(), &durable.saved).await?,
         };
-        let kept = segments(&next);
-        durable.installing = true;
-        durable
-            .garbage
-            .retain(|old| !kept.iter().any(|new| new.record().file == old.record().file));
-        let dropped = segments(&durable.version)
-            .into_iter()
-            .filter(|old| !kept.iter().any(|new| new.record().file == old.record().file));
-        durable.garbage.extend(dropped);
-        let old_files: Vec<u64> = durable.saved.values().map(|record| record.file).collect();
-        durable.saved = saved;
-        durable.manifest = manifest;
-        durable.version = Arc::new(next);
-        // From here on nothing names these; failing to remove them only leaves files behind.
-        for file in old_files {
-            if durable.saved.values().all(|record| record.file != file) {
-                let _ = self.medium.store.blobs.delete(&deletions_name(file)).await;
-            }
-        }
-        let _ = manifest::discard_before(&self.medium.store, durable.manifest.number).await;
+        pending.saved = Some(saved.clone());
+        let (log, flushed_lsn) = (pending.log, pending.base.lsn);
+        let publication = Publication { next, saved, log, flushed_lsn, replaces: true };
+        self.publish(durable, publication).await?;
+        let Some(Pending { base, flushed, .. }) = durable.pending.take() else { return Ok(()) };
+        let installed = self.install_flushed(writer, &base, &flushed).await;
+        writer.frozen_runs.store(0, SeqCst);
+        installed?;
+        durable.installing = false;
+        drop((base, flushed));
+        self.medium.sweep().await;
         Ok(())
+    }
+
+    /// Gives up the pending flush, if there is one, and what it has written.
+    pub(super) async fn abandon_flush(&self, writer: &Writer, durable: &mut Durable) {
+        let Some(pending) = durable.pending.take() else { return };
+        writer.frozen_runs.store(0, SeqCst);
+        let segments = pending.flushed.iter().flat_map(|table| &table.segments);
+        let mut names: Vec<String> = segments.map(|s| s.record().file_name()).collect();
+        names.extend(durable.new_deletions(&pending.saved));
+        if writer.log.number() != pending.log && writer.log.failure().is_none() {
+            names.push(log_name(pending.log));
+        }
+        self.discard_unpublished(durable, names).await;
     }
 
     async fn install_flushed(
@@ -157,23 +176,19 @@ impl Engine {
         *accepted = next;
         Ok(())
     }
+}
 
-    /// Removes segments that no manifest names and no reader uses.
-    pub(super) async fn sweep(&self, durable: &mut Durable) {
-        let (unused, used): (Vec<_>, Vec<_>) =
-            durable.garbage.drain(..).partition(|segment| Arc::strong_count(segment) == 1);
-        durable.garbage = used;
-        self.medium.discard_segments(&unused).await;
-    }
-
-    async fn remove_logs_before(&self, current: u64) -> Result<()> {
-        let current = log_name(current);
-        for name in self.medium.store.logs.list().await? {
-            if name < current {
-                self.medium.store.logs.delete(&name).await?;
-            }
+impl Pending {
+    /// The version with its runs replaced by segments.
+    fn next(&self) -> Result<Version> {
+        let mut next = Version::clone(&self.base);
+        for table in &self.flushed {
+            let old = self.base.require(table.table)?;
+            let mut new = TableVersion::clone(old);
+            new.replace_parts(&run_ids(old), live_views(&table.segments));
+            next.put_table(new);
         }
-        Ok(())
+        Ok(next)
     }
 }
 

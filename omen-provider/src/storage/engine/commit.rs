@@ -47,6 +47,13 @@ pub(super) enum Change {
     Delete { table: TableId, keys: Keys },
 }
 
+impl Change {
+    /// Whether it only takes rows away.
+    fn frees(&self) -> bool {
+        matches!(self, Self::Drop(_) | Self::Delete { .. })
+    }
+}
+
 /// A statement that is in the log's queue. If its caller goes away before it is durable, it is
 /// carried through in the background: readers must not find it only when the next one comes.
 struct Accepted<'a> {
@@ -178,7 +185,7 @@ impl Engine {
 
     async fn commit_here(self: &Arc<Self>, changes: Vec<Change>) -> Result<u64> {
         let writer = self.writer()?;
-        self.wait_for_memory().await?;
+        self.wait_for_room(changes.iter().all(Change::frees)).await?;
         let (lsn, count) = {
             let mut accepted = writer.accepted.lock().await;
             self.check_open()?;
@@ -207,6 +214,7 @@ impl Engine {
                     writer.flush_wanted.store(true, SeqCst);
                 }
                 *accepted = next.unwrap_or_else(|| Arc::clone(&accepted));
+                writer.upkeep.note_attached(&accepted, lsn, &ops);
                 (lsn, count)
             }
         };

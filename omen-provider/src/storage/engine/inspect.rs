@@ -1,6 +1,8 @@
 //! A look inside an open database, for people: what is where, how large, how well indexed.
 
 use super::Engine;
+use super::upkeep::lock;
+use crate::error::Error;
 use crate::storage::manifest::Manifest;
 use crate::storage::run::Run;
 use crate::storage::schema::TableSchema;
@@ -17,6 +19,20 @@ pub struct Inspection {
     pub log: LogInspection,
     /// All tables, in the order of their creation.
     pub tables: Vec<TableInspection>,
+    /// Work in the background that failed and is to be tried again; of a database opened read-only,
+    /// none.
+    pub troubles: Vec<TroubleInspection>,
+}
+
+/// Work in the background that fails.
+#[derive(Debug, Clone)]
+pub struct TroubleInspection {
+    /// What it is: `flush`, or a compaction and its segments.
+    pub work: String,
+    /// How often it failed since it last succeeded.
+    pub failures: u32,
+    /// Why, the last time.
+    pub error: Error,
 }
 
 /// The state of log and manifest.
@@ -32,7 +48,7 @@ pub struct LogInspection {
     pub flushed_lsn: u64,
     /// Number of the log file being written.
     pub file: u64,
-    /// Bytes of the log that a reopening would replay.
+    /// Bytes of all log files that a reopening would replay.
     pub bytes: u64,
 }
 
@@ -85,19 +101,20 @@ impl LogInspection {
 }
 
 impl Engine {
-    /// The state of everything.
+    /// The state of everything. Waits for nothing.
     pub async fn inspect(&self) -> Inspection {
         let version = self.published.get();
-        let log = match &self.writer {
+        let (log, troubles) = match &self.writer {
             Some(writer) => {
-                let durable = writer.maintenance.lock().await;
-                let file = writer.log.number();
-                LogInspection { file, ..LogInspection::new(&durable.manifest, writer.log.bytes()) }
+                let standing = lock(&writer.upkeep.standing).clone();
+                let (file, bytes) = (writer.log.number(), writer.log_bytes());
+                (LogInspection { file, bytes, ..standing }, writer.upkeep.troubles(&version))
             }
-            None => self.opened.clone(),
+            None => (self.opened.clone(), Vec::new()),
         };
         let tables = version.tables().iter().map(|table| inspect_table(table)).collect();
-        Inspection { location: self.location().to_string(), lsn: version.lsn, log, tables }
+        let location = self.location().to_string();
+        Inspection { location, lsn: version.lsn, log, tables, troubles }
     }
 }
 

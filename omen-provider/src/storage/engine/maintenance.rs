@@ -1,19 +1,25 @@
 //! Work that nobody waits for, unless memory runs short: when to flush runs to segments
 //! (`checkpoint`), and to merge their keys and compact segments (`replace`).
 //!
-//! Called after commits, to work in the background, and by the front door.
+//! Called after commits, to work in the background, and by the front door. What fails is tried
+//! again after a pause (`upkeep`) by the statements that come then; a failed flush stops
+//! compaction, a failed compaction nothing else. Statements wait when a flush is behind and are
+//! refused when it fails: nothing grows without bound.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
 use super::{Engine, Writer};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::storage::compaction::{CompactionOptions, Task, pick, pick_everything};
 use crate::storage::version::TableVersion;
 
-/// A log longer than this many times the limit of rows in memory is flushed: statements that leave
-/// few rows behind fill it too.
+/// A log (all files of it that a reopening would read) longer than this many times the limit of
+/// rows in memory is flushed: statements that leave few rows behind fill it too.
 const LOG_SHARE: u64 = 2;
+
+/// Statements wait at this many times what starts a flush.
+const WAIT_FACTOR: u64 = 2;
 
 /// The promise of a background task to run; given back when the task starts, or when its runtime
 /// ends before it could.
@@ -35,7 +41,7 @@ impl Engine {
         if !self.flush_is_due(writer) && !self.published.get().tables().iter().any(merges) {
             return;
         }
-        // Without a runtime nothing runs in the background; `wait_for_memory` still bounds memory.
+        // Without a runtime nothing runs in the background; `wait_for_room` still bounds memory.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         if writer.scheduled.swap(true, SeqCst) {
             return;
@@ -44,54 +50,104 @@ impl Engine {
         runtime.spawn(async move {
             let engine = Arc::clone(&scheduled.0);
             drop(scheduled);
-            // An error here costs nobody an acknowledged row; the next statement that needs the
-            // memory meets it again and reports it.
+            // An error here costs nobody an acknowledged row. It is kept with the upkeep, for who
+            // looks inside and for statements that need the memory.
             let _ = engine.maintain().await;
         });
     }
 
-    /// Whether rows in memory, the log, or a bulk statement ask for a flush.
+    /// Whether rows in memory, the log, or a bulk statement ask for a flush, and it is not to wait
+    /// because the last one failed.
     fn flush_is_due(&self, writer: &Writer) -> bool {
         let limit = self.medium.options.memtable_bytes_max;
-        self.published.get().run_bytes() > limit
-            || writer.log.bytes() > (limit as u64).saturating_mul(LOG_SHARE)
-            || writer.flush_wanted.load(SeqCst)
+        let is_wanted = self.published.get().run_bytes() > limit
+            || writer.log_bytes() > (limit as u64).saturating_mul(LOG_SHARE)
+            || writer.flush_wanted.load(SeqCst);
+        is_wanted && writer.upkeep.may_try(&writer.upkeep.flush)
     }
 
-    /// Waits while the rows in memory exceed twice their limit, flushing them if nobody else does.
-    pub(super) async fn wait_for_memory(&self) -> Result<()> {
-        let limit = self.medium.options.memtable_bytes_max.saturating_mul(2);
-        if self.published.get().run_bytes() <= limit {
+    /// Waits while flushes are behind (rows in memory exceed twice their limit, or the log twice
+    /// its), flushing if nobody else does. `frees`: the statement only deletes; it may go twice as
+    /// far.
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`] if the flush fails.
+    pub(super) async fn wait_for_room(&self, frees: bool) -> Result<()> {
+        let writer = self.writer()?;
+        // After a failure of the log it is that which statements are told.
+        if self.lacks_room(writer, frees).is_none() || writer.log.failure().is_some() {
             return Ok(());
         }
-        let writer = self.writer()?;
         let mut durable = writer.maintenance.lock().await;
-        if self.published.get().run_bytes() > limit {
-            self.flush(writer, &mut durable).await?;
+        let Some(what) = self.lacks_room(writer, frees) else { return Ok(()) };
+        let failed = match writer.upkeep.may_try(&writer.upkeep.flush) {
+            true => self.flush(writer, &mut durable).await.err(),
+            false => writer.upkeep.flush.error(),
+        };
+        match failed {
+            None => Ok(()),
+            Some(
+                error @ (Error::Conflict(_) | Error::Unavailable(_) | Error::OutcomeUnknown(_)),
+            ) => Err(error),
+            Some(error) => Err(Error::Exhausted { what, source: Arc::new(error) }),
         }
-        Ok(())
+    }
+
+    /// What there is too much of for another statement, in words.
+    fn lacks_room(&self, writer: &Writer, frees: bool) -> Option<String> {
+        let factor = if frees { 2 * WAIT_FACTOR } else { WAIT_FACTOR };
+        let limit = (self.medium.options.memtable_bytes_max as u64).saturating_mul(factor);
+        let rows = self.published.get().run_bytes() as u64;
+        if rows > limit {
+            return Some(format!("rows in memory take {rows} bytes, at most {limit} are allowed"));
+        }
+        let (log, limit) = (writer.log_bytes(), limit.saturating_mul(LOG_SHARE));
+        (log > limit).then(|| format!("the log is {log} bytes long, at most {limit} are allowed"))
     }
 
     /// Everything that is due.
     pub(super) async fn maintain(&self) -> Result<()> {
         let writer = self.writer()?;
-        {
-            let mut durable = writer.maintenance.lock().await;
-            if self.flush_is_due(writer) {
-                self.flush(writer, &mut durable).await?;
-            } else {
-                self.merge_keys(writer).await?;
-            }
-        }
+        self.flush_if_due(writer, true).await?;
         let Ok(_compacting) = writer.compacting.try_lock() else { return Ok(()) };
-        while let Some(task) = self.pick_task(writer).await {
-            self.compact_task(writer, &task).await?;
-            let mut durable = writer.maintenance.lock().await;
-            if self.flush_is_due(writer) {
-                self.flush(writer, &mut durable).await?;
+        // One that fails does not stop the others, and is not tried again before they are done.
+        let mut failed = Vec::new();
+        while let Some(task) = self.pick_task(writer, &failed).await {
+            if self.compact_or_set_aside(writer, &task, &mut failed).await?.is_none() {
+                self.flush_if_due(writer, false).await?;
             }
         }
         Ok(())
+    }
+
+    async fn flush_if_due(&self, writer: &Writer, or_merge: bool) -> Result<()> {
+        let mut durable = writer.maintenance.lock().await;
+        match (self.flush_is_due(writer), or_merge) {
+            (true, _) => self.flush(writer, &mut durable).await,
+            (false, true) => self.merge_keys(writer).await,
+            (false, false) => Ok(()),
+        }
+    }
+
+    /// Carries out a task. If it fails, the segments that are set aside are added to `failed`, and
+    /// why is returned as `Ok`; an error says that no other task can be carried out either.
+    async fn compact_or_set_aside(
+        &self,
+        writer: &Writer,
+        task: &Task,
+        failed: &mut Vec<u64>,
+    ) -> Result<Option<Error>> {
+        match self.compact_task(writer, task).await {
+            Err(error @ (Error::Conflict(_) | Error::Unavailable(_))) => Err(error),
+            Err(error) => {
+                failed.extend(writer.upkeep.set_aside(task, &error));
+                Ok(Some(error))
+            }
+            Ok(()) => {
+                writer.upkeep.no_longer_aside(task);
+                Ok(None)
+            }
+        }
     }
 
     /// Brings all rows into segments and empties the log.
@@ -107,43 +163,74 @@ impl Engine {
         let writer = self.writer()?;
         self.checkpoint().await?;
         let _compacting = writer.compacting.lock().await;
-        let options = self.compaction_options();
+        let options = self.compaction_options(Vec::new());
         let tasks: Vec<Task> = {
             let durable = writer.maintenance.lock().await;
             let tables = durable.version.tables().iter();
             tables.filter_map(|table| pick_everything(table, &options)).collect()
         };
+        let mut first = None;
         for task in &tasks {
-            self.compact_task(writer, task).await?;
+            let error = self.compact_or_set_aside(writer, task, &mut Vec::new()).await?;
+            first = first.or(error);
         }
-        self.sweep(&mut *writer.maintenance.lock().await).await;
-        Ok(())
+        self.medium.sweep().await;
+        first.map_or(Ok(()), Err)
     }
 
-    /// Flushes, seals the log and shuts the database.
+    /// Flushes, seals the log and shuts the database. Whatever fails, background work is stopped
+    /// and the directory is free afterwards; the first error is returned.
     pub async fn close(&self) -> Result<()> {
-        if let Some(writer) = &self.writer {
-            let mut durable = writer.maintenance.lock().await;
-            // Another call may have closed it meanwhile.
-            if !self.closed.load(SeqCst) {
-                self.flush(writer, &mut durable).await?;
-                // A statement that comes in after the flush is in the log, whole.
-                let accepted = writer.accepted.lock().await;
-                writer.log.close().await?;
-                drop(accepted);
-                self.sweep(&mut durable).await;
-            }
-        }
+        let outcome = match &self.writer {
+            Some(writer) if !self.closed.load(SeqCst) => self.finish(writer).await,
+            _ => Ok(()),
+        };
         self.shut_down();
-        Ok(())
+        outcome
     }
 
-    fn compaction_options(&self) -> CompactionOptions {
-        CompactionOptions { segment_rows_max: self.medium.options.segment_rows_max }
+    async fn finish(&self, writer: &Writer) -> Result<()> {
+        let _stopping = writer.upkeep.stop();
+        let _compacting = writer.compacting.lock().await;
+        let mut durable = writer.maintenance.lock().await;
+        // Another call may have closed it meanwhile.
+        if self.closed.load(SeqCst) {
+            return Ok(());
+        }
+        let flushed = self.flush(writer, &mut durable).await;
+        self.abandon_flush(writer, &mut durable).await;
+        // A statement that comes in after the flush is in the log, whole.
+        let accepted = writer.accepted.lock().await;
+        let sealed = match self.check_open() {
+            Ok(()) => writer.log.close().await,
+            // It belongs to another writer.
+            fenced => fenced,
+        };
+        drop(accepted);
+        self.medium.sweep().await;
+        flushed.and(sealed)
     }
 
-    async fn pick_task(&self, writer: &Writer) -> Option<Task> {
-        let version = Arc::clone(&writer.maintenance.lock().await.version);
-        pick(&version, &self.compaction_options())
+    fn compaction_options(&self, set_aside: Vec<u64>) -> CompactionOptions {
+        CompactionOptions { segment_rows_max: self.medium.options.segment_rows_max, set_aside }
+    }
+
+    /// The next task for the background; none while something fails that each of them needs.
+    async fn pick_task(&self, writer: &Writer, failed: &[u64]) -> Option<Task> {
+        let upkeep = &writer.upkeep;
+        let mut durable = writer.maintenance.lock().await;
+        let flush_waits = durable.pending.is_some() || durable.installing;
+        if flush_waits && !upkeep.may_try(&upkeep.flush)
+            || durable.unsettled && !upkeep.may_try(&upkeep.publication)
+        {
+            return None;
+        }
+        // The error is kept with the upkeep.
+        self.settle(writer, &mut durable).await.ok()?;
+        let version = Arc::clone(&durable.version);
+        drop(durable);
+        let mut aside = upkeep.segments_aside(&version);
+        aside.extend(failed);
+        pick(&version, &self.compaction_options(aside))
     }
 }

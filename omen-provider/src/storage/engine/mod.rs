@@ -1,15 +1,17 @@
 //! The engine: one open database, and the locks that order what happens to it.
 //!
 //! `open` brings it up from the store, `commit` takes statements, `load` takes streams of rows of
-//! any length, `maintenance` decides when to flush (`checkpoint`), merge and compact (`replace`),
-//! `inspect` and `verify` look inside. The front doors and the provider call it.
+//! any length, `maintenance` decides when to flush (`checkpoint`), merge and compact (`replace`);
+//! both end in `publish`, and `upkeep` knows what fails. `inspect` and `verify` look inside. The
+//! front doors and the provider call it.
 //!
 //! Locks, always taken in this order:
 //! 1. `compacting`: one compaction at a time;
 //! 2. `maintenance`: the manifest and the version it describes;
 //! 3. `accepted`: the newest version, durable or not; held while a statement is applied.
 //!
-//! Readers take none of them: they clone the `Arc` of the published version.
+//! Readers take none of them: they clone the `Arc` of the published version. `inspect` takes none
+//! either: what it shows of manifest and log is kept with the upkeep.
 //!
 //! Invariant: what is published is durable.
 
@@ -19,22 +21,25 @@ mod inspect;
 mod load;
 mod maintenance;
 mod open;
+mod publish;
 mod replace;
 mod sample;
+mod upkeep;
 mod verify;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-pub use inspect::{Inspection, LogInspection, PartInspection, TableInspection};
+pub use inspect::{Inspection, LogInspection, PartInspection, TableInspection, TroubleInspection};
 pub use sample::{SampleLimits, TableSample};
 pub use verify::VerifyReport;
 
+use checkpoint::Pending;
+use upkeep::Upkeep;
+
 use super::manifest::Manifest;
-use super::medium::Medium;
+use super::medium::{Medium, Suspects};
 use super::publication::SavedDeletions;
-use super::run::upcoming_id;
-use super::segment::Segment;
 use super::snapshot::{Snapshot, TableSnapshot};
 use super::store::DirectoryLock;
 use super::version::Version;
@@ -73,6 +78,7 @@ struct Writer {
     /// Runs below this id are being merged or flushed; a commit must leave them in place.
     frozen_runs: AtomicU64,
     next_table_id: AtomicU32,
+    upkeep: Upkeep,
 }
 
 /// The newest manifest and what it stands for.
@@ -81,8 +87,14 @@ struct Durable {
     manifest: Manifest,
     version: Arc<Version>,
     saved: SavedDeletions,
-    /// Segments that no manifest names any more, until no reader uses them.
-    garbage: Vec<Arc<Segment>>,
+    /// Files that a manifest may name whose publication failed, or the log.
+    suspects: Suspects,
+    /// A flush that has begun; nothing else is published before it is.
+    pending: Option<Pending>,
+    /// The number of the newest manifest that certainly stands; `manifest` has the newest tried.
+    stands: u64,
+    /// Whether the outcome of the last publication is unknown.
+    unsettled: bool,
     /// Whether the parts of a published manifest have not yet taken their place in the accepted
     /// version: a flush must make the two agree before anything else is built on `version`.
     installing: bool,
@@ -138,20 +150,36 @@ impl Engine {
     }
 }
 
-/// While it lives, commits leave the parts in memory that there are now as they are.
-struct Frozen<'a>(&'a AtomicU64);
-
-impl Drop for Frozen<'_> {
-    fn drop(&mut self) {
-        self.0.store(0, SeqCst);
+impl Writer {
+    /// Bytes of all log files that a reopening would read.
+    fn log_bytes(&self) -> u64 {
+        self.upkeep.sealed_bytes.load(SeqCst) + self.log.bytes()
     }
 }
 
-impl Writer {
-    /// Freezes all parts in memory; the commit lock is held.
-    fn freeze(&self) -> Frozen<'_> {
-        self.frozen_runs.store(upcoming_id(), SeqCst);
-        Frozen(&self.frozen_runs)
+impl Durable {
+    /// What a manifest stands for; `suspects` are the files that the log names.
+    fn new(
+        manifest: Manifest,
+        version: Version,
+        saved: SavedDeletions,
+        suspects: Suspects,
+    ) -> Self {
+        Self {
+            stands: manifest.number,
+            manifest,
+            version: Arc::new(version),
+            saved,
+            suspects,
+            pending: None,
+            unsettled: false,
+            installing: false,
+        }
+    }
+
+    /// Whether something else than a flush may be published: nothing is half done or unknown.
+    fn is_settled(&self) -> bool {
+        self.pending.is_none() && !self.installing && !self.unsettled
     }
 }
 

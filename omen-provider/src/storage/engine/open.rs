@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex};
 
+use super::upkeep::{Upkeep, suspects_of_log};
 use super::{Durable, Engine, LogInspection, Published, Writer, random};
 use crate::error::{Error, Result};
 use crate::options::Options;
@@ -189,13 +190,8 @@ async fn open_for_writing(
     let opened = LogInspection::new(&claim, log.bytes());
     let version = Arc::new(recovered.version);
     published.set(Arc::clone(&version));
-    let durable = Durable {
-        manifest: claim,
-        version: Arc::new(recovered.durable),
-        saved: recovered.saved,
-        garbage: Vec::new(),
-        installing: false,
-    };
+    let suspects = suspects_of_log(&version, &recovered.statements);
+    let durable = Durable::new(claim, recovered.durable, recovered.saved, suspects);
     let next_table_id = AtomicU32::new(version.next_table_id.max(1));
     let writer = Writer {
         log,
@@ -206,6 +202,7 @@ async fn open_for_writing(
         flush_wanted: AtomicBool::new(false),
         frozen_runs: AtomicU64::new(0),
         next_table_id,
+        upkeep: Upkeep::new(medium.options.clock.clone(), opened.clone()),
     };
     let engine = Engine {
         medium,

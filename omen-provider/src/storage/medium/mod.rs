@@ -1,10 +1,15 @@
-//! What every operation on segments needs: the store, the page cache, file numbers.
+//! What every operation on segments needs: the store, the page cache, file numbers, and where files
+//! go that nothing needs any more (`garbage`).
 //!
 //! Invariant: a file number is used once. It is the writer's epoch (high 32 bits) and a counter, so
 //! a writer that lost its lock can never collide with its successor.
 
+mod garbage;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+pub use garbage::{File, Garbage, Suspects, Unnamed};
 
 use super::segment::{PageCache, Segment};
 use super::store::Store;
@@ -19,6 +24,8 @@ pub struct Medium {
     pub cache: Arc<PageCache>,
     /// How the database was opened.
     pub options: Options,
+    /// Files that nothing names.
+    pub garbage: Garbage,
     next_file: AtomicU64,
 }
 
@@ -31,7 +38,8 @@ impl Medium {
     /// A medium whose files are numbered within `epoch`.
     pub fn new(store: Store, options: Options, epoch: u64) -> Self {
         let cache = Arc::new(PageCache::new(options.cache_bytes_max));
-        Self { store, cache, options, next_file: AtomicU64::new((epoch << 32) + 1) }
+        let next_file = AtomicU64::new((epoch << 32) + 1);
+        Self { store, cache, options, garbage: Garbage::default(), next_file }
     }
 
     /// A file number that was never used.
@@ -39,11 +47,15 @@ impl Medium {
         self.next_file.fetch_add(1, Relaxed)
     }
 
-    /// Removes segments that no manifest and no log names. A failure leaves a file that the next
-    /// open removes.
+    /// Removes segments that no manifest and no log names, and that no reader has seen.
     pub async fn discard_segments(&self, segments: &[Arc<Segment>]) {
-        for segment in segments {
-            let _ = self.store.blobs.delete(&segment.record().file_name()).await;
-        }
+        let names = segments.iter().map(|segment| File::named(segment.record().file_name()));
+        self.garbage.add(names);
+        self.sweep().await;
+    }
+
+    /// Deletes the garbage that no reader uses, as far as the store lets it.
+    pub async fn sweep(&self) {
+        self.garbage.sweep(&self.store).await;
     }
 }

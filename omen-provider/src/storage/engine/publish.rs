@@ -1,0 +1,161 @@
+//! Publication: a version becomes the one that the next open finds.
+//!
+//! Called by flush (`checkpoint`) and compaction (`replace`) when segments and deletion vectors are
+//! durable. What the new manifest no longer needs becomes garbage: segments, deletion vectors, the
+//! log before, manifests below it.
+//!
+//! However a publication ends (an error, a caller that stops waiting), the manifest may have become
+//! durable: its number is never used again, and what it names stays, as suspects, until a later one
+//! stands. Compaction waits for that (`settle_publication`); a flush is one.
+//!
+//! Invariant: what the newest manifest on the medium names is there, whichever it is.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+
+use super::upkeep::lock;
+use super::{Durable, Engine, LogInspection};
+use crate::error::{Error, Result};
+use crate::storage::manifest::{self, deletions_name, manifest_name};
+use crate::storage::medium::{File, Suspects};
+use crate::storage::publication::{SavedDeletions, describe};
+use crate::storage::segment::Segment;
+use crate::storage::version::Version;
+use crate::storage::wal::log_name;
+
+/// What a manifest is to say.
+pub(super) struct Publication {
+    pub(super) next: Version,
+    pub(super) saved: SavedDeletions,
+    pub(super) log: u64,
+    pub(super) flushed_lsn: u64,
+    /// Whether it has other parts than the version before, which the accepted version must take in.
+    pub(super) replaces: bool,
+}
+
+impl Engine {
+    /// Publishes a manifest and makes what it says the durable version.
+    ///
+    /// # Errors
+    /// After [`Error::Conflict`] and [`Error::Unavailable`] the manifest is certainly not there;
+    /// after all others it may be.
+    pub(super) async fn publish(
+        &self,
+        durable: &mut Durable,
+        publication: Publication,
+    ) -> Result<()> {
+        self.check_open()?;
+        let Publication { next, saved, log, flushed_lsn, replaces } = publication;
+        let manifest = describe(&durable.manifest, &next, &saved, log, flushed_lsn);
+        for (file, lsn) in self.writer.iter().flat_map(|writer| writer.upkeep.take_attached()) {
+            durable.suspects.add(file, lsn);
+        }
+        let suspected = durable.suspect(&next, &saved);
+        durable.manifest.number = manifest.number;
+        durable.unsettled = true;
+        if let Err(error) = manifest::publish(&self.medium.store, &manifest).await {
+            if matches!(error, Error::Conflict(_)) {
+                self.fenced.store(true, SeqCst);
+                durable.suspects.withdraw(&suspected);
+                self.medium.garbage.add(suspected.into_iter().map(File::named));
+            }
+            return Err(error);
+        }
+        durable.unsettled = false;
+        durable.installing |= replaces;
+        self.retire(durable, &next, &saved, log, flushed_lsn);
+        durable.stands = manifest.number;
+        durable.saved = saved;
+        durable.manifest = manifest;
+        durable.version = Arc::new(next);
+        if let Some(writer) = &self.writer {
+            *lock(&writer.upkeep.standing) = LogInspection::new(&durable.manifest, 0);
+            if writer.log.number() == log {
+                writer.upkeep.sealed_bytes.store(0, SeqCst);
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides about suspects and throws away what the manifest that stands now does not need.
+    fn retire(
+        &self,
+        durable: &mut Durable,
+        next: &Version,
+        saved: &SavedDeletions,
+        log: u64,
+        flushed_lsn: u64,
+    ) {
+        let garbage = &self.medium.garbage;
+        let named: HashSet<String> = names(next, saved).collect();
+        garbage.spare(&named);
+        garbage.add(durable.suspects.settle(flushed_lsn, &named));
+        let old = segments(&durable.version);
+        garbage.add(old.filter(|s| !named.contains(&s.record().file_name())).map(File::of));
+        let vectors = durable.saved.values().map(|record| deletions_name(record.file));
+        garbage.add(vectors.filter(|name| !named.contains(name)).map(File::named));
+        if durable.manifest.log != log {
+            garbage.add([File::named(log_name(durable.manifest.log))]);
+        }
+        let below = durable.stands..durable.manifest.number;
+        garbage.add(below.map(|number| File::named(manifest_name(number))));
+    }
+
+    /// Throws away files that were to be published and certainly are not, but for those that an
+    /// earlier attempt may have published.
+    pub(super) async fn discard_unpublished(&self, durable: &Durable, files: Vec<String>) {
+        let certain = files.into_iter().filter(|name| !durable.suspects.holds(name));
+        self.medium.garbage.add(certain.map(File::named));
+        self.medium.sweep().await;
+    }
+
+    /// If the outcome of the last publication is unknown: publishes the durable version once more,
+    /// and thereby decides.
+    pub(super) async fn settle_publication(&self, durable: &mut Durable) -> Result<()> {
+        if !durable.unsettled {
+            return Ok(());
+        }
+        let publication = Publication {
+            next: Version::clone(&durable.version),
+            saved: durable.saved.clone(),
+            log: durable.manifest.log,
+            flushed_lsn: durable.manifest.flushed_lsn,
+            replaces: false,
+        };
+        self.publish(durable, publication).await?;
+        self.medium.sweep().await;
+        Ok(())
+    }
+}
+
+impl Durable {
+    /// Makes suspects of the files that a manifest is to name and no earlier one names; returns
+    /// those that were not suspected before.
+    fn suspect(&mut self, next: &Version, saved: &SavedDeletions) -> Vec<String> {
+        let known: HashSet<String> = names(&self.version, &self.saved).collect();
+        let fresh: Vec<String> = names(next, saved).filter(|name| !known.contains(name)).collect();
+        let suspects: &mut Suspects = &mut self.suspects;
+        fresh.into_iter().filter(|name| suspects.add(File::named(name.clone()), 0)).collect()
+    }
+
+    /// The files of deletion vectors in `saved` that the durable version does not have.
+    pub(super) fn new_deletions<'a>(
+        &self,
+        saved: impl IntoIterator<Item = &'a SavedDeletions>,
+    ) -> Vec<String> {
+        let files = saved.into_iter().flat_map(|saved| saved.values()).map(|record| record.file);
+        let is_new = |file: &u64| self.saved.values().all(|record| record.file != *file);
+        files.filter(is_new).map(deletions_name).collect()
+    }
+}
+
+/// The files that a manifest names.
+fn names(version: &Version, saved: &SavedDeletions) -> impl Iterator<Item = String> {
+    let vectors = saved.values().map(|record| deletions_name(record.file));
+    segments(version).map(|segment| segment.record().file_name()).chain(vectors)
+}
+
+fn segments(version: &Version) -> impl Iterator<Item = &Arc<Segment>> {
+    version.tables().iter().flat_map(|table| &table.segments).map(|view| &view.segment)
+}
