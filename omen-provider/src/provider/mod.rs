@@ -7,6 +7,7 @@
 //! leaves, `reader_factory` fetches the bytes, `masking` drops deleted rows.
 
 mod errors;
+mod guard;
 
 mod explain;
 mod filter;
