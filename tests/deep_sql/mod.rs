@@ -23,6 +23,48 @@ fn child(task: &str) -> Output {
         .unwrap()
 }
 
+/// What the child said of its statement.
+fn said(task: &str) -> String {
+    let output = child(task);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{task}: {}: {text}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let line = text.lines().find(|line| line.starts_with('<')).unwrap_or_default();
+    line.to_string()
+}
+
+#[test]
+fn deep_statements_are_refused() {
+    for kind in shapes::KINDS {
+        let said = said(&format!("checked:{kind}:100000"));
+        let right = match *kind {
+            "when" => said == "<1 rows>",
+            _ => said.starts_with("<refused>") && said.contains("the limit is"),
+        };
+        assert!(right, "{kind}: {said}");
+    }
+}
+
+/// The largest that is not refused is carried out.
+#[test]
+fn what_is_not_refused_is_carried_out() {
+    for kind in shapes::KINDS {
+        let (mut taken, mut refused) = (1, 1_200);
+        while refused - taken > 1 {
+            let middle = (taken + refused) / 2;
+            match said(&format!("checked:{kind}:{middle}")).starts_with("<refused>") {
+                true => refused = middle,
+                false => taken = middle,
+            }
+        }
+        println!("{kind}: {taken}");
+    }
+}
+
 #[test]
 fn runs_what_it_is_told() {
     let Ok(task) = std::env::var(TASK) else { return };
@@ -44,6 +86,7 @@ fn on_small_stack(sql: &str, checked: bool) {
         let database = Options::default().open_store(store).await.unwrap();
         let session = database.session();
         session.sql("CREATE TABLE t (a BIGINT PRIMARY KEY, b BOOLEAN, s TEXT)").await.unwrap();
+        session.sql("INSERT INTO t VALUES (1, true, 'x')").await.unwrap().collect().await.unwrap();
         match answer(&session, sql, checked).await {
             Ok(rows) => println!("<{rows} rows>"),
             Err(error @ Error::InvalidInput(_)) => println!("<refused> {error}"),

@@ -21,13 +21,17 @@ use crate::error::{Error, Result};
 
 /// Bytes of a statement.
 const BYTES_MAX: usize = 16 << 20;
-/// Operators, keywords and brackets, one within the other.
-const DEPTH_MAX: usize = 1_000;
-/// Steps of a plan.
-const STEPS_MAX: usize = 500;
+/// Operators, keywords and brackets, one within the other. In a build without optimisation twice as
+/// many are evaluated on a stack of 2 MiB.
+const DEPTH_MAX: usize = 250;
+/// Joins, windows and subqueries: one may read the other. Likewise, twice as many can be read.
+const JOINS_MAX: usize = 40;
+/// UNION and its like.
+const UNIONS_MAX: usize = 500;
 
-/// Stack that parsing and planning find at least, and what they get otherwise.
-const STACK_BYTES: (usize, usize) = (4 << 20, 8 << 20);
+/// Stack that parsing and planning find at least, and what they get otherwise. Planning takes more
+/// of it than execution.
+const STACK_BYTES: (usize, usize) = (12 << 20, 16 << 20);
 
 /// Calls `f` with room on the stack.
 pub(super) fn with_stack<T>(f: impl FnOnce() -> T) -> T {
@@ -66,24 +70,48 @@ pub(super) fn tokens(sql: &str, dialect: &dyn Dialect) -> Result<Option<Vec<Toke
 struct Level {
     /// Whether END closes it.
     case: bool,
+    /// Whether it was found to be a query.
+    query: bool,
     /// Whether commas join tables.
     from: bool,
-    /// Operators, keywords and brackets since the last comma or clause.
+    /// Whether the item has something that may bind looser than AND and OR.
+    odd: bool,
+    /// AND and OR of the item since the last comma or clause.
+    loose: usize,
+    /// Operators, keywords and brackets since the last AND or OR.
     chain: usize,
     /// The deepest level inside since then.
     inner: usize,
-    /// The deepest of what came before.
+    /// The deepest of what AND and OR connect.
+    operand: usize,
+    /// The deepest item before.
     deepest: usize,
 }
 
 impl Level {
     fn depth(&self) -> usize {
-        self.deepest.max(self.chain + self.inner)
+        self.deepest.max(self.loose + self.operand.max(self.chain + self.inner))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.depth() == 0
     }
 
     /// What follows is not nested in what came before, nor the other way round.
     fn begin_item(&mut self) {
         self.deepest = self.depth();
+        (self.loose, self.chain, self.inner, self.operand) = (0, 0, 0, 0);
+        self.odd = false;
+    }
+
+    /// AND or OR: nothing that binds tighter reaches from one side to the other.
+    fn connect(&mut self) {
+        if self.odd {
+            self.chain += 1;
+            return;
+        }
+        self.loose += 1;
+        self.operand = self.operand.max(self.chain + self.inner);
         (self.chain, self.inner) = (0, 0);
     }
 }
@@ -94,7 +122,8 @@ struct Meter {
     /// The levels around the innermost one, outermost first.
     around: Vec<Level>,
     level: Level,
-    steps: usize,
+    joins: usize,
+    unions: usize,
     /// Whether the last token ended an operand. Only then is a keyword that follows surely no
     /// name: names may be keywords.
     operand: bool,
@@ -115,7 +144,7 @@ impl Meter {
                 (self.dotted, self.operand) = (true, false);
             }
             Token::Comma => {
-                self.steps += usize::from(self.level.from);
+                self.joins += usize::from(self.level.from);
                 self.level.begin_item();
                 (self.operand, self.dotted) = (false, false);
             }
@@ -130,32 +159,61 @@ impl Meter {
             }
             token if is_literal(token) => (self.operand, self.dotted) = (true, false),
             token => {
-                self.steps += usize::from(*token == Token::VerticalBarRightAngleBracket);
+                self.joins += usize::from(*token == Token::VerticalBarRightAngleBracket);
+                self.level.odd |= !binds_tighter(token);
                 self.count();
             }
         }
     }
 
     fn word(&mut self, keyword: Keyword) {
-        self.steps += usize::from(makes_step(keyword));
-        let in_case = self.level.case;
+        let (in_case, operand) = (self.level.case, self.operand);
+        self.count_step(keyword);
         match keyword {
             Keyword::NoKeyword => self.operand = true,
             Keyword::CASE => self.open(true),
-            Keyword::END if in_case && self.operand => _ = self.close(),
-            Keyword::WHEN | Keyword::THEN | Keyword::ELSE if in_case && self.operand => {
+            Keyword::END if in_case && operand => _ = self.close(),
+            Keyword::WHEN | Keyword::THEN | Keyword::ELSE if in_case && operand => {
                 self.level.begin_item();
                 self.operand = false;
             }
+            Keyword::AND | Keyword::OR if operand => {
+                self.level.connect();
+                self.operand = false;
+            }
             keyword => {
-                if self.operand && begins_clause(keyword) {
+                if operand && begins_clause(keyword) {
                     self.level.begin_item();
                     self.level.from &= !ends_tables(keyword);
+                } else {
+                    self.level.odd |= !is_tight(keyword) && !may_be_operand(keyword);
                 }
                 self.level.from |= keyword == Keyword::FROM;
                 self.count();
                 self.operand = may_be_operand(keyword);
             }
+        }
+    }
+
+    /// Counts what makes a step of a plan.
+    fn count_step(&mut self, keyword: Keyword) {
+        let first = self.level.is_empty();
+        match keyword {
+            Keyword::EXCEPT | Keyword::INTERSECT | Keyword::MINUS | Keyword::UNION => {
+                self.unions += 1;
+            }
+            Keyword::JOIN | Keyword::LATERAL | Keyword::OVER | Keyword::UNNEST => self.joins += 1,
+            Keyword::APPLY | Keyword::PIVOT | Keyword::UNPIVOT => self.joins += 1,
+            _ => {}
+        }
+        let begins_query = match keyword {
+            Keyword::SELECT | Keyword::WITH => true,
+            Keyword::FROM | Keyword::TABLE => first,
+            _ => false,
+        };
+        if begins_query && !self.level.query && !self.around.is_empty() {
+            self.level.query = true;
+            self.joins += 1;
         }
     }
 
@@ -182,21 +240,28 @@ impl Meter {
 
     fn check(mut self) -> Result<()> {
         while self.close() {}
-        let (depth, steps) = (self.level.depth(), self.steps);
-        if depth > DEPTH_MAX {
-            return Err(Error::invalid(format!(
+        let depth = self.level.depth();
+        let refusal = if depth > DEPTH_MAX {
+            format!(
                 "a statement that nests {depth} deep (operators, keywords and brackets between \
-                 two commas); the limit is {DEPTH_MAX}: write lists as IN (...) or VALUES, or \
-                 split the statement"
-            )));
-        }
-        if steps > STEPS_MAX {
-            return Err(Error::invalid(format!(
-                "a statement with {steps} steps (SELECT, FROM, JOIN, UNION, OVER and the like); \
-                 the limit is {STEPS_MAX}: write rows as VALUES, or split the statement"
-            )));
-        }
-        Ok(())
+                 two commas); the limit is {DEPTH_MAX}: write lists as IN (...), or split it"
+            )
+        } else if self.joins > JOINS_MAX {
+            format!(
+                "a statement with {} joins, windows and subqueries; the limit is {JOINS_MAX}: keep \
+                 results in between in tables",
+                self.joins
+            )
+        } else if self.unions > UNIONS_MAX {
+            format!(
+                "a statement with {} UNION, INTERSECT and EXCEPT; the limit is {UNIONS_MAX}: write \
+                 rows as VALUES, or split it",
+                self.unions
+            )
+        } else {
+            return Ok(());
+        };
+        Err(Error::invalid(refusal))
     }
 }
 
@@ -215,29 +280,21 @@ fn is_literal(token: &Token) -> bool {
     )
 }
 
-/// Whether a plan may have a step for the word, around those of the words before it.
-fn makes_step(keyword: Keyword) -> bool {
-    use Keyword::{
-        APPLY, EXCEPT, FROM, INTERSECT, JOIN, LATERAL, MINUS, OVER, PIVOT, SELECT, TABLE, UNION,
-        UNNEST, UNPIVOT,
-    };
-    matches!(
-        keyword,
-        APPLY
-            | EXCEPT
-            | FROM
-            | INTERSECT
-            | JOIN
-            | LATERAL
-            | MINUS
-            | OVER
-            | PIVOT
-            | SELECT
-            | TABLE
-            | UNION
-            | UNNEST
-            | UNPIVOT
-    )
+/// Whether the operator binds tighter than AND and OR, on both sides.
+fn binds_tighter(token: &Token) -> bool {
+    let compares =
+        matches!(token, Token::Eq | Token::Neq | Token::Lt | Token::LtEq | Token::Gt | Token::GtEq);
+    let computes = matches!(
+        token,
+        Token::Plus | Token::Minus | Token::Mul | Token::Div | Token::Mod | Token::StringConcat
+    );
+    compares || computes || *token == Token::DoubleColon
+}
+
+/// Whether the word binds tighter than AND and OR, on both sides.
+fn is_tight(keyword: Keyword) -> bool {
+    use Keyword::{ILIKE, IN, IS, LIKE, NOT, SELECT, WHERE};
+    matches!(keyword, ILIKE | IN | IS | LIKE | NOT | SELECT | WHERE)
 }
 
 /// Whether the word, after an operand, ends the expression that the operand ends.

@@ -9,6 +9,8 @@
 mod errors;
 mod guard;
 
+mod deep_plans;
+
 mod explain;
 mod filter;
 

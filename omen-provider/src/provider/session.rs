@@ -18,6 +18,7 @@ use datafusion::sql::sqlparser::dialect::dialect_from_str;
 
 use super::catalog_provider::{OmenSchema, register};
 use super::create_table::TableClauses;
+use super::deep_plans::with_room;
 use super::exact_counts::with_summaries;
 use super::guard;
 use crate::error::Error;
@@ -133,7 +134,7 @@ impl Session {
     /// # Errors
     /// As [`Session::sql`].
     pub async fn execute(&self, statement: Statement) -> Result<DataFrame> {
-        guard::polled_with_stack(self.plan(statement)).await
+        guard::polled_with_stack(async { with_room(self.plan(statement).await?) }).await
     }
 
     async fn plan(&self, statement: Statement) -> Result<DataFrame> {

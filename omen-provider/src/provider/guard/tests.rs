@@ -11,12 +11,13 @@ fn depth(sql: &str) -> usize {
     meter.level.depth()
 }
 
-fn steps(sql: &str) -> usize {
+/// Joins and unions.
+fn steps(sql: &str) -> (usize, usize) {
     let mut meter = Meter::default();
     for token in Tokenizer::new(&GenericDialect {}, sql).tokenize().unwrap() {
         meter.take(&token);
     }
-    meter.steps
+    (meter.joins, meter.unions)
 }
 
 /// `a`, and `n` times `b`.
@@ -88,16 +89,31 @@ fn steps_are_counted_in_the_whole_statement() {
         ("SELECT * FROM a", ", a"),
         ("SELECT * FROM where", ", where"),
         ("SELECT * FROM a", " JOIN b ON a.x = b.x"),
+        ("WITH a AS (SELECT 1)", ", b AS (SELECT * FROM a)"),
         ("WITH a AS (SELECT 1)", ", b AS (FROM a)"),
         ("WITH a AS (SELECT 1)", ", b AS (TABLE a)"),
+        ("WITH a AS (SELECT 1)", ", b AS (WITH c AS (SELECT 1) FROM a)"),
         ("SELECT 1", ", sum(x) OVER (ORDER BY y)"),
         ("FROM t", " |> where x"),
     ] {
-        let few = steps(&times(one, 1, more));
-        assert!(steps(&times(one, 1_001, more)) >= few + 1_000, "{one}{more}");
+        let (few, many) = (steps(&times(one, 1, more)), steps(&times(one, 1_001, more)));
+        assert!(many.0 + many.1 >= few.0 + few.1 + 1_000, "{one}{more}");
     }
-    assert_eq!(steps("SELECT a, b, c FROM t WHERE x IN (1, 2) GROUP BY a, b, c"), 2);
-    assert_eq!(steps("INSERT INTO t VALUES (1), (2), (3)"), 0);
+    assert_eq!(steps("SELECT a, b, c FROM t WHERE x IN (1, 2) GROUP BY a, b, c"), (0, 0));
+    assert_eq!(steps("SELECT extract(epoch FROM a) FROM t"), (0, 0));
+    assert_eq!(steps("INSERT INTO t VALUES (1), (2), (3)"), (0, 0));
+}
+
+#[test]
+fn operands_of_and_and_or_are_beside_each_other() {
+    let filters = times("SELECT a FROM t WHERE a = 1", 200, " OR b.c + 1 >= 2 AND NOT d IS NULL");
+    assert!((400..420).contains(&depth(&filters)), "{}", depth(&filters));
+    // AND of BETWEEN, and an operator that takes AND as its operand, are no borders.
+    for more in [" AND NOT - - a BETWEEN 1", " OR INTERVAL - - a", " AND (x -> - - a"] {
+        let (few, many) =
+            (depth(&times("SELECT a", 10, more)), depth(&times("SELECT a", 110, more)));
+        assert!(many >= few + 400, "{few} {many} {more}");
+    }
 }
 
 #[test]
