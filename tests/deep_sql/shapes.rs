@@ -21,7 +21,6 @@ pub const KINDS: &[&str] = &[
     "concat",
     "cte",
     "over",
-    "when",
     "is_null",
     "mixed",
 ];
@@ -68,10 +67,6 @@ pub fn sql(kind: &str, terms: usize) -> String {
             let window = |i: usize| format!(", sum(a) OVER (ORDER BY a + {i})");
             format!("SELECT a{} FROM t", numbered(&window))
         }
-        "when" => format!(
-            "SELECT CASE{} END FROM t",
-            numbered(&|i| format!(" WHEN a = {i} THEN b AND a > 3"))
-        ),
         "is_null" => chain("a", " IS NULL"),
         "mixed" => around("abs(1 + (- CASE WHEN NOT b THEN ", "a", " ELSE 0 END)) + 1"),
         _ => panic!("{kind}"),

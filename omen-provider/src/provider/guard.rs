@@ -13,8 +13,11 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 
+use datafusion::config::SqlParserOptions;
+use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::dialect::Dialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use crate::error::{Error, Result};
@@ -63,6 +66,21 @@ pub(super) fn tokens(sql: &str, dialect: &dyn Dialect) -> Result<Option<Vec<Toke
     tokens.iter().for_each(|token| meter.take(&token.token));
     meter.check()?;
     Ok(Some(tokens))
+}
+
+/// The parser's refusal of what recurses in it, with what to do about it.
+pub(super) fn explained(error: DataFusionError, options: &SqlParserOptions) -> DataFusionError {
+    match error {
+        DataFusionError::SQL(inner, _) if *inner == ParserError::RecursionLimitExceeded => {
+            Error::invalid(format!(
+                "a statement in which the parser recurses too deep (brackets, subqueries, NOT, \
+                 CASE); the limit is {}: nest less, or SET datafusion.sql_parser.recursion_limit",
+                options.recursion_limit
+            ))
+            .into()
+        }
+        other => other,
+    }
 }
 
 /// What stands within one pair of brackets, or within CASE and END.

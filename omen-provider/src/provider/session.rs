@@ -117,7 +117,8 @@ impl Session {
         let parser = DFParserBuilder::new(tokens)
             .with_dialect(dialect.as_ref())
             .with_recursion_limit(options.recursion_limit.get());
-        let mut statements = guard::with_stack(|| parser.build()?.parse_statements())?;
+        let parsed = guard::with_stack(|| parser.build()?.parse_statements());
+        let mut statements = parsed.map_err(|error| guard::explained(error, options))?;
         match (statements.pop_front(), statements.len()) {
             (Some(statement), 0) => Ok(statement),
             (None, _) => Err(Error::invalid("a text without a statement").into()),
