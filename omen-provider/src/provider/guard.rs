@@ -24,10 +24,10 @@ use crate::error::{Error, Result};
 
 /// Bytes of a statement.
 const BYTES_MAX: usize = 16 << 20;
-/// Operators, keywords and brackets, one within the other. In a build without optimisation twice as
-/// many are evaluated on a stack of 2 MiB.
+/// Operators, keywords and brackets, one within the other. What is not refused by this and the
+/// next two is carried out, in a build without optimisation, on three quarters of a stack of 2 MiB.
 const DEPTH_MAX: usize = 250;
-/// Joins, windows and subqueries: one may read the other. Likewise, twice as many can be read.
+/// Joins, windows and subqueries: one may read the other.
 const JOINS_MAX: usize = 40;
 /// UNION and its like.
 const UNIONS_MAX: usize = 500;
