@@ -4,6 +4,7 @@ mod arrow_types;
 mod bounds;
 mod crash;
 mod damage;
+mod deep_sql;
 mod examples;
 mod faulty_disk;
 mod harness;

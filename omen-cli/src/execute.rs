@@ -196,8 +196,7 @@ async fn carry_out(
     sql: String,
     sender: mpsc::Sender<Arrived>,
 ) -> Result<Option<Count>> {
-    let state = session.context().state();
-    let statement = state.sql_to_statement(&sql, &state.config_options().sql_parser.dialect)?;
+    let statement = session.parse(&sql)?;
     if defines_table(&statement) && sender.send(Arrived::Writes).await.is_err() {
         return Err(Failure::Interrupted);
     }

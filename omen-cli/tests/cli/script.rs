@@ -185,3 +185,17 @@ fn interrupt_ends_a_statement_that_runs() {
                    generate_series(1, 10000000) b(y) WHERE x + y < 0;\n";
     assert_eq!(interrupted(&format!("SELECT 1 AS a;\n{endless}")), Some(130));
 }
+
+#[test]
+fn deep_statement_is_an_error_with_its_line() {
+    let place = Place::new();
+    let sum = " + 1".repeat(20_000);
+    let script =
+        place.file("deep.sql", format!("SELECT 1 AS a;\nSELECT 1{};\n", " + 1".repeat(100_000)));
+    let outcome = place.run(&["db", "-f", script.to_str().unwrap()]).failure(1, "deep.sql:2: ");
+    assert!(outcome.stderr.contains("the limit is"), "{}", outcome.stderr);
+    let outcome = place.run(&["db", "-c", &format!("SELECT 1{sum}")]);
+    outcome.failure(1, "the limit is");
+    let terms = " OR a = 2".repeat(200);
+    assert_eq!(place.sql(&format!("SELECT a FROM (SELECT 2 AS a) WHERE a = 1{terms}")), "a\n2\n");
+}

@@ -11,16 +11,19 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, ExprSchemable};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::sql::sqlparser::dialect::GenericDialect;
 
+use super::guard;
 use crate::error::Error;
 
 /// DataFusion's own functions: what a default may call in every session.
 static FUNCTIONS: LazyLock<SessionState> =
     LazyLock::new(|| SessionStateBuilder::new_with_default_features().build());
 
-/// The expression of a DEFAULT; it refers to no column.
+/// The expression of a DEFAULT; it refers to no column. The text may come from a file.
 pub(super) fn parse_default(sql: &str) -> Result<Expr> {
-    FUNCTIONS.create_logical_expr(sql, &DFSchema::empty())
+    guard::tokens(sql, &GenericDialect {})?;
+    guard::with_stack(|| FUNCTIONS.create_logical_expr(sql, &DFSchema::empty()))
 }
 
 /// Refuses a DEFAULT that cannot be parsed or does not give a value of the column's type.
@@ -37,7 +40,7 @@ pub(super) fn check_default(column: &str, data_type: &DataType, sql: &str) -> Re
             RecordBatch::try_new_with_options(Schema::empty().into(), Vec::new(), &options)?;
         FUNCTIONS.create_physical_expr(value, &schema)?.evaluate(&one_row)
     };
-    evaluate().map(drop).map_err(|error| {
+    guard::with_stack(evaluate).map(drop).map_err(|error| {
         let reason = error.strip_backtrace();
         Error::invalid(format!("the DEFAULT {sql} of column \"{column}\": {reason}")).into()
     })

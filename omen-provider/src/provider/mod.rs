@@ -7,6 +7,9 @@
 //! leaves, `reader_factory` fetches the bytes, `masking` drops deleted rows.
 
 mod errors;
+mod guard;
+
+mod deep_plans;
 
 mod explain;
 mod filter;

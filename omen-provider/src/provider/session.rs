@@ -13,11 +13,14 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::{DdlStatement, DropTable, LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion::sql::parser::Statement;
+use datafusion::sql::parser::{DFParserBuilder, Statement};
+use datafusion::sql::sqlparser::dialect::dialect_from_str;
 
 use super::catalog_provider::{OmenSchema, register};
 use super::create_table::TableClauses;
+use super::deep_plans::with_room;
 use super::exact_counts::with_summaries;
+use super::guard;
 use crate::error::Error;
 use crate::storage::database::Database;
 use crate::storage::handle::Handle;
@@ -91,17 +94,51 @@ impl Session {
     /// # Errors
     /// DataFusion's; those of the engine inside convert back to [`crate::Error`].
     pub async fn sql(&self, sql: &str) -> Result<DataFrame> {
-        let state = self.ctx.state();
-        let dialect = state.config_options().sql_parser.dialect;
-        let statement = state.sql_to_statement(sql, &dialect)?;
+        let statement = self.parse(sql)?;
         self.execute(statement).await
     }
 
-    /// Like [`Session::sql`], for a statement that is parsed already.
+    /// Parses one SQL statement, for [`Session::execute`].
+    ///
+    /// # Errors
+    /// DataFusion's; [`Error::InvalidInput`] if the text is too long, or nests so deep that the
+    /// stack of a thread may not do to carry it out.
+    pub fn parse(&self, sql: &str) -> Result<Statement> {
+        let state = self.ctx.state();
+        let options = &state.config_options().sql_parser;
+        let tokens = match dialect_from_str(options.dialect) {
+            Some(dialect) => guard::tokens(sql, dialect.as_ref())?.map(|tokens| (dialect, tokens)),
+            None => None,
+        };
+        let Some((dialect, tokens)) = tokens else {
+            // Has an error that DataFusion explains.
+            return state.sql_to_statement(sql, &options.dialect);
+        };
+        let parser = DFParserBuilder::new(tokens)
+            .with_dialect(dialect.as_ref())
+            .with_recursion_limit(options.recursion_limit.get());
+        let parsed = guard::with_stack(|| parser.build()?.parse_statements());
+        let mut statements = parsed.map_err(|error| guard::explained(error, options))?;
+        match (statements.pop_front(), statements.len()) {
+            (Some(statement), 0) => Ok(statement),
+            (None, _) => Err(Error::invalid("a text without a statement").into()),
+            (Some(_), more) => {
+                let count = more + 1;
+                Err(Error::invalid(format!("{count} statements; one at a time is expected")).into())
+            }
+        }
+    }
+
+    /// Like [`Session::sql`], for a statement that is parsed already. [`Session::parse`] is what
+    /// keeps statements so flat that any thread can carry them out.
     ///
     /// # Errors
     /// As [`Session::sql`].
     pub async fn execute(&self, statement: Statement) -> Result<DataFrame> {
+        guard::polled_with_stack(async { with_room(self.plan(statement).await?) }).await
+    }
+
+    async fn plan(&self, statement: Statement) -> Result<DataFrame> {
         let state = self.ctx.state();
         let normalize_names = state.config_options().sql_parser.enable_ident_normalization;
         let clauses = TableClauses::of(&statement, normalize_names)?;
@@ -114,7 +151,8 @@ impl Session {
         }
     }
 
-    /// DataFusion's context of this session: for settings, functions and further tables.
+    /// DataFusion's context of this session: for settings, functions and further tables. SQL that
+    /// it is given itself is not checked for its depth.
     pub fn context(&self) -> &SessionContext {
         &self.ctx
     }
