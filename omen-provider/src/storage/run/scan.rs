@@ -108,8 +108,12 @@ impl RunScan {
     /// least one.
     fn piece_at(&self, start: usize) -> Result<Piece<'_>> {
         let positions = &self.positions[start..];
-        let number = self.firsts.partition_point(|first| *first <= positions[0]) - 1;
-        let found = self.rows.batch(number);
+        let after = self.firsts.partition_point(|first| *first <= positions[0]);
+        let number = after.saturating_sub(1);
+        let holds = |(batch, first): &(&RecordBatch, u32)| {
+            (*first..first + batch.num_rows() as u32).contains(&positions[0])
+        };
+        let found = self.rows.batch(number).filter(holds);
         let (batch, first) = found.ok_or_else(|| Error::invalid("a run lost one of its rows"))?;
         let row = (positions[0] - first) as usize;
         let most = positions.len().min(batch.num_rows() - row);

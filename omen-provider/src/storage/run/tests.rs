@@ -422,3 +422,15 @@ fn a_sample_shows_the_longest_list_of_keys() {
         assert!(errors / 500 < 100, "predictions are {} off", errors / 500);
     }
 }
+
+#[test]
+fn a_position_past_the_end_is_an_error() {
+    let mut runs = Runs::default();
+    assert!(Run::new(&Keys::new(Some(8))).columns_at(vec![0], &[0]).is_err());
+    add(&mut runs, 0..10);
+    let run = only(&runs);
+    assert_eq!(run.columns_at(vec![9, 0], &[1]).unwrap()[0].len(), 2);
+    for positions in [vec![10], vec![0, 10], vec![u32::MAX]] {
+        assert!(run.columns_at(positions, &[1]).is_err());
+    }
+}
