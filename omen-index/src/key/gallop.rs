@@ -67,7 +67,8 @@ pub fn gallop(
     }
 }
 
-fn halve(range: Range<usize>, is_below: impl Fn(usize) -> bool) -> usize {
+/// The first position of `range` that is not below, or its end.
+pub(crate) fn halve(range: Range<usize>, is_below: impl Fn(usize) -> bool) -> usize {
     let Range { mut start, mut end } = range;
     while start < end {
         let middle = start.midpoint(end);

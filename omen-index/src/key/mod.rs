@@ -26,4 +26,5 @@ pub use byte_builder::ByteIndexBuilder;
 pub use byte_index::ByteIndex;
 pub use encoding::{common_prefix_len, model_key, prefix_successor, successor};
 pub use gallop::gallop;
+pub(crate) use gallop::halve;
 pub use index_key::IndexKey;

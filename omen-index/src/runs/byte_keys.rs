@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use super::keys::{KeyList, Log, Part, Sealed, Sorted};
 use crate::fingerprints::{self, Fingerprints};
-use crate::key::{ByteIndex, ByteIndexBuilder, common_prefix_len, gallop, model_key};
+use crate::key::{ByteIndex, ByteIndexBuilder, common_prefix_len, gallop, halve, model_key};
 use crate::simd;
 
 /// A list of byte strings.
@@ -160,7 +160,7 @@ impl KeyList for ByteKeys {
     fn lower_bound(&self, index: Option<&ByteIndex>, key: &[u8]) -> usize {
         match index {
             Some(index) => self.lower_bound_guessed(index, key, |_| {}),
-            None => halve(self.len(), |position| self.get(position) < key),
+            None => halve(0..self.len(), |position| self.get(position) < key),
         }
     }
 
@@ -184,7 +184,7 @@ impl KeyList for ByteKeys {
     ) {
         let Some(index) = index else {
             for (&key, position) in keys.iter().zip(positions) {
-                *position = halve(self.len(), |position| self.get(position) < key);
+                *position = halve(0..self.len(), |position| self.get(position) < key);
             }
             return;
         };
@@ -286,19 +286,6 @@ impl<'a> Head<'a> {
     fn order(&self, other: &Self) -> Ordering {
         self.stem.cmp(&other.stem).then_with(|| self.key.cmp(other.key))
     }
-}
-
-/// The first of `len` positions that is not below.
-fn halve(len: usize, is_below: impl Fn(usize) -> bool) -> usize {
-    let (mut start, mut end) = (0, len);
-    while start < end {
-        let middle = start.midpoint(end);
-        match is_below(middle) {
-            true => start = middle + 1,
-            false => end = middle,
-        }
-    }
-    start
 }
 
 /// Byte strings with their values in the order of arrival, each in memory of its own.
