@@ -40,6 +40,10 @@ mod clock;
 mod error;
 mod options;
 mod storage;
+#[cfg(feature = "teeth")]
+pub mod teeth;
+#[cfg(not(feature = "teeth"))]
+mod teeth;
 
 mod provider;
 

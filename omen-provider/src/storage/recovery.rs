@@ -29,6 +29,7 @@ use super::wal::{
     read_log_before_damage,
 };
 use crate::error::{Error, Result};
+use crate::teeth::{Tooth, planted};
 
 /// A database read back.
 #[derive(Debug)]
@@ -181,7 +182,7 @@ pub async fn read_deletions(
     let bytes = file
         .get(start..start.saturating_add(record.length as usize))
         .ok_or_else(|| damaged("the file ends within a deletion vector".to_string()))?;
-    if crc32c::crc32c(bytes) != record.crc {
+    if crc32c::crc32c(bytes) != record.crc && !planted(Tooth::ChecksumSkipped) {
         return Err(damaged("the checksum of a deletion vector differs".to_string()));
     }
     let dead = DeletionVector::decode(bytes, rows).map_err(damaged)?;

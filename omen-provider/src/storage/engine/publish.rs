@@ -23,6 +23,7 @@ use crate::storage::publication::{SavedDeletions, describe};
 use crate::storage::segment::Segment;
 use crate::storage::version::Version;
 use crate::storage::wal::log_name;
+use crate::teeth::{Tooth, planted};
 
 /// What a manifest is to say.
 pub(super) struct Publication {
@@ -54,6 +55,10 @@ impl Engine {
         let suspected = durable.suspect(&next, &saved);
         durable.manifest.number = manifest.number;
         durable.unsettled = true;
+        if planted(Tooth::LogRemovedEarly) {
+            self.retire_log(durable, log);
+            self.medium.sweep().await;
+        }
         if let Err(error) = manifest::publish(&self.medium.store, &manifest).await {
             if matches!(error, Error::Conflict(_)) {
                 self.fenced.store(true, SeqCst);
@@ -95,11 +100,16 @@ impl Engine {
         garbage.add(old.filter(|s| !named.contains(&s.record().file_name())).map(File::of));
         let vectors = durable.saved.values().map(|record| deletions_name(record.file));
         garbage.add(vectors.filter(|name| !named.contains(name)).map(File::named));
-        if durable.manifest.log != log {
-            garbage.add([File::named(log_name(durable.manifest.log))]);
-        }
+        self.retire_log(durable, log);
         let below = durable.stands..durable.manifest.number;
         garbage.add(below.map(|number| File::named(manifest_name(number))));
+    }
+
+    /// Throws away the log of the manifest that stood, if the next one has another.
+    fn retire_log(&self, durable: &Durable, log: u64) {
+        if durable.manifest.log != log {
+            self.medium.garbage.add([File::named(log_name(durable.manifest.log))]);
+        }
     }
 
     /// Throws away files that were to be published and certainly are not, but for those that an

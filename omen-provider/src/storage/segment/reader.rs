@@ -26,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::storage::record::SegmentRecord;
 use crate::storage::schema::TableSchema;
 use crate::storage::store::Store;
+use crate::teeth::{Tooth, planted};
 use omen_index::fingerprints::{self, Fingerprints};
 
 /// An open segment; immutable, cheap to clone.
@@ -187,7 +188,7 @@ async fn read_tail(store: &Store, record: &SegmentRecord) -> Result<Tail> {
 
 fn check(part: &[u8], expected: u32) -> Result<(), String> {
     match crc32c::crc32c(part) {
-        found if found == expected => Ok(()),
+        found if found == expected || planted(Tooth::ChecksumSkipped) => Ok(()),
         found => Err(format!("checksum of the tail is {found:08x}, expected {expected:08x}")),
     }
 }

@@ -26,6 +26,7 @@ use super::files::{FileHandle, Files};
 use super::lock::LOCK_FILE;
 use super::{BlobInfo, check_name};
 use crate::error::{Error, Result};
+use crate::teeth::{Tooth, planted};
 
 /// Blobs kept open for reading.
 const OPEN_FILES_MAX: usize = 256;
@@ -121,7 +122,7 @@ impl Directory {
 
     /// Makes the names in a folder durable.
     pub(super) fn sync(&self, folder: &Path) -> Result<()> {
-        self.with_descriptor(|files| files.sync_dir(folder)).map_err(|e| failed(folder, e))
+        self.with_descriptor(|files| sync_names(files, folder)).map_err(|e| failed(folder, e))
     }
 
     pub(super) fn list(&self, folder: &str) -> Result<Vec<BlobInfo>> {
@@ -187,6 +188,11 @@ fn mode(files: &dyn Files, path: &Path) -> Result<u32> {
     Ok(files.metadata(path).map_err(|e| failed(path, e))?.mode.unwrap_or_default())
 }
 
+/// Makes the names in a directory durable.
+fn sync_names(files: &dyn Files, directory: &Path) -> io::Result<()> {
+    if planted(Tooth::NoDirectorySync) { Ok(()) } else { files.sync_dir(directory) }
+}
+
 /// Makes `path` and what is missing above it, each entry fsynced in its parent.
 fn make_directory(files: &dyn Files, path: &Path) -> Result<()> {
     let parent = match path.parent() {
@@ -195,7 +201,7 @@ fn make_directory(files: &dyn Files, path: &Path) -> Result<()> {
         None => return Ok(()),
     };
     let is_dir = |path: &Path| files.metadata(path).is_ok_and(|info| info.is_dir);
-    let sync_parent = || files.sync_dir(parent).map_err(|e| failed(parent, e));
+    let sync_parent = || sync_names(files, parent).map_err(|e| failed(parent, e));
     if !is_dir(path) {
         if !is_dir(parent) {
             make_directory(files, parent)?;

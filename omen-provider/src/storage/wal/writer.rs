@@ -24,6 +24,7 @@ use super::record::{Commit, KIND_COMMIT, KIND_SEAL, Op, Seal};
 use crate::error::{Error, Result};
 use crate::storage::frame;
 use crate::storage::store::{LogFile, Store};
+use crate::teeth::{Tooth, planted};
 
 /// Room for what an operation's frame holds besides rows; an estimate.
 const OTHER_BYTES: usize = 64;
@@ -301,11 +302,7 @@ impl<V: Send + 'static> Inner<V> {
     }
 
     async fn run_round(self: Arc<Self>, mut file: Box<dyn LogFile>, group: Group<V>) {
-        let written = async {
-            file.append(group.bytes).await?;
-            file.sync().await
-        }
-        .await;
+        let written = write_durably(file.as_mut(), group.bytes).await;
         if written.is_ok()
             && let Some(version) = group.version
         {
@@ -318,6 +315,7 @@ impl<V: Send + 'static> Inner<V> {
                 state.durable_lsn = group.lsn;
                 state.file = group.sealed.unwrap_or(Some(file));
             }
+            Err(_) if planted(Tooth::NoPoisoning) => state.file = Some(file),
             Err(error) => {
                 state.failed = Some(Error::OutcomeUnknown(format!(
                     "the log failed and takes no more statements: {error}"
@@ -372,6 +370,16 @@ impl<V> State<V> {
         group.bytes = Bytes::from(bytes);
         group
     }
+}
+
+/// Appends a group; when this returns, it is on the medium.
+async fn write_durably(file: &mut dyn LogFile, group: Bytes) -> Result<()> {
+    if planted(Tooth::AcknowledgedBeforeSync) {
+        file.sync().await?;
+        return file.append(group).await;
+    }
+    file.append(group).await?;
+    if planted(Tooth::NoLogSync) { Ok(()) } else { file.sync().await }
 }
 
 async fn create_file(store: &Store, header: &LogHeader) -> Result<Box<dyn LogFile>> {
