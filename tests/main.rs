@@ -10,6 +10,8 @@ mod faulty_disk;
 mod harness;
 mod model;
 mod pages;
+mod recovery;
 mod refusals;
 mod sql;
+mod teeth;
 mod tidy;

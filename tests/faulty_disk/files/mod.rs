@@ -15,6 +15,7 @@
 //! No clock, no threads, no randomness but the seeds.
 
 mod contents;
+pub mod editing;
 #[cfg(test)]
 mod tests;
 mod tree;
