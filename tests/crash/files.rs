@@ -13,7 +13,7 @@
 use std::time::Instant;
 
 use omen_provider::store::Store;
-use omen_provider::{Database, Options, Result};
+use omen_provider::{Database, Error, Options, Result};
 
 use super::script::{State, read};
 use super::scripts::{Script, Turn, five};
@@ -26,7 +26,7 @@ const CUTS: usize = 10_000;
 const VERIFIED: usize = 16;
 /// Every which point has its recovery cut short in every run of the tests, and every which of these
 /// cuts is followed by a third one.
-const IN_RECOVERY: usize = 31;
+const IN_RECOVERY: usize = 53;
 pub const THIRD: usize = 100;
 
 /// A script that ran on a disk without faults.
@@ -79,20 +79,22 @@ impl Recorded {
 
     fn on(script: Script, disk: &FaultyFiles) -> Self {
         disk.record();
-        let acknowledged = block_on(async {
-            let mut database = open(disk.store()).await.unwrap();
+        let run = async {
+            let mut database = open(disk.store()).await?;
             let mut acknowledged = Vec::new();
             for (number, statement) in script.statements.iter().enumerate() {
                 if let Some(turn) = script.turns.get(&number) {
                     let (store, state) = (|| disk.store(), &script.states[number]);
-                    database = take_turn(store, database, *turn, state).await.unwrap();
+                    database = take_turn(store, database, *turn, state).await?;
                 }
-                statement.run(&database, number).await.unwrap();
+                statement.run(&database, number).await?;
                 acknowledged.push(disk.changes());
             }
-            database.close().await.unwrap();
-            acknowledged
-        });
+            database.close().await?;
+            Ok::<_, Error>(acknowledged)
+        };
+        let acknowledged = block_on(run);
+        let acknowledged = acknowledged.unwrap_or_else(|e| panic!("\"{}\": {e}", script.name));
         Self { script, snapshots: disk.snapshots(), acknowledged }
     }
 
@@ -148,10 +150,11 @@ impl Recorded {
 
     /// Cuts until one is not survived, at most `most` times; says how many were made.
     pub fn first_loss(&self, every: usize, most: usize) -> Option<(u64, String)> {
-        let points = (0..self.points()).step_by(every).flat_map(|point| [(point, 1), (point, 2)]);
-        (1..).zip(points.take(most)).find_map(|(made, (point, turn))| {
-            let seed = turn * self.points() as u64 + point as u64;
-            self.cut(point, seed).err().map(|loss| (made, loss))
+        let points = (0..).flat_map(|turn| {
+            (0..self.points()).step_by(every).map(move |p| (p, turn * self.points() + p))
+        });
+        (1..).zip(points.take(most)).find_map(|(made, (point, seed))| {
+            self.cut(point, seed as u64).err().map(|loss| (made, loss))
         })
     }
 
