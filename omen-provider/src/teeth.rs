@@ -53,7 +53,7 @@ mod with_teeth {
     use std::cell::Cell;
     use std::marker::PhantomData;
 
-    use super::Tooth;
+    use crate::teeth::Tooth;
 
     /// Stands in every binary that has the feature, for who looks whether one does.
     pub const MARKER: &str = "omendb teeth: this build can be told to break its promises";

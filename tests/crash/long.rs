@@ -8,7 +8,7 @@
 //! | variable | meaning |
 //! |---|---|
 //! | `OMEN_CRASH_POINTS` | power cuts to be made, all in all |
-//! | `OMEN_CRASH_STATE` | a file that says how far the run has come: begun if it is not there, gone on from if it is |
+//! | `OMEN_CRASH_STATE` | a file that says how far it has come, to go on from |
 //! | `OMEN_CRASH_ROUND` | the first round, where no file says it |
 //!
 //! Without them a small part is done, so that it is known to work.
@@ -121,8 +121,8 @@ impl Progress {
         let rate = (cuts - self.at_start) as f64 / seconds.max(0.001);
         let left = points.saturating_sub(cuts) as f64 / rate.max(0.001) / 60.0;
         let line = format!(
-            "crash: {cuts} of {points} cuts, {failing_runs} failing runs, round {}, {rate:.0} cuts/s, \
-             {left:.0} min left\n",
+            "crash: {cuts} of {points} cuts, {failing_runs} failing runs, round {}, \
+             {rate:.0} cuts/s, {left:.0} min left\n",
             self.finished
         );
         let _ = std::io::stderr().write_all(line.as_bytes());

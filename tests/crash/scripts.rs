@@ -1,5 +1,5 @@
-//! The scripts in which the power fails: one that was thought of, four that each dwell on one thing,
-//! and any number of others as chance has them, the same for the same seed.
+//! The scripts in which the power fails: one that was thought of, four that each dwell on one
+//! thing, and any number of others as chance has them, the same for the same seed.
 //!
 //! Between some statements the database is closed and opened again, or dropped as it is and opened
 //! again at once, or looked at by a reader beside it.

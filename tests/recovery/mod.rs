@@ -1,5 +1,7 @@
-//! What other databases failed at when they were opened after an accident. `tails.rs` has ends of
-//! logs that power cuts leave; here are files that were cut or damaged, and what follows a recovery.
+//! What other databases failed at when they were opened after an accident.
+//!
+//! `tails.rs` has ends of logs that power cuts leave; here are files that were cut or damaged, and
+//! what follows a recovery.
 
 mod tails;
 

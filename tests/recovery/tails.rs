@@ -1,5 +1,5 @@
-//! Ends of logs as power cuts leave them: what was acknowledged is there, the database opens, and it
-//! takes statements again.
+//! Ends of logs as power cuts leave them: what was acknowledged is there, the database opens, and
+//! it takes statements again.
 
 use crate::crash::script::Statement::{Create, Insert, Upsert};
 use crate::crash::script::{State, read, states};

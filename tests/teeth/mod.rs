@@ -1,5 +1,5 @@
-//! The harnesses find what they are for: each of six bugs, planted in the engine's own code where the
-//! promise is kept, makes them fail within a bound; and without a bug the same work passes.
+//! The harnesses find what they are for: each of six bugs, planted in the engine's own code where
+//! the promise is kept, makes them fail within a bound; without a bug the same work passes.
 //!
 //! The bugs are in builds of the tests alone (feature `teeth` of omen-provider) and are chosen at
 //! run time, for one thread. What recovers a database after a power cut runs with the bug too.
