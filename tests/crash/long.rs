@@ -218,6 +218,13 @@ fn as_many_power_cuts_as_are_asked_for_lose_nothing() {
 }
 
 #[test]
+fn a_round_finds_a_planted_bug() {
+    let _planted = omen_provider::teeth::plant(omen_provider::teeth::Tooth::NoLogSync);
+    let (done, losses) = round(FIRST_ROUND, 200);
+    assert!(done.cuts >= 200 && !losses.is_empty(), "{done:?}");
+}
+
+#[test]
 fn a_long_run_is_gone_on_with() {
     let folder = tempfile::tempdir().unwrap();
     let state = || Some(folder.path().join("state"));

@@ -81,6 +81,7 @@ impl Harness {
 #[test]
 fn every_planted_bug_is_found() {
     let mut missed = Vec::new();
+    assert_eq!(FOUND_BY.map(|(tooth, _)| tooth), Tooth::ALL);
     for (tooth, harnesses) in FOUND_BY {
         assert!(harnesses.len() >= 2, "{tooth:?}");
         for harness in harnesses {
