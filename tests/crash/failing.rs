@@ -16,11 +16,15 @@ use crate::faulty_disk::files::{EIO, EMFILE, ENOSPC, Failure, FaultyFiles};
 
 /// Every which way to fail is tried in every run of the tests; the long run tries all of them. (A
 /// prime, so that calls, failures and their duration mix.)
-const EVERY: u64 = 211;
-const FAILURES: [Failure; 6] = [
+const EVERY: u64 = 251;
+/// A signal came in between.
+const EINTR: i32 = 4;
+/// How a call can fail.
+const FAILURES: [Failure; 7] = [
     Failure::NoEffect(EIO),
     Failure::NoEffect(ENOSPC),
     Failure::NoEffect(EMFILE),
+    Failure::NoEffect(EINTR),
     Failure::FullEffect(EIO),
     Failure::Short(5),
     Failure::MarksClean,
@@ -120,7 +124,9 @@ impl Way {
     pub fn numbered(number: u64) -> Self {
         let ways = FAILURES.len() as u64;
         let failure = FAILURES[(number / 2 % ways) as usize];
-        Self { call: 1 + number / 2 / ways, lasting: number % 2 == 1, failure }
+        // Signals come to an end; writes are repeated until then.
+        let lasting = number % 2 == 1 && failure != Failure::NoEffect(EINTR);
+        Self { call: 1 + number / 2 / ways, lasting, failure }
     }
 
     /// How many ways there are.
