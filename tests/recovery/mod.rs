@@ -20,7 +20,7 @@ use crate::crash::{block_on, compare, open, options};
 use crate::faulty_disk::Seeded;
 use crate::faulty_disk::files::FaultyFiles;
 use crate::faulty_disk::files::editing::FilesByPath;
-use crate::teeth::damage::{Answer, Sound};
+use crate::teeth::damage::{Answer, Sound, used_bytes};
 
 /// Runs statements on a disk, one by one, and leaves the database as it is.
 fn run(disk: &FaultyFiles, options: Options, script: &[Statement]) {
@@ -86,7 +86,7 @@ fn recovery_never_panics() {
 fn checksums_are_read() {
     let sound = Sound::new();
     for kind in [".log", ".parquet", ".deletions", ".manifest"] {
-        let (path, bytes) = sound.files(kind)[0];
+        let (path, bytes) = sound.largest(kind);
         let places: Vec<usize> = (0..bytes).step_by((bytes / 60).max(1)).collect();
         let refused = |at: &usize| matches!(sound.flipped(path, *at), Answer::Refused(_));
         for at in &places {
@@ -113,8 +113,7 @@ fn flush_in_replay_records_last_replayed_lsn() {
     let mut files = disk.all_files();
     let log = files.get_mut(&newest_log(&files)).unwrap();
     // The commit of the last statement is gone, its rows are there.
-    let end = log.iter().rposition(|byte| *byte != 0).unwrap() + 1;
-    log.truncate(end - 20);
+    log.truncate(used_bytes(log) - 20);
     let expected = &states(&script)[script.len() - 1];
 
     let disk = FaultyFiles::holding(&files);
@@ -170,7 +169,7 @@ fn truncated_log_is_repairable() {
     let files = disk.all_files();
     let log = newest_log(&files);
     let (mut by_itself, mut repaired) = (0, 0);
-    for length in (0..files[&log].len()).step_by(37) {
+    for length in (0..used_bytes(&files[&log])).step_by(37) {
         let mut files = files.clone();
         files.get_mut(&log).unwrap().truncate(length);
         let folder = tempfile::tempdir().unwrap();

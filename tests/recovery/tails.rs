@@ -6,6 +6,7 @@ use crate::crash::script::{State, read, states};
 use crate::crash::{block_on, compare, open, options};
 use crate::faulty_disk::SECTOR_BYTES;
 use crate::faulty_disk::files::FaultyFiles;
+use crate::teeth::damage::used_bytes;
 
 /// What a medium may write in any order: pages of the cache.
 const PAGE_BYTES: usize = 4096;
@@ -84,7 +85,7 @@ fn large_log_write_out_of_page_order() {
     let before = moments.iter().rfind(|files| files.get(&log) != after.get(&log)).unwrap();
     let (old, new) = (&before[&log], &after[&log]);
     let same = old.iter().zip(new).take_while(|(a, b)| a == b).count();
-    let end = new.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    let end = used_bytes(new);
     let pages: Vec<_> = (same / PAGE_BYTES..end.div_ceil(PAGE_BYTES)).collect();
     assert!(end - same >= 12 << 10 && pages.len() < 8, "{} bytes, {pages:?}", end - same);
     for kept in 0..1_u32 << pages.len() {

@@ -49,13 +49,12 @@ impl Sound {
         Self { files: disk.all_files(), state }
     }
 
-    /// The files whose names end so, largest first, each with its length.
-    pub fn files(&self, suffix: &str) -> Vec<(&Path, usize)> {
+    /// The largest file whose name ends so, and how many bytes of it are more than free space.
+    pub fn largest(&self, suffix: &str) -> (&Path, usize) {
         let ours = self.files.iter().filter(|(path, _)| path.to_string_lossy().ends_with(suffix));
-        let mut found: Vec<_> = ours.map(|(path, bytes)| (path.as_path(), bytes.len())).collect();
-        found.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
-        assert!(!found.is_empty(), "no file ends with {suffix}");
-        found
+        let found = ours.map(|(path, bytes)| (path.as_path(), used_bytes(bytes)));
+        let largest = found.max_by_key(|(_, bytes)| *bytes);
+        largest.unwrap_or_else(|| panic!("no file ends with {suffix}"))
     }
 
     /// Flips a bit, opens and reads.
@@ -75,11 +74,16 @@ impl Sound {
 
     /// Flips bits all over the files of one kind until an answer is wrong, at most `most` of them.
     pub fn first_wrong_answer(&self, suffix: &str, most: usize) -> Option<(u64, String)> {
-        let (path, bytes) = self.files(suffix)[0];
+        let (path, bytes) = self.largest(suffix);
         let places = (0..bytes).step_by((bytes / most).max(1)).take(most);
         (1..).zip(places).find_map(|(tried, at)| match self.flipped(path, at) {
             Answer::Wrong(how) => Some((tried, format!("{}, byte {at}: {how}", path.display()))),
             _ => None,
         })
     }
+}
+
+/// How long a file is without the zeros at its end.
+pub fn used_bytes(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
 }
