@@ -116,7 +116,7 @@ const MIXES: [Mix; 5] = [
 ];
 
 impl Script {
-    fn new(name: String, statements: Vec<Statement>, turns: BTreeMap<usize, Turn>) -> Self {
+    pub fn new(name: String, statements: Vec<Statement>, turns: BTreeMap<usize, Turn>) -> Self {
         let states = states(&statements);
         Self { name, statements, turns, states }
     }

@@ -15,7 +15,7 @@ use omen_provider::{Error, Options};
 use crate::crash::files::Recorded;
 use crate::crash::script::Statement::{self, Checkpoint, Create, Delete, Insert, Upsert};
 use crate::crash::script::{State, read, states};
-use crate::crash::scripts::Script;
+use crate::crash::scripts::{Script, Turn};
 use crate::crash::{block_on, compare, open, options};
 use crate::faulty_disk::Seeded;
 use crate::faulty_disk::files::FaultyFiles;
@@ -138,10 +138,8 @@ fn flush_in_replay_records_last_replayed_lsn() {
 
     // The same, with the power cut at every change of it.
     let script = [script, vec![Checkpoint, Insert("a", vec![50]), Delete("a", vec![3])]].concat();
-    let states = states(&script);
-    let turns = [(13, crate::crash::scripts::Turn::Drop)].into();
-    let name = "flush after replay".to_string();
-    let recorded = Recorded::new(Script { name, statements: script, turns, states });
+    let turns = [(13, Turn::Drop)].into();
+    let recorded = Recorded::new(Script::new("flush after replay".to_string(), script, turns));
     for point in 0..recorded.points() {
         recorded.cut(point, point as u64).unwrap();
         assert_eq!(recorded.cut_in_recovery(point, 7, usize::MAX).losses, [""; 0]);

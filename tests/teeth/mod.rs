@@ -11,6 +11,7 @@ use std::time::Instant;
 use omen_provider::teeth::{Tooth, plant};
 
 use crate::crash::files::Recorded;
+use crate::crash::script::Statement::{Create, Upsert};
 use crate::crash::scripts::Script;
 use crate::crash::{failing, seam};
 use damage::Sound;
@@ -20,6 +21,8 @@ use damage::Sound;
 enum Harness {
     /// The power fails under the local disk's code.
     PowerCut,
+    /// The same while statements of many sectors are written.
+    TornStatement,
     /// It fails again during recovery.
     CutInRecovery,
     /// Calls of the file system fail.
@@ -36,27 +39,37 @@ enum Harness {
 
 use Harness::{
     CutInRecovery, DamagedLog, DamagedSegment, FailingCalls, PowerCut, SeamCrash, SeamFailing,
+    TornStatement,
 };
 
 /// Who must find which bug.
 const FOUND_BY: [(Tooth, &[Harness]); 6] = [
     (Tooth::NoLogSync, &[PowerCut, CutInRecovery, SeamCrash, FailingCalls]),
     (Tooth::NoDirectorySync, &[PowerCut, CutInRecovery, FailingCalls]),
-    (Tooth::LogRemovedEarly, &[PowerCut, SeamCrash, FailingCalls]),
-    (Tooth::ChecksumSkipped, &[DamagedLog, DamagedSegment, PowerCut]),
+    (Tooth::LogRemovedEarly, &[PowerCut, SeamCrash, SeamFailing]),
+    (Tooth::ChecksumSkipped, &[DamagedLog, DamagedSegment, TornStatement]),
     (Tooth::AcknowledgedBeforeSync, &[PowerCut, SeamCrash, FailingCalls]),
     (Tooth::NoPoisoning, &[FailingCalls, SeamFailing]),
 ];
 
 impl Harness {
-    const ALL: [Self; 7] =
-        [PowerCut, CutInRecovery, FailingCalls, SeamCrash, SeamFailing, DamagedLog, DamagedSegment];
+    const ALL: [Self; 8] = [
+        PowerCut,
+        TornStatement,
+        CutInRecovery,
+        FailingCalls,
+        SeamCrash,
+        SeamFailing,
+        DamagedLog,
+        DamagedSegment,
+    ];
 
     /// Works until something is lost, at most `most` times; says after how many tries, and what.
     fn first_loss(self, most: usize) -> Option<(u64, String)> {
         let script = Script::thought_of();
         match self {
             PowerCut => Recorded::new(script).first_loss(3, most),
+            TornStatement => Recorded::new(long_statements()).first_loss(1, most),
             CutInRecovery => Recorded::new(script).first_loss_in_recovery(7, most),
             FailingCalls => failing::first_false_success(&script, 211, most),
             SeamCrash => seam::first_loss(&script, 1, most),
@@ -69,13 +82,21 @@ impl Harness {
     /// Within how many tries a bug must be found.
     fn bound(self) -> usize {
         match self {
-            PowerCut => 1000,
-            CutInRecovery => 30,
+            PowerCut => 300,
+            TornStatement => 1500,
+            CutInRecovery => 12,
             FailingCalls => 60,
             SeamCrash | SeamFailing => 150,
             DamagedLog | DamagedSegment => 300,
         }
     }
+}
+
+/// Statements of some 20 sectors each.
+fn long_statements() -> Script {
+    let upserts = (0..12).map(|i| Upsert("a", (i * 50..i * 50 + 200).collect()));
+    let statements = std::iter::once(Create("a")).chain(upserts).collect();
+    Script::new("long statements".to_string(), statements, [].into())
 }
 
 #[test]
