@@ -92,9 +92,9 @@ impl Harness {
     }
 }
 
-/// Statements of some 20 sectors each.
+/// Statements of some sectors each, and little else.
 fn long_statements() -> Script {
-    let upserts = (0..12).map(|i| Upsert("a", (i * 50..i * 50 + 200).collect()));
+    let upserts = (0..40).map(|i| Upsert("a", (i * 20..i * 20 + 60).collect()));
     let statements = std::iter::once(Create("a")).chain(upserts).collect();
     Script::new("long statements".to_string(), statements, [].into())
 }
