@@ -83,7 +83,7 @@ impl Harness {
     fn bound(self) -> usize {
         match self {
             PowerCut => 300,
-            TornStatement => 1500,
+            TornStatement => 1000,
             CutInRecovery => 12,
             FailingCalls => 60,
             SeamCrash | SeamFailing => 150,
