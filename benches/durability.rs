@@ -20,7 +20,7 @@ use omen_provider::{Database, Options, TableDefinition};
 use tokio::runtime::Runtime;
 
 const COMMIT_ROWS: i64 = 1_000;
-/// Rows in memory that no run of this bench reaches: what is replayed is all in the log.
+/// Bytes in memory that no run of this bench reaches: what is replayed is all in the log.
 const NEVER_FLUSH: usize = 8 << 30;
 
 fn main() -> Result<()> {
@@ -153,7 +153,7 @@ fn replay_of(rows: i64, statement_rows: i64) -> Result<f64> {
     let path = directory.path().join("replay");
     let runtime = Runtime::new()?;
     runtime.block_on(async {
-        let options = Options::new().memtable_bytes_max(NEVER_FLUSH);
+        let options = Options { memtable_bytes_max: NEVER_FLUSH, ..Options::default() };
         let db = options.clone().open(&path).await?;
         let definition = TableDefinition::new("readings", &readings_schema()).primary_key(["id"]);
         db.create_table(definition, false).await?;
