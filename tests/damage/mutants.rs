@@ -129,6 +129,10 @@ impl<'a> Mutants<'a> {
             }
             Change::Returned(old) => {
                 same_kind(&files[file].0, &older[old].0)?;
+                let has_the_name = |(name, _): &(PathBuf, Vec<u8>)| *name == older[old].0;
+                if files.iter().position(has_the_name).is_some_and(|other| other != file) {
+                    return None;
+                }
                 damaged[file] = older[old].clone();
             }
         }
