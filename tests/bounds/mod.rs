@@ -2,7 +2,6 @@
 //! that nobody reads any more; also while the disk fails (`failing`).
 
 mod failing;
-mod failing_store;
 
 use arrow::array::RecordBatch;
 use futures::TryStreamExt;

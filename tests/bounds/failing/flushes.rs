@@ -6,7 +6,7 @@ use futures::FutureExt;
 use omen_provider::Error;
 
 use super::{Call, Case, LIMIT, block_on, let_it_work, manifests, new_logs, segments, vectors};
-use crate::bounds::failing_store::Effect;
+use crate::harness::failing_store::Effect;
 use crate::harness::rows::{Part, Parts, Shape, Values, to_batch};
 
 /// A thousand statements while flushes fail in some way.

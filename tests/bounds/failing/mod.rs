@@ -12,8 +12,8 @@ use arrow::datatypes::Int64Type;
 use futures::TryStreamExt;
 use omen_provider::{Clock, Database, Options, Result};
 
-use super::failing_store::{Call, Failing};
 use crate::harness::assert_sound;
+use crate::harness::failing_store::{Call, Failing};
 use crate::harness::media::Medium;
 use crate::harness::rows::{Part, Parts, Shape, Values, to_batch};
 
