@@ -291,21 +291,22 @@ async fn read_whole(
     let name = log_name(number);
     let logs = &medium.store.logs;
     let read = if take_over { logs.take_over(&name).await } else { logs.read(&name).await };
-    let mut bytes = read.map_err(|error| missing_log(&name, error))?;
+    let bytes = read.map_err(|error| missing_log(&name, error))?;
     let mut log = read_log(number, database, &bytes)?;
     if !log.sealed
         && let Some(successor) = written_successor(medium, database, number).await?
     {
         // A live writer may have gone on meanwhile.
-        bytes = logs.read(&name).await.map_err(|error| missing_log(&name, error))?;
+        let bytes = logs.read(&name).await.map_err(|error| missing_log(&name, error))?;
         log = read_log(number, database, &bytes)?;
         if !log.sealed {
-            let end = bytes.len() as u64 - log.dropped_tail_bytes;
+            let end = log.bytes - log.dropped_tail_bytes;
             let reason = format!("the end of the log is missing: {successor} follows it");
             return Err(Error::corruption(name, end, reason));
         }
     }
-    Ok((log, bytes.len() as u64))
+    let bytes = log.bytes;
+    Ok((log, bytes))
 }
 
 fn missing_log(name: &str, error: Error) -> Error {

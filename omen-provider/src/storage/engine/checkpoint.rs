@@ -41,6 +41,19 @@ pub(super) struct Pending {
 }
 
 impl Engine {
+    /// As [`Engine::flush`], with the help of the reserve where the disk is full.
+    pub(super) async fn flush_by_all_means(
+        &self,
+        writer: &Writer,
+        durable: &mut Durable,
+    ) -> Result<()> {
+        let flushed = self.flush(writer, durable).await;
+        match self.finds_room(&flushed).await {
+            true => self.flush(writer, durable).await,
+            false => flushed,
+        }
+    }
+
     /// Turns all runs into segments and publishes the manifest of that log position.
     pub(super) async fn flush(&self, writer: &Writer, durable: &mut Durable) -> Result<()> {
         self.check_open()?;
@@ -73,14 +86,16 @@ impl Engine {
     /// follows it.
     async fn begin_flush(&self, writer: &Writer, durable: &mut Durable) -> Result<()> {
         let generation = u64::from_le_bytes(random()?);
-        let accepted = writer.accepted.lock().await;
-        self.check_open()?;
-        writer.flush_wanted.store(false, SeqCst);
-        let unchanged = accepted.lsn <= durable.manifest.flushed_lsn && !durable.installing;
-        if unchanged && accepted.tables().iter().all(|t| t.runs.is_empty()) {
+        if !self.has_unflushed(writer, durable).await {
             return Ok(());
         }
         let log = self.medium.next_file();
+        let begun = self.medium.garbage.unless_kept(vec![log_name(log)]);
+        let next = writer.log.prepare_next(log).await?;
+        let accepted = writer.accepted.lock().await;
+        self.check_open()?;
+        writer.flush_wanted.store(false, SeqCst);
+        begun.keep();
         durable.pending = Some(Pending {
             base: Arc::clone(&accepted),
             log,
@@ -89,12 +104,23 @@ impl Engine {
             saved: None,
         });
         writer.frozen_runs.store(upcoming_id(), SeqCst);
-        let rotated = writer.log.rotate(log, generation).await;
+        let rotated = writer.log.rotate(next, generation).await;
         drop(accepted);
         if rotated.is_err() && writer.log.number() != log {
             self.abandon_flush(writer, durable).await;
         }
         rotated.map(drop)
+    }
+
+    /// Whether there is anything to flush; if not, a flush is not wanted any more.
+    async fn has_unflushed(&self, writer: &Writer, durable: &Durable) -> bool {
+        let accepted = writer.accepted.lock().await;
+        let has_news = accepted.lsn > durable.manifest.flushed_lsn || durable.installing;
+        let has_unflushed = has_news || accepted.tables().iter().any(|t| !t.runs.is_empty());
+        if !has_unflushed {
+            writer.flush_wanted.store(false, SeqCst);
+        }
+        has_unflushed
     }
 
     /// Carries the pending flush through, if there is one.
@@ -123,6 +149,7 @@ impl Engine {
         installed?;
         durable.installing = false;
         drop((base, flushed));
+        self.want_reserve(writer, &durable.version);
         self.medium.sweep().await;
         Ok(())
     }

@@ -2,7 +2,7 @@
 //!
 //! `open` brings it up from the store, `commit` takes statements, `load` takes streams of rows of
 //! any length, `maintenance` decides when to flush (`checkpoint`), merge and compact (`replace`);
-//! both end in `publish`, and `upkeep` knows what fails. `inspect` and `verify` look inside. The
+//! both end in `publish`, `room` sees to space on the disk, and `upkeep` knows what fails. `inspect` and `verify` look inside. The
 //! front doors and the provider call it.
 //!
 //! Locks, always taken in this order:
@@ -23,6 +23,7 @@ mod maintenance;
 mod open;
 mod publish;
 mod replace;
+mod room;
 mod sample;
 mod upkeep;
 mod verify;

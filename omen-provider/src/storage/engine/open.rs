@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex};
 
+use super::room::{give_up_reserve, lacks_space};
 use super::upkeep::{Upkeep, suspects_of_log};
 use super::{Durable, Engine, LogInspection, Published, Writer, random};
 use crate::error::{Error, Result};
@@ -41,7 +42,7 @@ impl Engine {
         if options.read_only {
             return open_for_reading(store, options).await;
         }
-        let claim = claim(&store, &options, lock.is_some()).await?;
+        let claim = claim_with_room(&store, &options, lock.is_some()).await?;
         let opened = open_for_writing(store, lock, options, claim, LogDamage::Refuse).await?;
         Ok(opened.0)
     }
@@ -61,7 +62,7 @@ impl Engine {
         lock: Option<DirectoryLock>,
         options: Options,
     ) -> Result<(Arc<Self>, Option<LogCut>)> {
-        let claim = claim(&store, &options, lock.is_some()).await?;
+        let claim = claim_with_room(&store, &options, lock.is_some()).await?;
         open_for_writing(store, lock, options, claim, LogDamage::Cut).await
     }
 }
@@ -78,6 +79,22 @@ async fn keep_logs(medium: &Medium) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// As [`claim`], also on a full disk: gives up the reserve, and what a crash left behind.
+async fn claim_with_room(store: &Store, options: &Options, is_locked: bool) -> Result<Manifest> {
+    let mut claimed = claim(store, options, is_locked).await;
+    if lacks_space(&claimed) && give_up_reserve(store).await {
+        claimed = claim(store, options, is_locked).await;
+    }
+    if lacks_space(&claimed) && is_locked {
+        let newest = newest_of(store).await?;
+        let medium = Medium::new(store.clone(), options.clone(), newest.epoch);
+        let recovered = recover(&medium, &newest, false, LogDamage::Refuse).await?;
+        remove_unnamed(&medium, &newest, &recovered).await?;
+        claimed = claim(store, options, is_locked).await;
+    }
+    claimed
 }
 
 /// Raises the epoch by publishing the next manifest, which it returns. Who else publishes while
@@ -182,9 +199,14 @@ async fn open_for_writing(
     }
     claim.number += 1;
     let published = Arc::new(Published::default());
-    let log = begin_log(&medium, &claim, &recovered, &published).await?;
+    let log = begin_log_with_room(&medium, &claim, &recovered, &published).await?;
     claim.log = log.number();
-    manifest::publish(&medium.store, &claim).await?;
+    let mut stands = manifest::publish(&medium.store, &claim).await;
+    if lacks_space(&stands) && give_up_reserve(&medium.store).await {
+        stands = manifest::publish(&medium.store, &claim).await;
+    }
+    stands?;
+    remove_other_logs(&medium, &claim).await?;
     remove_unnamed(&medium, &claim, &recovered).await?;
 
     let opened = LogInspection::new(&claim, log.bytes());
@@ -213,7 +235,30 @@ async fn open_for_writing(
         fenced: AtomicBool::new(false),
         lock: Mutex::new(lock),
     };
+    if let Some(writer) = &engine.writer {
+        engine.want_reserve(writer, &engine.published.get());
+        engine.make_room(writer).await;
+    }
     Ok((Arc::new(engine), recovered.cut))
+}
+
+/// As [`begin_log`], also on a full disk: gives up the reserve.
+async fn begin_log_with_room(
+    medium: &Medium,
+    manifest: &Manifest,
+    recovered: &Recovered,
+    published: &Arc<Published>,
+) -> Result<LogWriter<Arc<Version>>> {
+    let number = medium.next_file();
+    let begun = begin_log(medium, manifest, recovered, published, number).await;
+    if !lacks_space(&begun) {
+        return begun;
+    }
+    medium.store.logs.delete(&log_name(number)).await?;
+    match give_up_reserve(&medium.store).await {
+        true => begin_log(medium, manifest, recovered, published, medium.next_file()).await,
+        false => begun,
+    }
 }
 
 /// A new log that holds the surviving statements, durable: what the old log's pages in the
@@ -223,13 +268,14 @@ async fn begin_log(
     manifest: &Manifest,
     recovered: &Recovered,
     published: &Arc<Published>,
+    number: u64,
 ) -> Result<LogWriter<Arc<Version>>> {
     let mut database = [0; 16];
     database.copy_from_slice(&manifest.database);
     let header = LogHeader {
         database,
         epoch: manifest.epoch,
-        number: medium.next_file(),
+        number,
         generation: u64::from_le_bytes(random()?),
         first_lsn: recovered.next_lsn,
     };
@@ -239,7 +285,9 @@ async fn begin_log(
     let version = Arc::new(recovered.version.clone());
     let mut written = log.bytes();
     for statement in &recovered.statements {
-        log.enqueue(&statement.ops, statement.accepted_ms, |_| Arc::clone(&version))?;
+        let encoded = log.encode(&statement.ops, statement.accepted_ms)?;
+        log.take_space(&encoded).await?;
+        log.enqueue(encoded, |_| Arc::clone(&version))?;
         if log.bytes() - written > REWRITE_BYTES {
             log.wait_all().await?;
             written = log.bytes();
@@ -249,16 +297,22 @@ async fn begin_log(
     Ok(log)
 }
 
-/// Removes logs, segments, deletion vectors and manifests that the new manifest and its log do not
-/// name: an earlier writer left them behind.
-async fn remove_unnamed(medium: &Medium, manifest: &Manifest, recovered: &Recovered) -> Result<()> {
-    let store = &medium.store;
+/// Removes all logs but that of a manifest whose log is the only one.
+async fn remove_other_logs(medium: &Medium, manifest: &Manifest) -> Result<()> {
+    let logs = &medium.store.logs;
     let current = log_name(manifest.log);
-    for name in store.logs.list().await? {
+    for name in logs.list().await? {
         if name != current {
-            store.logs.delete(&name).await?;
+            logs.delete(&name).await?;
         }
     }
+    Ok(())
+}
+
+/// Removes segments, deletion vectors and manifests that a manifest and its logs do not name: an
+/// earlier writer left them behind.
+async fn remove_unnamed(medium: &Medium, manifest: &Manifest, recovered: &Recovered) -> Result<()> {
+    let store = &medium.store;
     let mut named: HashSet<String> =
         recovered.saved.values().map(|record| deletions_name(record.file)).collect();
     for version in [&recovered.durable, &recovered.version] {

@@ -199,7 +199,8 @@ async fn a_log_cut_short_under_its_successor_is_damage() {
     let table = db.table("t").unwrap();
     table.insert(rows(0..10, "a")).await.unwrap();
     let writer = db.handle().engine().writer().unwrap();
-    writer.log.rotate((1 << 32) + 77, 5).await.unwrap();
+    let next = writer.log.prepare_next((1 << 32) + 77).await.unwrap();
+    writer.log.rotate(next, 5).await.unwrap();
     let whole = std::fs::read(log(1)).unwrap();
     let empty = std::fs::read(log(77)).unwrap();
     table.insert(rows(10..20, "b")).await.unwrap();
@@ -267,8 +268,9 @@ impl Logs for Moving {
             writer.checkpoint().await?;
             return Ok(bytes.slice(..LogHeader::BYTES));
         }
-        let engine = writer.handle().engine();
-        engine.writer()?.log.rotate((1 << 32) + 77, 5).await?;
+        let log = &writer.handle().engine().writer()?.log;
+        let next = log.prepare_next((1 << 32) + 77).await?;
+        log.rotate(next, 5).await?;
         writer.table("t")?.insert(rows(10..20, "b")).await?;
         Ok(bytes)
     }
