@@ -475,30 +475,29 @@ impl FileHandle for Handle {
         let failure = state.begin(Kind::Changes);
         let is_planted = state.omits_file_sync(&self.path);
         let contents = state.tree.file(self.inode);
-        // What another handle was told already.
-        let told = contents.failed_syncs();
-        let is_news = self.seen.swap(told + u64::from(failure.is_some()), SeqCst) < told;
         let code = match failure {
-            None if is_planted => return Ok(()),
+            None if is_planted => None,
             None => {
                 contents.sync();
-                return if is_news { Err(io::Error::from_raw_os_error(EIO)) } else { Ok(()) };
+                // A failure of which only another handle was told.
+                (self.seen.load(SeqCst) < contents.failed_syncs()).then_some(EIO)
             }
-            Some(Failure::NoEffect(code)) => code,
+            Some(Failure::NoEffect(code)) => Some(code),
             Some(Failure::FullEffect(code)) => {
                 contents.sync();
-                code
+                Some(code)
             }
             Some(Failure::Short(seed)) => {
                 contents.sync_some(&mut Seeded::new(seed));
-                EIO
+                Some(EIO)
             }
             Some(Failure::MarksClean) => {
                 contents.forget();
-                EIO
+                Some(EIO)
             }
         };
-        Err(io::Error::from_raw_os_error(code))
+        self.seen.store(contents.failed_syncs(), SeqCst);
+        code.map_or(Ok(()), |code| Err(io::Error::from_raw_os_error(code)))
     }
 
     fn sync_all(&self) -> io::Result<()> {

@@ -149,7 +149,7 @@ impl Engine {
         installed?;
         durable.installing = false;
         drop((base, flushed));
-        self.want_reserve(writer, &durable.version);
+        self.note_segments(writer, &durable.version);
         self.medium.sweep().await;
         Ok(())
     }

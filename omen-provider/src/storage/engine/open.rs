@@ -236,7 +236,7 @@ async fn open_for_writing(
         lock: Mutex::new(lock),
     };
     if let Some(writer) = &engine.writer {
-        engine.want_reserve(writer, &engine.published.get());
+        engine.note_segments(writer, &engine.published.get());
         engine.make_room(writer).await;
     }
     Ok((Arc::new(engine), recovered.cut))

@@ -13,7 +13,6 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use super::{Engine, Writer};
 use crate::error::{Error, Result};
-use crate::options::Options;
 use crate::storage::store::Store;
 use crate::storage::version::Version;
 use crate::storage::wal::Encoded;
@@ -68,7 +67,7 @@ impl Engine {
     /// Whether the background is to take space in the log, or to make the reserve larger.
     pub(super) fn room_is_due(&self, writer: &Writer) -> bool {
         let upkeep = &writer.upkeep;
-        let reserve = upkeep.reserve_held.load(SeqCst) < upkeep.reserve_wanted.load(SeqCst);
+        let reserve = upkeep.reserve_held.load(SeqCst) < self.reserve_wanted(writer);
         (reserve || writer.log.is_space_short()) && upkeep.may_try(&upkeep.room)
     }
 
@@ -79,7 +78,7 @@ impl Engine {
     }
 
     async fn try_make_room(&self, writer: &Writer) -> Result<()> {
-        let wanted = writer.upkeep.reserve_wanted.load(SeqCst);
+        let wanted = self.reserve_wanted(writer);
         loop {
             let held = writer.upkeep.reserve_held.load(SeqCst);
             if held >= wanted {
@@ -105,19 +104,19 @@ impl Engine {
         Ok(())
     }
 
-    /// Wants a reserve that suits the database: a small one needs little.
-    pub(super) fn want_reserve(&self, writer: &Writer, version: &Version) {
-        let wanted = reserve_wanted(&self.medium.options, version, writer.log_bytes());
-        writer.upkeep.reserve_wanted.store(wanted, SeqCst);
+    /// Notes how large the segments are of which the database now consists.
+    pub(super) fn note_segments(&self, writer: &Writer, version: &Version) {
+        let segments = version.tables().iter().flat_map(|table| &table.segments);
+        let bytes = segments.map(|view| view.segment.record().bytes).sum();
+        writer.upkeep.segment_bytes.store(bytes, SeqCst);
     }
-}
 
-/// How large the reserve of a database should be.
-fn reserve_wanted(options: &Options, version: &Version, log_bytes: u64) -> u64 {
-    let segments = version.tables().iter().flat_map(|table| &table.segments);
-    let bytes = segments.map(|view| view.segment.record().bytes).sum::<u64>() + log_bytes;
-    let size = bytes.checked_next_power_of_two().unwrap_or(u64::MAX);
-    size.max(RESERVE_BYTES_MIN).min(options.reserve_bytes)
+    /// How large the reserve should be: a small database needs little, and takes little.
+    fn reserve_wanted(&self, writer: &Writer) -> u64 {
+        let bytes = writer.upkeep.segment_bytes.load(SeqCst) + writer.log_bytes();
+        let size = bytes.checked_next_power_of_two().unwrap_or(u64::MAX);
+        size.max(RESERVE_BYTES_MIN).min(self.medium.options.reserve_bytes)
+    }
 }
 
 /// Whether something failed for want of space on the disk.

@@ -45,9 +45,10 @@ pub(super) struct Upkeep {
     pub(super) standing: Mutex<LogInspection>,
     /// Segments that statements attached, which only the log names yet, and the statement.
     attached: Mutex<Vec<(File, u64)>>,
-    /// How large the reserve is at least, and should be.
+    /// How large the reserve is, at least.
     pub(super) reserve_held: AtomicU64,
-    pub(super) reserve_wanted: AtomicU64,
+    /// Bytes of all segments when there was last a flush.
+    pub(super) segment_bytes: AtomicU64,
     /// Whether compaction is to end, since the database is being closed.
     stopping: AtomicBool,
 }
@@ -96,7 +97,7 @@ impl Upkeep {
             standing: Mutex::new(standing),
             attached: Mutex::default(),
             reserve_held: AtomicU64::new(0),
-            reserve_wanted: AtomicU64::new(0),
+            segment_bytes: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
         }
     }

@@ -20,8 +20,8 @@ mod rows;
 mod writer;
 
 pub(crate) use header::{LogHeader, log_name, log_number};
+pub(crate) use queue::Encoded;
 pub(crate) use reader::{LogContents, has_records, read_log, read_log_before_damage};
 pub(crate) use record::{Op, Statement};
 pub(crate) use rows::{decode_rows, encode_rows};
-pub(crate) use queue::Encoded;
-pub(crate) use writer::{LogWriter, NextLog};
+pub(crate) use writer::LogWriter;

@@ -167,11 +167,7 @@ impl<V: Send + 'static> LogWriter<V> {
     /// # Errors
     /// [`Error::Unavailable`] after a failure of the log and after close, [`Error::Conflict`] if
     /// another statement came first: nothing is queued.
-    pub(crate) fn enqueue(
-        &self,
-        encoded: Encoded,
-        version: impl FnOnce(u64) -> V,
-    ) -> Result<u64> {
+    pub(crate) fn enqueue(&self, encoded: Encoded, version: impl FnOnce(u64) -> V) -> Result<u64> {
         let mut order = lock(&self.order);
         self.check_open(&order)?;
         if encoded.first_lsn() != order.next_lsn {
