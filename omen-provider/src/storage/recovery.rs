@@ -25,8 +25,8 @@ use super::schema::TableSchema;
 use super::segment::Segment;
 use super::version::{TableVersion, Version};
 use super::wal::{
-    LogContents, Op, Statement, decode_rows, has_records, log_name, log_number, read_log,
-    read_log_before_damage,
+    LogContents, LogHeader, Op, Statement, decode_rows, has_records, log_name, log_number,
+    read_log, read_log_before_damage,
 };
 use crate::error::{Error, Result};
 
@@ -45,8 +45,21 @@ pub struct Recovered {
     pub next_lsn: u64,
     /// Bytes of all log files read.
     pub log_bytes: u64,
+    /// These files, in order.
+    pub logs: Vec<ReadLog>,
     /// Where the log was given up; never, unless that was asked for.
     pub cut: Option<LogCut>,
+}
+
+/// A log file that was read, and how a writer may go on in it.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadLog {
+    pub(crate) header: LogHeader,
+    /// Bytes up to the end of its last statement; of a file that is followed by another up to the
+    /// end of its seal.
+    pub bytes: u64,
+    /// The lsn that follows on these.
+    pub next_lsn: u64,
 }
 
 /// What to do about a damaged log.
@@ -78,13 +91,13 @@ pub async fn recover(
     on_damage: LogDamage,
 ) -> Result<Recovered> {
     let (durable, saved) = load(medium, manifest).await?;
-    let Logged { statements, next_lsn, bytes, cut } =
+    let Logged { statements, next_lsn, bytes, logs, cut } =
         read_logs(medium, manifest, take_over, on_damage).await?;
     let mut version = durable.clone();
     for statement in &statements {
         replay(medium, &mut version, statement).await?;
     }
-    Ok(Recovered { durable, saved, version, statements, next_lsn, log_bytes: bytes, cut })
+    Ok(Recovered { durable, saved, version, statements, next_lsn, log_bytes: bytes, logs, cut })
 }
 
 /// The version that a manifest describes.
@@ -200,6 +213,8 @@ pub struct Logged {
     pub next_lsn: u64,
     /// Bytes of all log files.
     pub bytes: u64,
+    /// These files, in order.
+    pub logs: Vec<ReadLog>,
     /// Where it was given up.
     pub cut: Option<LogCut>,
 }
@@ -212,7 +227,8 @@ pub async fn read_logs(
     on_damage: LogDamage,
 ) -> Result<Logged> {
     let next_lsn = manifest.flushed_lsn + 1;
-    let mut logged = Logged { statements: Vec::new(), next_lsn, bytes: 0, cut: None };
+    let mut logged =
+        Logged { statements: Vec::new(), next_lsn, bytes: 0, logs: Vec::new(), cut: None };
     let mut database = [0; 16];
     database.copy_from_slice(&manifest.database);
     // A database whose creation was cut short has a manifest and no log yet.
@@ -239,6 +255,11 @@ pub async fn read_logs(
         };
         first_lsns = log.next_lsn..=log.next_lsn;
         logged.bytes += bytes;
+        let (next_lsn, bytes) = match log.next_log {
+            Some(_) => (log.next_lsn, log.bytes),
+            None => log.complete,
+        };
+        logged.logs.push(ReadLog { header: log.header, bytes, next_lsn });
         logged.next_lsn = logged.next_lsn.max(log.next_lsn);
         let later = log.statements.into_iter().filter(|s| s.lsn > manifest.flushed_lsn);
         logged.statements.extend(later);

@@ -3,24 +3,26 @@
 //! Opening for writing, in order: claim the epoch by publishing the next manifest (of two writers
 //! one wins); read manifest and log; write the surviving statements into a new log and sync it;
 //! publish a manifest that names it; remove what nothing names. A crash between any two steps
-//! leaves a database that opens the same way.
+//! leaves a database that opens the same way. Where there is no space for a new log, the one that is
+//! there is written anew in its place, and gone on with.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
+use super::begin_log::{begin_log_with_room, remove_other_logs};
 use super::room::{give_up_reserve, lacks_space};
 use super::upkeep::{Upkeep, suspects_of_log};
 use super::{Durable, Engine, LogInspection, Published, Writer, random};
 use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::storage::manifest::{self, Manifest, deletions_name};
-use crate::storage::medium::Medium;
+use crate::storage::medium::{File, Medium};
 use crate::storage::record::{SegmentRecord, segment_name};
 use crate::storage::recovery::{LogCut, LogDamage, Recovered, recover};
 use crate::storage::store::{DirectoryLock, Store};
 use crate::storage::version::Version;
-use crate::storage::wal::{LogHeader, LogWriter, Op, log_name};
+use crate::storage::wal::{Op, log_name};
 
 /// Times a read-only open starts again because a live writer went on and removed what it was
 /// reading.
@@ -28,9 +30,6 @@ const READ_ATTEMPTS: usize = 100;
 
 /// Times the epoch is claimed anew because a handle that was dropped published meanwhile.
 const CLAIM_ATTEMPTS: usize = 8;
-
-/// Bytes of surviving statements that are written to the new log at once.
-const REWRITE_BYTES: u64 = 8 << 20;
 
 impl Engine {
     /// Opens the database in `store`, whose directory lock (if it has one) the caller holds.
@@ -199,20 +198,26 @@ async fn open_for_writing(
     }
     claim.number += 1;
     let published = Arc::new(Published::default());
-    let log = begin_log_with_room(&medium, &claim, &recovered, &published).await?;
-    claim.log = log.number();
+    let (log, resumed) = begin_log_with_room(&medium, &claim, &recovered, &published).await?;
+    claim.log = resumed.first().map_or(log.number(), |first| first.header.number);
     let mut stands = manifest::publish(&medium.store, &claim).await;
     if lacks_space(&stands) && give_up_reserve(&medium.store).await {
         stands = manifest::publish(&medium.store, &claim).await;
     }
     stands?;
-    remove_other_logs(&medium, &claim).await?;
+    remove_other_logs(&medium, &log, &resumed).await?;
     remove_unnamed(&medium, &claim, &recovered).await?;
 
-    let opened = LogInspection::new(&claim, log.bytes());
+    let before = resumed.split_last().map_or(&[][..], |(_, before)| before);
+    let sealed_bytes = before.iter().map(|log| log.bytes).sum();
+    let opened = LogInspection::new(&claim, sealed_bytes + log.bytes());
     let version = Arc::new(recovered.version);
     published.set(Arc::clone(&version));
-    let suspects = suspects_of_log(&version, &recovered.statements);
+    let mut suspects = suspects_of_log(&version, &recovered.statements);
+    for later in resumed.iter().skip(1) {
+        // The chain names it until it is flushed.
+        suspects.add(File::named(log_name(later.header.number)), recovered.next_lsn);
+    }
     let durable = Durable::new(claim, recovered.durable, recovered.saved, suspects);
     let next_table_id = AtomicU32::new(version.next_table_id.max(1));
     let writer = Writer {
@@ -236,77 +241,11 @@ async fn open_for_writing(
         lock: Mutex::new(lock),
     };
     if let Some(writer) = &engine.writer {
+        writer.upkeep.sealed_bytes.store(sealed_bytes, SeqCst);
         engine.note_segments(writer, &engine.published.get());
         engine.make_room(writer).await;
     }
     Ok((Arc::new(engine), recovered.cut))
-}
-
-/// As [`begin_log`], also on a full disk: gives up the reserve.
-async fn begin_log_with_room(
-    medium: &Medium,
-    manifest: &Manifest,
-    recovered: &Recovered,
-    published: &Arc<Published>,
-) -> Result<LogWriter<Arc<Version>>> {
-    let number = medium.next_file();
-    let begun = begin_log(medium, manifest, recovered, published, number).await;
-    if !lacks_space(&begun) {
-        return begun;
-    }
-    medium.store.logs.delete(&log_name(number)).await?;
-    match give_up_reserve(&medium.store).await {
-        true => begin_log(medium, manifest, recovered, published, medium.next_file()).await,
-        false => begun,
-    }
-}
-
-/// A new log that holds the surviving statements, durable: what the old log's pages in the
-/// system's cache promise may not be on the medium.
-async fn begin_log(
-    medium: &Medium,
-    manifest: &Manifest,
-    recovered: &Recovered,
-    published: &Arc<Published>,
-    number: u64,
-) -> Result<LogWriter<Arc<Version>>> {
-    let mut database = [0; 16];
-    database.copy_from_slice(&manifest.database);
-    let header = LogHeader {
-        database,
-        epoch: manifest.epoch,
-        number,
-        generation: u64::from_le_bytes(random()?),
-        first_lsn: recovered.next_lsn,
-    };
-    let target = Arc::clone(published);
-    let publish = Box::new(move |version| target.set(version));
-    let log = LogWriter::create(&medium.store, header, publish).await?;
-    let version = Arc::new(recovered.version.clone());
-    let mut written = log.bytes();
-    for statement in &recovered.statements {
-        let encoded = log.encode(&statement.ops, statement.accepted_ms)?;
-        log.take_space(&encoded).await?;
-        log.enqueue(encoded, |_| Arc::clone(&version))?;
-        if log.bytes() - written > REWRITE_BYTES {
-            log.wait_all().await?;
-            written = log.bytes();
-        }
-    }
-    log.wait_all().await?;
-    Ok(log)
-}
-
-/// Removes all logs but that of a manifest whose log is the only one.
-async fn remove_other_logs(medium: &Medium, manifest: &Manifest) -> Result<()> {
-    let logs = &medium.store.logs;
-    let current = log_name(manifest.log);
-    for name in logs.list().await? {
-        if name != current {
-            logs.delete(&name).await?;
-        }
-    }
-    Ok(())
 }
 
 /// Removes segments, deletion vectors and manifests that a manifest and its logs do not name: an

@@ -147,6 +147,11 @@ impl Logs for LocalDisk {
         Logs::read(self, name).await
     }
 
+    async fn resume(&self, name: &str, bytes: u64) -> Result<Box<dyn LogFile>> {
+        let path = self.directory.path(name)?;
+        Ok(Box::new(LocalLog::resume(&self.directory, path, bytes)?))
+    }
+
     async fn list(&self) -> Result<Vec<String>> {
         Ok(self.directory.list(LOG_FOLDER)?.into_iter().map(|info| info.name).collect())
     }
@@ -157,7 +162,7 @@ impl Logs for LocalDisk {
 }
 
 /// The bytes of a file that may be growing.
-fn read_whole(files: &dyn Files, path: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn read_whole(files: &dyn Files, path: &Path) -> io::Result<Vec<u8>> {
     let file = files.open(path)?;
     let mut bytes = vec![0; file.bytes()? as usize];
     let count = read_full_at(file.as_ref(), &mut bytes, 0)?;

@@ -24,6 +24,7 @@ use bytes::Bytes;
 
 use super::directory::{Directory, failed};
 use super::files::{FileHandle, write_all_at, write_zeros};
+use super::local::read_whole;
 use super::{LogFile, LogSpace};
 use crate::error::Result;
 
@@ -67,6 +68,25 @@ impl LocalLog {
             growing: Mutex::new(()),
         };
         Self { file, path, position: 0, space: Arc::new(space), broken: false }
+    }
+
+    /// Writes the first `bytes` of a log anew, and zeros over the rest, and goes on behind them.
+    /// Bytes that were there stay what they are, so this may be cut short anywhere.
+    pub(super) fn resume(directory: &Arc<Directory>, path: PathBuf, bytes: u64) -> Result<Self> {
+        let content = directory.with_descriptor(|files| read_whole(files, &path));
+        let content = content.map_err(|e| failed(&path, e))?;
+        let file = directory.with_descriptor(|files| files.open_to_write(&path));
+        let file = file.map_err(|e| failed(&path, e))?;
+        let end = content.len() as u64;
+        let kept = &content[..content.len().min(bytes as usize)];
+        let written = write_all_at(file.as_ref(), kept, 0)
+            .and_then(|()| write_zeros(file.as_ref(), bytes, end))
+            .and_then(|()| file.sync_all());
+        written.map_err(|e| failed(&path, e))?;
+        let mut log = Self::new(directory, file, path);
+        log.position = kept.len() as u64;
+        log.space.taken.store(end, SeqCst);
+        Ok(log)
     }
 
     fn attempt(&mut self, action: impl FnOnce(&mut Self) -> io::Result<()>) -> Result<()> {

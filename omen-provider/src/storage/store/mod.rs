@@ -110,6 +110,13 @@ pub trait Logs: Debug + Send + Sync + 'static {
     /// Like [`Logs::read`], after making sure that no earlier writer can append any more: what it
     /// returns is final. (On one machine the directory lock has done so already.)
     async fn take_over(&self, name: &str) -> Result<Bytes>;
+    /// Goes on with a log of an earlier writer behind its first `bytes`. These are written anew in
+    /// their place, zeros behind them: what the log shows is durable then, in the space it has. Only
+    /// where the caller keeps other writers out; a medium on which an append needs no space, as the
+    /// default, has no use for it.
+    async fn resume(&self, name: &str, bytes: u64) -> Result<Box<dyn LogFile>> {
+        Err(Error::invalid(format!("{name} cannot be gone on with after {bytes} bytes here")))
+    }
     /// The names of all logs, in order.
     async fn list(&self) -> Result<Vec<String>>;
     /// Removes a log; a missing one is not an error.

@@ -40,6 +40,9 @@ pub(crate) struct LogContents {
     pub(crate) next_log: Option<u64>,
     /// The lsn after the last complete statement (or the seal).
     pub(crate) next_lsn: u64,
+    /// The lsn after the last complete statement, and the bytes up to its end: where a writer may
+    /// go on that finds no seal, or a last one.
+    pub(crate) complete: (u64, u64),
     /// Bytes of the file but for the zeros at its end: space that was not used.
     pub(crate) bytes: u64,
     /// Bytes at the end of these that belong to no complete statement.
@@ -93,6 +96,7 @@ pub(crate) fn read_log_before_damage(
         sealed: false,
         next_log: None,
         next_lsn: header.first_lsn,
+        complete: (header.first_lsn, LogHeader::BYTES as u64),
         bytes: reader.end as u64,
         dropped_tail_bytes: 0,
     };
@@ -107,6 +111,7 @@ pub(crate) fn read_log_before_damage(
         complete = reader.at;
         contents.next_lsn = reader.lsn;
     };
+    contents.complete = (contents.next_lsn, complete as u64);
     if contents.sealed {
         complete = reader.at;
         contents.next_lsn = reader.lsn;

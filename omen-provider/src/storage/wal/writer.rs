@@ -16,6 +16,8 @@
 //! behind it. After a failed append or sync nothing is ever appended or synced again; every waiter,
 //! present and future, gets the same error.
 
+mod space;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -27,9 +29,6 @@ use super::queue::{Encoded, Group, Queued, seal_bytes};
 use super::record::Op;
 use crate::error::{Error, Result};
 use crate::storage::store::{LogFile, LogSpace, Store};
-
-/// The largest part of a file's space that is short when less of it is left.
-const SHORT_BYTES: u64 = 1 << 20;
 
 /// What a statement is told that comes after a failure.
 const FAILED: &str = "closed to writes by a failure of its log; open it again";
@@ -85,21 +84,45 @@ impl<V: Send + 'static> LogWriter<V> {
     ) -> Result<Self> {
         let mut file = store.logs.create(&log_name(header.number)).await?;
         write_header(file.as_mut(), &header).await?;
-        let order =
-            Order { header, space: file.space(), next_lsn: header.first_lsn, closed: false };
+        let begin = (header.first_lsn, LogHeader::BYTES as u64);
+        Ok(Self::new(store, header, file, begin, publish))
+    }
+
+    /// Goes on with the file of an earlier writer, as that of `epoch`, where its statements end:
+    /// with lsn `next_lsn`, behind `bytes`. What it holds is durable then.
+    pub(crate) async fn resume(
+        store: &Store,
+        header: LogHeader,
+        (next_lsn, bytes): (u64, u64),
+        epoch: u64,
+        publish: Publish<V>,
+    ) -> Result<Self> {
+        let file = store.logs.resume(&log_name(header.number), bytes).await?;
+        // Files that follow are the new writer's.
+        Ok(Self::new(store, LogHeader { epoch, ..header }, file, (next_lsn, bytes), publish))
+    }
+
+    fn new(
+        store: &Store,
+        header: LogHeader,
+        file: Box<dyn LogFile>,
+        (next_lsn, bytes): (u64, u64),
+        publish: Publish<V>,
+    ) -> Self {
+        let order = Order { header, space: file.space(), next_lsn, closed: false };
         let state = State {
             queue: Vec::new(),
             file: Some(file),
             round: None,
-            durable_lsn: header.first_lsn.saturating_sub(1),
-            bytes: LogHeader::BYTES as u64,
+            durable_lsn: next_lsn.saturating_sub(1),
+            bytes,
             failed: None,
         };
-        Ok(Self {
+        Self {
             store: store.clone(),
             order: Mutex::new(order),
             shared: Arc::new(Inner { state: Mutex::new(state), publish }),
-        })
+        }
     }
 
     /// Encodes a statement that is to be the next one. Until it is queued, the caller's commit lock
@@ -115,50 +138,6 @@ impl<V: Send + 'static> LogWriter<V> {
             (order.header.generation, order.next_lsn)
         };
         Encoded::new(ops, accepted_ms, generation, first_lsn)
-    }
-
-    /// Takes space in the file for a statement, as far as that is not done.
-    ///
-    /// # Errors
-    /// [`Error::Exhausted`] if there is none: the log is as it was, and takes what fits.
-    pub(crate) async fn take_space(&self, encoded: &Encoded) -> Result<()> {
-        self.take_bytes(encoded.bytes()).await
-    }
-
-    /// Whether [`LogWriter::take_space`] has nothing to do.
-    pub(crate) fn has_space(&self, encoded: &Encoded) -> bool {
-        let end = self.bytes() + encoded.bytes() + seal_bytes();
-        self.space().is_none_or(|space| end <= space.taken())
-    }
-
-    /// Whether so little space is left that the next statements may have to take some.
-    pub(crate) fn is_space_short(&self) -> bool {
-        let bytes = self.bytes();
-        self.space().is_some_and(|space| {
-            let taken = space.taken();
-            taken.saturating_sub(bytes) < (taken / 4).min(SHORT_BYTES) && self.failure().is_none()
-        })
-    }
-
-    /// Takes space before a statement has to wait for it.
-    ///
-    /// # Errors
-    /// As [`LogWriter::take_space`].
-    pub(crate) async fn take_space_ahead(&self) -> Result<()> {
-        let short = self.space().map_or(0, |space| (space.taken() / 4).min(SHORT_BYTES));
-        self.take_bytes(short).await
-    }
-
-    async fn take_bytes(&self, bytes: u64) -> Result<()> {
-        let end = self.bytes() + bytes + seal_bytes();
-        match self.space() {
-            Some(space) => space.take(end).await,
-            None => Ok(()),
-        }
-    }
-
-    fn space(&self) -> Option<Arc<dyn LogSpace>> {
-        lock(&self.order).space.clone()
     }
 
     /// Queues a statement for which space was taken, and returns the lsn of its commit frame, which
