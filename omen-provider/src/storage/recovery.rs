@@ -294,7 +294,8 @@ async fn read_before_damage(
     let Ok((log, _)) = read_log_before_damage(number, database, &bytes) else { return Ok(None) };
     let follows = first_lsns.contains(&log.header.first_lsn);
     Ok(follows.then(|| {
-        let cut = log.dropped_tail_bytes;
+        let zeros = bytes.len() as u64 - log.bytes;
+        let cut = log.dropped_tail_bytes.saturating_sub(zeros);
         (log, cut)
     }))
 }
@@ -321,7 +322,7 @@ async fn read_whole(
         let bytes = logs.read(&name).await.map_err(|error| missing_log(&name, error))?;
         log = read_log(number, database, &bytes)?;
         if !log.sealed {
-            let end = log.bytes - log.dropped_tail_bytes;
+            let end = bytes.len() as u64 - log.dropped_tail_bytes;
             let reason = format!("the end of the log is missing: {successor} follows it");
             return Err(Error::corruption(name, end, reason));
         }

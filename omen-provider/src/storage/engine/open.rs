@@ -209,7 +209,7 @@ async fn open_for_writing(
     remove_unnamed(&medium, &claim, &recovered).await?;
 
     let before = resumed.split_last().map_or(&[][..], |(_, before)| before);
-    let sealed_bytes = before.iter().map(|log| log.bytes).sum();
+    let sealed_bytes: u64 = before.iter().map(|log| log.bytes).sum();
     let opened = LogInspection::new(&claim, sealed_bytes + log.bytes());
     let version = Arc::new(recovered.version);
     published.set(Arc::clone(&version));

@@ -33,6 +33,9 @@ const FIRST_STEP: u64 = 64 << 10;
 /// The most that is taken at once, but for what is asked for.
 const LAST_STEP: u64 = 4 << 20;
 
+/// What file systems give out at once.
+const BLOCK_BYTES: u64 = 4 << 10;
+
 /// A log being written.
 pub(super) struct LocalLog {
     file: Box<dyn FileHandle>,
@@ -175,7 +178,8 @@ impl LogSpace for LocalSpace {
         let whole = (taken + step).max(bytes).next_multiple_of(FIRST_STEP);
         // On a disk that is almost full the rest may do.
         let filled = self.fill(file.as_ref(), whole);
-        let filled = filled.or_else(|_| self.fill(file.as_ref(), bytes));
+        let rest = bytes.next_multiple_of(BLOCK_BYTES);
+        let filled = filled.or_else(|_| self.fill(file.as_ref(), rest));
         filled.map_err(|e| failed(&self.path, e))
     }
 

@@ -45,7 +45,7 @@ pub(crate) struct LogContents {
     pub(crate) complete: (u64, u64),
     /// Bytes of the file but for the zeros at its end: space that was not used.
     pub(crate) bytes: u64,
-    /// Bytes at the end of these that belong to no complete statement.
+    /// Bytes at the end of the file, zeros too, that belong to no complete statement.
     pub(crate) dropped_tail_bytes: u64,
 }
 
@@ -116,7 +116,7 @@ pub(crate) fn read_log_before_damage(
         complete = reader.at;
         contents.next_lsn = reader.lsn;
     }
-    contents.dropped_tail_bytes = (reader.end - complete) as u64;
+    contents.dropped_tail_bytes = (bytes.len() - complete) as u64;
     Ok((contents, damage))
 }
 

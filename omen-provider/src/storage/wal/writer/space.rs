@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::super::header::LogHeader;
 use super::super::queue::{Encoded, seal_bytes};
 use super::{LogWriter, lock};
 use crate::error::Result;
@@ -25,17 +26,20 @@ impl<V: Send + 'static> LogWriter<V> {
 
     /// Whether [`LogWriter::take_space`] has nothing to do.
     pub(crate) fn has_space(&self, encoded: &Encoded) -> bool {
-        let end = self.bytes() + encoded.bytes() + seal_bytes();
-        self.space().is_none_or(|space| end <= space.taken())
+        let (bytes, space) = self.file_space();
+        let end = bytes + encoded.bytes() + seal_bytes();
+        space.is_none_or(|space| end <= space.taken())
     }
 
-    /// Whether so little space is left that the next statements may have to take some.
+    /// Whether so little space is left that the next statements may have to take some. A file
+    /// without statements has none before it gets the first.
     pub(crate) fn is_space_short(&self) -> bool {
-        let bytes = self.bytes();
-        self.space().is_some_and(|space| {
+        let (bytes, space) = self.file_space();
+        let is_short = |space: Arc<dyn LogSpace>| {
             let taken = space.taken();
-            taken.saturating_sub(bytes) < (taken / 4).min(SHORT_BYTES) && self.failure().is_none()
-        })
+            taken.saturating_sub(bytes) < (taken / 4).min(SHORT_BYTES)
+        };
+        bytes > LogHeader::BYTES as u64 && space.is_some_and(is_short) && self.failure().is_none()
     }
 
     /// Takes space before a statement has to wait for it.
@@ -43,19 +47,25 @@ impl<V: Send + 'static> LogWriter<V> {
     /// # Errors
     /// As [`LogWriter::take_space`].
     pub(crate) async fn take_space_ahead(&self) -> Result<()> {
-        let short = self.space().map_or(0, |space| (space.taken() / 4).min(SHORT_BYTES));
-        self.take_bytes(short).await
-    }
-
-    async fn take_bytes(&self, bytes: u64) -> Result<()> {
-        let end = self.bytes() + bytes + seal_bytes();
-        match self.space() {
-            Some(space) => space.take(end).await,
+        let (bytes, space) = self.file_space();
+        match space {
+            // Some more than there is.
+            Some(space) => space.take((space.taken() + 1).max(bytes)).await,
             None => Ok(()),
         }
     }
 
-    fn space(&self) -> Option<Arc<dyn LogSpace>> {
-        lock(&self.order).space.clone()
+    async fn take_bytes(&self, count: u64) -> Result<()> {
+        let (bytes, space) = self.file_space();
+        match space {
+            Some(space) => space.take(bytes + count + seal_bytes()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The bytes of the file, queued ones included, and what takes space for it.
+    fn file_space(&self) -> (u64, Option<Arc<dyn LogSpace>>) {
+        let order = lock(&self.order);
+        (self.shared.lock().bytes, order.space.clone())
     }
 }
