@@ -331,12 +331,17 @@ async fn many_writers_on_a_real_disk_are_published_in_order() {
     let seen = Arc::clone(&published);
     let publish = Box::new(move |version: u64| lock(&seen).push(version));
     let writer = Arc::new(LogWriter::create(&store, header(), publish).await.unwrap());
+    let commits = Arc::new(Mutex::new(()));
     let tasks: Vec<_> = (0..8u32)
         .map(|table| {
             let (writer, published) = (Arc::clone(&writer), Arc::clone(&published));
+            let commits = Arc::clone(&commits);
             tokio::spawn(async move {
                 for _ in 0..50 {
-                    let lsn = enqueue(&writer, &[Op::DropTable(table)], 0).unwrap();
+                    let lsn = {
+                        let _one_at_a_time = lock(&commits);
+                        enqueue(&writer, &[Op::DropTable(table)], 0).unwrap()
+                    };
                     writer.wait_durable(lsn).await.unwrap();
                     assert!(lock(&published).last().is_some_and(|last| *last >= lsn));
                 }
