@@ -25,8 +25,8 @@ use super::schema::TableSchema;
 use super::segment::Segment;
 use super::version::{TableVersion, Version};
 use super::wal::{
-    LogContents, LogHeader, Op, Statement, decode_rows, has_records, log_name, log_number,
-    read_log, read_log_before_damage,
+    LogContents, LogPlace, Op, Statement, decode_rows, has_records, log_name, log_number, read_log,
+    read_log_before_damage,
 };
 use crate::error::{Error, Result};
 
@@ -43,23 +43,11 @@ pub struct Recovered {
     pub statements: Vec<Statement>,
     /// The lsn that follows the log.
     pub next_lsn: u64,
-    /// Bytes of all log files read.
+    /// Bytes of all log files read, and these files, in order.
     pub log_bytes: u64,
-    /// These files, in order.
-    pub logs: Vec<ReadLog>,
+    pub logs: Vec<LogPlace>,
     /// Where the log was given up; never, unless that was asked for.
     pub cut: Option<LogCut>,
-}
-
-/// A log file that was read, and how a writer may go on in it.
-#[derive(Debug, Clone, Copy)]
-pub struct ReadLog {
-    pub(crate) header: LogHeader,
-    /// Bytes up to the end of its last statement; of a file that is followed by another up to the
-    /// end of its seal.
-    pub bytes: u64,
-    /// The lsn that follows on these.
-    pub next_lsn: u64,
 }
 
 /// What to do about a damaged log.
@@ -91,8 +79,8 @@ pub async fn recover(
     on_damage: LogDamage,
 ) -> Result<Recovered> {
     let (durable, saved) = load(medium, manifest).await?;
-    let Logged { statements, next_lsn, bytes, logs, cut } =
-        read_logs(medium, manifest, take_over, on_damage).await?;
+    let logged = read_logs(medium, manifest, take_over, on_damage).await?;
+    let Logged { statements, next_lsn, bytes, logs, cut } = logged;
     let mut version = durable.clone();
     for statement in &statements {
         replay(medium, &mut version, statement).await?;
@@ -205,17 +193,15 @@ pub async fn read_deletions(
 }
 
 /// What the logs of a database hold.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Logged {
     /// The statements after the manifest, in order.
     pub statements: Vec<Statement>,
     /// The lsn that follows.
     pub next_lsn: u64,
-    /// Bytes of all log files.
+    /// Bytes of all log files, these files, in order, and where they were given up.
     pub bytes: u64,
-    /// These files, in order.
-    pub logs: Vec<ReadLog>,
-    /// Where it was given up.
+    pub logs: Vec<LogPlace>,
     pub cut: Option<LogCut>,
 }
 
@@ -227,8 +213,7 @@ pub async fn read_logs(
     on_damage: LogDamage,
 ) -> Result<Logged> {
     let next_lsn = manifest.flushed_lsn + 1;
-    let mut logged =
-        Logged { statements: Vec::new(), next_lsn, bytes: 0, logs: Vec::new(), cut: None };
+    let mut logged = Logged { next_lsn, ..Logged::default() };
     let mut database = [0; 16];
     database.copy_from_slice(&manifest.database);
     // A database whose creation was cut short has a manifest and no log yet.
@@ -255,11 +240,7 @@ pub async fn read_logs(
         };
         first_lsns = log.next_lsn..=log.next_lsn;
         logged.bytes += bytes;
-        let (next_lsn, bytes) = match log.next_log {
-            Some(_) => (log.next_lsn, log.bytes),
-            None => log.complete,
-        };
-        logged.logs.push(ReadLog { header: log.header, bytes, next_lsn });
+        logged.logs.push(log.place());
         logged.next_lsn = logged.next_lsn.max(log.next_lsn);
         let later = log.statements.into_iter().filter(|s| s.lsn > manifest.flushed_lsn);
         logged.statements.extend(later);
@@ -294,8 +275,7 @@ async fn read_before_damage(
     let Ok((log, _)) = read_log_before_damage(number, database, &bytes) else { return Ok(None) };
     let follows = first_lsns.contains(&log.header.first_lsn);
     Ok(follows.then(|| {
-        let zeros = bytes.len() as u64 - log.bytes;
-        let cut = log.dropped_tail_bytes.saturating_sub(zeros);
+        let cut = log.dropped_tail_bytes;
         (log, cut)
     }))
 }

@@ -13,9 +13,9 @@ use super::{Published, random};
 use crate::error::Result;
 use crate::storage::manifest::Manifest;
 use crate::storage::medium::Medium;
-use crate::storage::recovery::{ReadLog, Recovered};
+use crate::storage::recovery::Recovered;
 use crate::storage::version::Version;
-use crate::storage::wal::{LogHeader, LogWriter, log_name};
+use crate::storage::wal::{LogHeader, LogPlace, LogWriter, log_name};
 
 /// Bytes of surviving statements that are written to the new log at once.
 const REWRITE_BYTES: u64 = 8 << 20;
@@ -27,7 +27,7 @@ pub(super) async fn begin_log_with_room(
     manifest: &Manifest,
     recovered: &Recovered,
     published: &Arc<Published>,
-) -> Result<(LogWriter<Arc<Version>>, Vec<ReadLog>)> {
+) -> Result<(LogWriter<Arc<Version>>, Vec<LogPlace>)> {
     let number = medium.next_file();
     let mut begun = begin_log(medium, manifest, recovered, published, number).await;
     if lacks_space(&begun) {
@@ -107,7 +107,7 @@ async fn begin_log(
 pub(super) async fn remove_other_logs(
     medium: &Medium,
     log: &LogWriter<Arc<Version>>,
-    resumed: &[ReadLog],
+    resumed: &[LogPlace],
 ) -> Result<()> {
     let logs = &medium.store.logs;
     let mut kept: Vec<String> = resumed.iter().map(|log| log_name(log.header.number)).collect();

@@ -9,7 +9,8 @@
 //! A flush that fails, or whose caller goes away, stays *pending*: its version, its log, the
 //! segments and vectors it has written. The next attempt goes on from there, so however often it
 //! fails there is one more log and one set of files. Until then nothing else is published: the
-//! pending version names the segments that are there now. Commits leave its runs in place.
+//! pending version names the segments that are there now. Commits leave its runs in place. One that
+//! found no space takes the newest version with the next attempt.
 //!
 //! Invariant: a log is begun only when the last one begun is the manifest's.
 
@@ -76,6 +77,7 @@ impl Engine {
 
     async fn flush_all(&self, writer: &Writer, durable: &mut Durable) -> Result<()> {
         // What an earlier attempt has left; rows that came since are not in it.
+        self.renew_flush(writer, durable).await;
         self.finish_flush(writer, durable).await?;
         self.begin_flush(writer, durable).await?;
         self.finish_flush(writer, durable).await?;
@@ -123,6 +125,26 @@ impl Engine {
         has_unflushed
     }
 
+    /// Begins the pending flush anew with the newest version, if there was no space for it: what
+    /// was deleted since needs none. Its log stays, with statements that are flushed then.
+    async fn renew_flush(&self, writer: &Writer, durable: &mut Durable) {
+        let lacked_space = writer.upkeep.flush.error().is_some_and(|error| error.lacks_space());
+        let Some(pending) = &mut durable.pending else { return };
+        if !lacked_space || writer.log.number() != pending.log {
+            return;
+        }
+        let accepted = writer.accepted.lock().await;
+        if accepted.lsn == pending.base.lsn {
+            return;
+        }
+        pending.base = Arc::clone(&accepted);
+        writer.frozen_runs.store(upcoming_id(), SeqCst);
+        drop(accepted);
+        let (flushed, saved) = (std::mem::take(&mut pending.flushed), pending.saved.take());
+        let names = written_files(durable, &flushed, &saved);
+        self.discard_unpublished(durable, names).await;
+    }
+
     /// Carries the pending flush through, if there is one.
     async fn finish_flush(&self, writer: &Writer, durable: &mut Durable) -> Result<()> {
         let Some(pending) = &mut durable.pending else { return Ok(()) };
@@ -158,9 +180,7 @@ impl Engine {
     pub(super) async fn abandon_flush(&self, writer: &Writer, durable: &mut Durable) {
         let Some(pending) = durable.pending.take() else { return };
         writer.frozen_runs.store(0, SeqCst);
-        let segments = pending.flushed.iter().flat_map(|table| &table.segments);
-        let mut names: Vec<String> = segments.map(|s| s.record().file_name()).collect();
-        names.extend(durable.new_deletions(&pending.saved));
+        let mut names = written_files(durable, &pending.flushed, &pending.saved);
         if writer.log.number() != pending.log && writer.log.failure().is_none() {
             names.push(log_name(pending.log));
         }
@@ -217,6 +237,17 @@ impl Pending {
         }
         Ok(next)
     }
+}
+
+/// The files that a flush has written.
+fn written_files(
+    durable: &Durable,
+    flushed: &[FlushedTable],
+    saved: &Option<SavedDeletions>,
+) -> Vec<String> {
+    let segments = flushed.iter().flat_map(|table| &table.segments);
+    let names = segments.map(|segment| segment.record().file_name());
+    names.chain(durable.new_deletions(saved)).collect()
 }
 
 fn run_ids(table: &TableVersion) -> Vec<PartId> {

@@ -3,8 +3,8 @@
 //!
 //! Everything that needs only the statement itself (sorting, encoding, indexing) is done before
 //! the lock is taken; what needs the table (finding the rows of the keys) is done under it. Space
-//! for it is then taken (`room`), the statement queued in the log, the lock released, and the caller waits for the group's
-//! sync together with others.
+//! for it is then taken (`room`), it is queued in the log, the lock released, and the caller waits
+//! for the group's sync together with others.
 //!
 //! Invariant: a statement that returns Ok is durable; one that returns an error other than
 //! [`Error::OutcomeUnknown`] has changed nothing.

@@ -3,8 +3,8 @@
 //! Opening for writing, in order: claim the epoch by publishing the next manifest (of two writers
 //! one wins); read manifest and log; write the surviving statements into a new log and sync it;
 //! publish a manifest that names it; remove what nothing names. A crash between any two steps
-//! leaves a database that opens the same way. Where there is no space for a new log, the one that is
-//! there is written anew in its place, and gone on with.
+//! leaves a database that opens the same way. Where there is no space for a new log, the one that
+//! is there is written anew in its place, and gone on with.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};

@@ -111,9 +111,9 @@ pub trait Logs: Debug + Send + Sync + 'static {
     /// returns is final. (On one machine the directory lock has done so already.)
     async fn take_over(&self, name: &str) -> Result<Bytes>;
     /// Goes on with a log of an earlier writer behind its first `bytes`. These are written anew in
-    /// their place, zeros behind them: what the log shows is durable then, in the space it has. Only
-    /// where the caller keeps other writers out; a medium on which an append needs no space, as the
-    /// default, has no use for it.
+    /// their place, zeros behind them: what the log shows is durable then, in the space it has.
+    /// Only where the caller keeps other writers out; a medium on which an append needs no space,
+    /// as the default, has no use for it.
     async fn resume(&self, name: &str, bytes: u64) -> Result<Box<dyn LogFile>> {
         Err(Error::invalid(format!("{name} cannot be gone on with after {bytes} bytes here")))
     }

@@ -49,6 +49,28 @@ pub(crate) struct LogContents {
     pub(crate) dropped_tail_bytes: u64,
 }
 
+/// A log file that was read, and how a writer may go on in it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LogPlace {
+    pub(crate) header: LogHeader,
+    /// Bytes up to the end of its last statement; of a file that is followed by another up to the
+    /// end of its seal.
+    pub(crate) bytes: u64,
+    /// The lsn that follows on these.
+    pub(crate) next_lsn: u64,
+}
+
+impl LogContents {
+    /// Where a writer may go on.
+    pub(crate) fn place(&self) -> LogPlace {
+        let (next_lsn, bytes) = match self.next_log {
+            Some(_) => (self.next_lsn, self.bytes),
+            None => self.complete,
+        };
+        LogPlace { header: self.header, bytes, next_lsn }
+    }
+}
+
 /// Reads log file `number` of `database` from its bytes.
 ///
 /// # Errors

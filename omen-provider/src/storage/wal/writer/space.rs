@@ -1,5 +1,5 @@
-//! Space in the log's file, taken before a statement is accepted: what is accepted must not fail for
-//! want of it.
+//! Space in the log's file, taken before a statement is accepted: what is accepted must not fail
+//! for want of it.
 //!
 //! Called by the engine under its commit lock, which keeps other statements and rotation away, and
 //! by its background.
