@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use omen_provider::Options;
+use omen_provider::{Clock, Options};
 
-use super::{Case, block_on, is_exhausted, let_it_work, open};
-use crate::faulty_disk::files::FaultyFiles;
+use super::{Case, Model, block_on, contents, is_exhausted, let_it_work, open, options};
+use crate::faulty_disk::SECTOR_BYTES;
+use crate::faulty_disk::files::{Failure, FaultyFiles};
 use crate::harness::rows::Shape;
 
 /// A database that has filled its disk.
@@ -148,4 +149,55 @@ fn the_reserve_is_made_again() {
         drop(open(&case.disk, &case.clock).await.unwrap());
         assert!(case.disk.store().blobs.give_up_reserve().await.unwrap());
     });
+}
+
+/// Where there is no space to copy the statements of the log, the old one is gone on with; and what
+/// only the system's cache has of it is on the medium then.
+#[test]
+fn without_room_the_old_log_is_gone_on_with() {
+    for closed in [false, true] {
+        block_on(async {
+            let (disk, clock) = (FaultyFiles::new(), Clock::stopped());
+            let small = || Options { reserve_bytes: 0, ..options(&clock) };
+            let database = small().open_store(disk.store()).await.unwrap();
+            database.create_table(Shape::Int.definition("t"), false).await.unwrap();
+            let model = Model::new();
+            let mut case = Case { disk, clock: clock.clone(), database, model };
+            for number in 0..5 {
+                case.upsert_rows(number * 10..number * 10 + 10, 1, 300).await.unwrap();
+            }
+            let sectors = |count: u64| case.disk.bytes_used() + count * SECTOR_BYTES as u64;
+            let (full, opened) = (sectors(0), sectors(4));
+            if closed {
+                case.disk.limit_bytes(Some(full));
+                case.database.close().await.unwrap();
+            } else {
+                let sync = case.disk.calls() + 2;
+                case.disk.fail_call(sync, false, Failure::MarksClean);
+                case.upsert_rows(50..55, 1, 300).await.unwrap_err();
+            }
+            case.disk.heal();
+            case.disk.limit_bytes(Some(opened.min(case.disk.bytes_used() + 2048)));
+            let logs = case.disk.store().logs.list().await.unwrap();
+            for round in 0..3 {
+                case.database = small().open_store(case.disk.store()).await.unwrap();
+                assert_eq!(case.disk.store().logs.list().await.unwrap(), logs, "no new log");
+                let found = contents(&case.database).await;
+                assert!(closed || round > 0 || found.len() == 55, "the cache shows them");
+                assert!(round == 0 || found == case.model);
+                case.model = found;
+                case.check_after_power_cut(round..round + 1).await;
+                let more = 100 + round as i64 * 5;
+                let outcome = case.upsert_rows(more..more + 5, 2, 20).await;
+                assert!(outcome.is_ok() || closed && is_exhausted(&outcome), "{outcome:?}");
+                case.check_after_power_cut(round..round + 2).await;
+            }
+            case.disk.heal();
+            case.upsert(100).await.unwrap();
+            case.database.checkpoint().await.unwrap();
+            case.check().await;
+            assert_eq!(case.disk.store().logs.list().await.unwrap().len(), 1);
+            case.check_after_power_cut(5..8).await;
+        });
+    }
 }

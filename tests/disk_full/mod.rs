@@ -43,9 +43,13 @@ async fn let_it_work() {
     }
 }
 
-async fn open(disk: &FaultyFiles, clock: &Clock) -> Result<Database> {
+fn options(clock: &Clock) -> Options {
     let options = Options { cache_bytes_max: 0, row_group_rows: 256, ..Options::default() };
-    Options { clock: clock.clone(), ..options }.open_store(disk.store()).await
+    Options { clock: clock.clone(), ..options }
+}
+
+async fn open(disk: &FaultyFiles, clock: &Clock) -> Result<Database> {
+    options(clock).open_store(disk.store()).await
 }
 
 fn text(id: i64, tag: i64, bytes: usize) -> String {
