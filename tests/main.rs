@@ -5,6 +5,7 @@ mod bounds;
 mod crash;
 mod damage;
 mod deep_sql;
+mod disk_full;
 mod examples;
 mod faulty_disk;
 mod harness;

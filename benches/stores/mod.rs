@@ -49,7 +49,7 @@ pub trait Store: Sync {
                         while let Some(id) = turn.next(time) {
                             self.commit(id..id + 1)?;
                         }
-                        Ok(())
+                        Result::Ok(())
                     })
                 })
                 .collect();

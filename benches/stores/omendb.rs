@@ -30,7 +30,7 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn Store>> {
         let readings = TableDefinition::new("readings", &readings_schema()).primary_key(["id"]);
         db.create_table(readings, true).await?;
         let table = db.table("readings")?;
-        omen_provider::Result::Ok((db, table))
+        Result::Ok((db, table))
     })?;
     Ok(Box::new(OmenDb { runtime, db, table }))
 }
@@ -62,7 +62,7 @@ impl Store for OmenDb {
                     while let Some(id) = turn.next(time) {
                         table.insert(readings([id])).await?;
                     }
-                    omen_provider::Result::Ok(())
+                    Result::Ok(())
                 })
             })
             .collect();

@@ -18,6 +18,10 @@ pub struct Options {
     pub memtable_bytes_max: usize,
     /// Bytes of verified pages kept in memory, for lookups and scans together. Default: 256 MiB.
     pub cache_bytes_max: usize,
+    /// Bytes of the disk at most that are kept back for when it is full: for deletions, flushes,
+    /// closing and opening. A small database keeps back as much as it takes itself. 0: none; a full
+    /// disk may then refuse to open for writing. Default: 16 MiB.
+    pub reserve_bytes: u64,
     /// Rows of a Parquet row group. Larger: better compression, more memory while writing.
     /// Default: 131,072.
     pub row_group_rows: usize,
@@ -40,6 +44,7 @@ impl Default for Options {
             create: true,
             memtable_bytes_max: 64 << 20,
             cache_bytes_max: 256 << 20,
+            reserve_bytes: 16 << 20,
             row_group_rows: 128 << 10,
             segment_rows_max: 4 << 20,
             runtime: None,

@@ -37,7 +37,7 @@ pub fn disk_of(files: &FileList) -> FaultyFiles {
     }
     for (name, bytes) in files {
         let handle = disk.create_new(&root.join(name)).unwrap();
-        assert_eq!(handle.append(bytes).unwrap(), bytes.len());
+        assert_eq!(handle.write_at(bytes, 0).unwrap(), bytes.len());
         handle.sync_all().unwrap();
     }
     disk

@@ -144,7 +144,11 @@ pub async fn everything(database: &Database) -> Result<String> {
     Ok(drawn)
 }
 
-/// All files below a folder.
+/// Bytes of the space that a log has taken and not used: enough to be damaged too.
+const UNUSED_BYTES: usize = 600;
+
+/// All files below a folder, but for the reserve, which nobody reads, and most of the unused space
+/// of logs.
 pub fn files(folder: &Path) -> FileList {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
@@ -153,9 +157,15 @@ pub fn files(folder: &Path) -> FileList {
             let path = entry.unwrap().path();
             match path.is_dir() {
                 true => folders.push(path),
+                false if path.ends_with("reserve") => {}
                 false => {
                     let name = path.strip_prefix(folder).unwrap().to_path_buf();
-                    found.push((name, fs::read(&path).unwrap()));
+                    let mut bytes = fs::read(&path).unwrap();
+                    if name.starts_with("log") {
+                        let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
+                        bytes.truncate(used + UNUSED_BYTES);
+                    }
+                    found.push((name, bytes));
                 }
             }
         }

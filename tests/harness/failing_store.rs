@@ -145,7 +145,7 @@ impl Failing {
             rule.failures += usize::from(effect.is_some());
             effect
         };
-        let source = Arc::new(io::Error::new(io::ErrorKind::StorageFull, "planned fault"));
+        let source = Arc::new(io::Error::other("planned fault"));
         let error = Error::Io { path: name.to_string(), source };
         match effect {
             None => work.await,

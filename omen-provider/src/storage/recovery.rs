@@ -25,7 +25,7 @@ use super::schema::TableSchema;
 use super::segment::Segment;
 use super::version::{TableVersion, Version};
 use super::wal::{
-    LogContents, Op, Statement, decode_rows, has_records, log_name, log_number, read_log,
+    LogContents, LogPlace, Op, Statement, decode_rows, has_records, log_name, log_number, read_log,
     read_log_before_damage,
 };
 use crate::error::{Error, Result};
@@ -44,8 +44,9 @@ pub struct Recovered {
     pub statements: Vec<Statement>,
     /// The lsn that follows the log.
     pub next_lsn: u64,
-    /// Bytes of all log files read.
+    /// Bytes of all log files read, and these files, in order.
     pub log_bytes: u64,
+    pub logs: Vec<LogPlace>,
     /// Where the log was given up; never, unless that was asked for.
     pub cut: Option<LogCut>,
 }
@@ -79,13 +80,13 @@ pub async fn recover(
     on_damage: LogDamage,
 ) -> Result<Recovered> {
     let (durable, saved) = load(medium, manifest).await?;
-    let Logged { statements, next_lsn, bytes, cut } =
-        read_logs(medium, manifest, take_over, on_damage).await?;
+    let logged = read_logs(medium, manifest, take_over, on_damage).await?;
+    let Logged { statements, next_lsn, bytes, logs, cut } = logged;
     let mut version = durable.clone();
     for statement in &statements {
         replay(medium, &mut version, statement).await?;
     }
-    Ok(Recovered { durable, saved, version, statements, next_lsn, log_bytes: bytes, cut })
+    Ok(Recovered { durable, saved, version, statements, next_lsn, log_bytes: bytes, logs, cut })
 }
 
 /// The version that a manifest describes.
@@ -193,15 +194,15 @@ pub async fn read_deletions(
 }
 
 /// What the logs of a database hold.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Logged {
     /// The statements after the manifest, in order.
     pub statements: Vec<Statement>,
     /// The lsn that follows.
     pub next_lsn: u64,
-    /// Bytes of all log files.
+    /// Bytes of all log files, these files, in order, and where they were given up.
     pub bytes: u64,
-    /// Where it was given up.
+    pub logs: Vec<LogPlace>,
     pub cut: Option<LogCut>,
 }
 
@@ -213,7 +214,7 @@ pub async fn read_logs(
     on_damage: LogDamage,
 ) -> Result<Logged> {
     let next_lsn = manifest.flushed_lsn + 1;
-    let mut logged = Logged { statements: Vec::new(), next_lsn, bytes: 0, cut: None };
+    let mut logged = Logged { next_lsn, ..Logged::default() };
     let mut database = [0; 16];
     database.copy_from_slice(&manifest.database);
     // A database whose creation was cut short has a manifest and no log yet.
@@ -240,6 +241,7 @@ pub async fn read_logs(
         };
         first_lsns = log.next_lsn..=log.next_lsn;
         logged.bytes += bytes;
+        logged.logs.push(log.place());
         logged.next_lsn = logged.next_lsn.max(log.next_lsn);
         let later = log.statements.into_iter().filter(|s| s.lsn > manifest.flushed_lsn);
         logged.statements.extend(later);
@@ -292,13 +294,13 @@ async fn read_whole(
     let name = log_name(number);
     let logs = &medium.store.logs;
     let read = if take_over { logs.take_over(&name).await } else { logs.read(&name).await };
-    let mut bytes = read.map_err(|error| missing_log(&name, error))?;
+    let bytes = read.map_err(|error| missing_log(&name, error))?;
     let mut log = read_log(number, database, &bytes)?;
     if !log.sealed
         && let Some(successor) = written_successor(medium, database, number).await?
     {
         // A live writer may have gone on meanwhile.
-        bytes = logs.read(&name).await.map_err(|error| missing_log(&name, error))?;
+        let bytes = logs.read(&name).await.map_err(|error| missing_log(&name, error))?;
         log = read_log(number, database, &bytes)?;
         if !log.sealed {
             let end = bytes.len() as u64 - log.dropped_tail_bytes;
@@ -306,7 +308,8 @@ async fn read_whole(
             return Err(Error::corruption(name, end, reason));
         }
     }
-    Ok((log, bytes.len() as u64))
+    let bytes = log.bytes;
+    Ok((log, bytes))
 }
 
 fn missing_log(name: &str, error: Error) -> Error {

@@ -52,7 +52,7 @@ impl FaultyFiles {
                 }
             }
             let file = disk.create_new(path).unwrap();
-            assert_eq!(file.append(bytes).unwrap(), bytes.len());
+            assert_eq!(file.write_at(bytes, 0).unwrap(), bytes.len());
             file.sync_all().unwrap();
             disk.sync_dir(folder).unwrap();
         }

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
+use super::room::lacks_space;
 use super::{Engine, Writer};
 use crate::error::{Error, Result};
 use crate::storage::compaction::{CompactionOptions, Task, pick, pick_everything};
@@ -38,7 +39,8 @@ impl Engine {
     pub fn schedule_maintenance(self: &Arc<Self>) {
         let Some(writer) = &self.writer else { return };
         let merges = |table: &Arc<TableVersion>| table.runs.merge_due().is_some();
-        if !self.flush_is_due(writer) && !self.published.get().tables().iter().any(merges) {
+        let has_work = self.flush_is_due(writer) || self.room_is_due(writer);
+        if !has_work && !self.published.get().tables().iter().any(merges) {
             return;
         }
         // Without a runtime nothing runs in the background; `wait_for_room` still bounds memory.
@@ -99,16 +101,20 @@ impl Engine {
         let limit = (self.medium.options.memtable_bytes_max as u64).saturating_mul(factor);
         let rows = self.published.get().run_bytes() as u64;
         if rows > limit {
-            return Some(format!("rows in memory take {rows} bytes, at most {limit} are allowed"));
+            return Some(no_room(&format!("rows in memory take {rows} bytes"), limit));
         }
         let (log, limit) = (writer.log_bytes(), limit.saturating_mul(LOG_SHARE));
-        (log > limit).then(|| format!("the log is {log} bytes long, at most {limit} are allowed"))
+        (log > limit).then(|| no_room(&format!("the log is {log} bytes long"), limit))
     }
 
     /// Everything that is due.
     pub(super) async fn maintain(&self) -> Result<()> {
         let writer = self.writer()?;
-        self.flush_if_due(writer, true).await?;
+        let flushed = self.flush_if_due(writer, true).await;
+        if self.room_is_due(writer) {
+            self.make_room(writer).await;
+        }
+        flushed?;
         let Ok(_compacting) = writer.compacting.try_lock() else { return Ok(()) };
         // One that fails does not stop the others, and is not tried again before they are done.
         let mut failed = Vec::new();
@@ -154,7 +160,7 @@ impl Engine {
     pub async fn checkpoint(&self) -> Result<()> {
         let writer = self.writer()?;
         let mut durable = writer.maintenance.lock().await;
-        self.flush(writer, &mut durable).await
+        self.flush_by_all_means(writer, &mut durable).await
     }
 
     /// Leaves every table as disjoint segments without deleted rows (those that statements delete
@@ -178,8 +184,9 @@ impl Engine {
         first.map_or(Ok(()), Err)
     }
 
-    /// Flushes, seals the log and shuts the database. Whatever fails, background work is stopped
-    /// and the directory is free afterwards; the first error is returned.
+    /// Flushes, if the disk has space for that, seals the log and shuts the database. Whatever
+    /// fails, background work is stopped and the directory is free afterwards; the first error is
+    /// returned.
     pub async fn close(&self) -> Result<()> {
         let outcome = match &self.writer {
             Some(writer) if !self.closed.load(SeqCst) => self.finish(writer).await,
@@ -197,7 +204,11 @@ impl Engine {
         if self.closed.load(SeqCst) {
             return Ok(());
         }
-        let flushed = self.flush(writer, &mut durable).await;
+        let mut flushed = self.flush_by_all_means(writer, &mut durable).await;
+        if lacks_space(&flushed) {
+            // Everything is in the log.
+            flushed = Ok(());
+        }
         self.abandon_flush(writer, &mut durable).await;
         // A statement that comes in after the flush is in the log, whole.
         let accepted = writer.accepted.lock().await;
@@ -233,4 +244,8 @@ impl Engine {
         aside.extend(failed);
         pick(&version, &self.compaction_options(aside))
     }
+}
+
+fn no_room(what: &str, limit: u64) -> String {
+    format!("{what}, at most {limit} are allowed, and the flush that would make room fails")
 }

@@ -1,9 +1,9 @@
 //! The engine: one open database, and the locks that order what happens to it.
 //!
-//! `open` brings it up from the store, `commit` takes statements, `load` takes streams of rows of
-//! any length, `maintenance` decides when to flush (`checkpoint`), merge and compact (`replace`);
-//! both end in `publish`, and `upkeep` knows what fails. `inspect` and `verify` look inside. The
-//! front doors and the provider call it.
+//! `open` (and `begin_log`) brings it up from the store, `commit` takes statements, `load` takes
+//! streams of rows of any length, `maintenance` decides when to flush (`checkpoint`), merge and
+//! compact (`replace`); both end in `publish`. `room` sees to space on the disk, `upkeep` knows
+//! what fails. `inspect` and `verify` look inside. The front doors and the provider call it.
 //!
 //! Locks, always taken in this order:
 //! 1. `compacting`: one compaction at a time;
@@ -15,6 +15,7 @@
 //!
 //! Invariant: what is published is durable.
 
+mod begin_log;
 mod checkpoint;
 mod commit;
 mod inspect;
@@ -23,6 +24,7 @@ mod maintenance;
 mod open;
 mod publish;
 mod replace;
+mod room;
 mod sample;
 mod upkeep;
 mod verify;

@@ -3,23 +3,26 @@
 //! Opening for writing, in order: claim the epoch by publishing the next manifest (of two writers
 //! one wins); read manifest and log; write the surviving statements into a new log and sync it;
 //! publish a manifest that names it; remove what nothing names. A crash between any two steps
-//! leaves a database that opens the same way.
+//! leaves a database that opens the same way. Where there is no space for a new log, the one that
+//! is there is written anew in its place, and gone on with.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
+use super::begin_log::{begin_log_with_room, remove_other_logs};
+use super::room::{give_up_reserve, lacks_space};
 use super::upkeep::{Upkeep, suspects_of_log};
 use super::{Durable, Engine, LogInspection, Published, Writer, random};
 use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::storage::manifest::{self, Manifest, deletions_name};
-use crate::storage::medium::Medium;
+use crate::storage::medium::{File, Medium};
 use crate::storage::record::{SegmentRecord, segment_name};
 use crate::storage::recovery::{LogCut, LogDamage, Recovered, recover};
 use crate::storage::store::{DirectoryLock, Store};
 use crate::storage::version::Version;
-use crate::storage::wal::{LogHeader, LogWriter, Op, log_name};
+use crate::storage::wal::{Op, log_name};
 
 /// Times a read-only open starts again because a live writer went on and removed what it was
 /// reading.
@@ -27,9 +30,6 @@ const READ_ATTEMPTS: usize = 100;
 
 /// Times the epoch is claimed anew because a handle that was dropped published meanwhile.
 const CLAIM_ATTEMPTS: usize = 8;
-
-/// Bytes of surviving statements that are written to the new log at once.
-const REWRITE_BYTES: u64 = 8 << 20;
 
 impl Engine {
     /// Opens the database in `store`, whose directory lock (if it has one) the caller holds.
@@ -41,7 +41,7 @@ impl Engine {
         if options.read_only {
             return open_for_reading(store, options).await;
         }
-        let claim = claim(&store, &options, lock.is_some()).await?;
+        let claim = claim_with_room(&store, &options, lock.is_some()).await?;
         let opened = open_for_writing(store, lock, options, claim, LogDamage::Refuse).await?;
         Ok(opened.0)
     }
@@ -61,7 +61,7 @@ impl Engine {
         lock: Option<DirectoryLock>,
         options: Options,
     ) -> Result<(Arc<Self>, Option<LogCut>)> {
-        let claim = claim(&store, &options, lock.is_some()).await?;
+        let claim = claim_with_room(&store, &options, lock.is_some()).await?;
         open_for_writing(store, lock, options, claim, LogDamage::Cut).await
     }
 }
@@ -78,6 +78,22 @@ async fn keep_logs(medium: &Medium) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// As [`claim`], also on a full disk: gives up the reserve, and what a crash left behind.
+async fn claim_with_room(store: &Store, options: &Options, is_locked: bool) -> Result<Manifest> {
+    let mut claimed = claim(store, options, is_locked).await;
+    if lacks_space(&claimed) && give_up_reserve(store).await {
+        claimed = claim(store, options, is_locked).await;
+    }
+    if lacks_space(&claimed) && is_locked {
+        let newest = newest_of(store).await?;
+        let medium = Medium::new(store.clone(), options.clone(), newest.epoch);
+        let recovered = recover(&medium, &newest, false, LogDamage::Refuse).await?;
+        remove_unnamed(&medium, &newest, &recovered).await?;
+        claimed = claim(store, options, is_locked).await;
+    }
+    claimed
 }
 
 /// Raises the epoch by publishing the next manifest, which it returns. Who else publishes while
@@ -182,15 +198,26 @@ async fn open_for_writing(
     }
     claim.number += 1;
     let published = Arc::new(Published::default());
-    let log = begin_log(&medium, &claim, &recovered, &published).await?;
-    claim.log = log.number();
-    manifest::publish(&medium.store, &claim).await?;
+    let (log, resumed) = begin_log_with_room(&medium, &claim, &recovered, &published).await?;
+    claim.log = resumed.first().map_or(log.number(), |first| first.header.number);
+    let mut stands = manifest::publish(&medium.store, &claim).await;
+    if lacks_space(&stands) && give_up_reserve(&medium.store).await {
+        stands = manifest::publish(&medium.store, &claim).await;
+    }
+    stands?;
+    remove_other_logs(&medium, &log, &resumed).await?;
     remove_unnamed(&medium, &claim, &recovered).await?;
 
-    let opened = LogInspection::new(&claim, log.bytes());
+    let before = resumed.split_last().map_or(&[][..], |(_, before)| before);
+    let sealed_bytes: u64 = before.iter().map(|log| log.bytes).sum();
+    let opened = LogInspection::new(&claim, sealed_bytes + log.bytes());
     let version = Arc::new(recovered.version);
     published.set(Arc::clone(&version));
-    let suspects = suspects_of_log(&version, &recovered.statements);
+    let mut suspects = suspects_of_log(&version, &recovered.statements);
+    for later in resumed.iter().skip(1) {
+        // The chain names it until it is flushed.
+        suspects.add(File::named(log_name(later.header.number)), recovered.next_lsn);
+    }
     let durable = Durable::new(claim, recovered.durable, recovered.saved, suspects);
     let next_table_id = AtomicU32::new(version.next_table_id.max(1));
     let writer = Writer {
@@ -213,52 +240,18 @@ async fn open_for_writing(
         fenced: AtomicBool::new(false),
         lock: Mutex::new(lock),
     };
+    if let Some(writer) = &engine.writer {
+        writer.upkeep.sealed_bytes.store(sealed_bytes, SeqCst);
+        engine.note_segments(writer, &engine.published.get());
+        engine.make_room(writer).await;
+    }
     Ok((Arc::new(engine), recovered.cut))
 }
 
-/// A new log that holds the surviving statements, durable: what the old log's pages in the
-/// system's cache promise may not be on the medium.
-async fn begin_log(
-    medium: &Medium,
-    manifest: &Manifest,
-    recovered: &Recovered,
-    published: &Arc<Published>,
-) -> Result<LogWriter<Arc<Version>>> {
-    let mut database = [0; 16];
-    database.copy_from_slice(&manifest.database);
-    let header = LogHeader {
-        database,
-        epoch: manifest.epoch,
-        number: medium.next_file(),
-        generation: u64::from_le_bytes(random()?),
-        first_lsn: recovered.next_lsn,
-    };
-    let target = Arc::clone(published);
-    let publish = Box::new(move |version| target.set(version));
-    let log = LogWriter::create(&medium.store, header, publish).await?;
-    let version = Arc::new(recovered.version.clone());
-    let mut written = log.bytes();
-    for statement in &recovered.statements {
-        log.enqueue(&statement.ops, statement.accepted_ms, |_| Arc::clone(&version))?;
-        if log.bytes() - written > REWRITE_BYTES {
-            log.wait_all().await?;
-            written = log.bytes();
-        }
-    }
-    log.wait_all().await?;
-    Ok(log)
-}
-
-/// Removes logs, segments, deletion vectors and manifests that the new manifest and its log do not
-/// name: an earlier writer left them behind.
+/// Removes segments, deletion vectors and manifests that a manifest and its logs do not name: an
+/// earlier writer left them behind.
 async fn remove_unnamed(medium: &Medium, manifest: &Manifest, recovered: &Recovered) -> Result<()> {
     let store = &medium.store;
-    let current = log_name(manifest.log);
-    for name in store.logs.list().await? {
-        if name != current {
-            store.logs.delete(&name).await?;
-        }
-    }
     let mut named: HashSet<String> =
         recovered.saved.values().map(|record| deletions_name(record.file)).collect();
     for version in [&recovered.durable, &recovered.version] {

@@ -25,7 +25,7 @@ use quick_cache::sync::Cache;
 use super::files::{FileHandle, Files};
 use super::lock::LOCK_FILE;
 use super::{BlobInfo, check_name};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, is_full};
 use crate::teeth::{Tooth, planted};
 
 /// Blobs kept open for reading.
@@ -62,6 +62,10 @@ impl Directory {
             open_files: Cache::new(OPEN_FILES_MAX),
             files,
         }
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
     }
 
     pub(super) fn path(&self, name: &str) -> Result<PathBuf> {
@@ -231,6 +235,10 @@ pub(super) fn failed(path: &Path, error: io::Error) -> Error {
     match error.kind() {
         ErrorKind::NotFound => Error::NotFound(path),
         ErrorKind::AlreadyExists => Error::AlreadyExists(path),
+        _ if is_full(&error) => {
+            let what = format!("there is no space left for {path}");
+            Error::Exhausted { what, source: Arc::new(Error::io(path, error)) }
+        }
         _ => Error::io(path, error),
     }
 }
