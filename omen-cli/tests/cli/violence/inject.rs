@@ -130,7 +130,9 @@ impl Bench {
         let sent = ledger.statements(12);
         omen(&sent[..8], true);
         omen(&sent[8..], false);
-        ledger.settle(&sent, sent.len(), shown(&place, &["--readonly"]).unwrap()).unwrap();
+        ledger
+            .settle(&sent, sent.len(), sent.len(), shown(&place, &["--readonly"]).unwrap())
+            .unwrap();
         std::fs::rename(place.path().join("db"), place.path().join("pristine")).unwrap();
         let mut bench = Self { place, ledger, calls: BTreeMap::new() };
         for doing in [Doing::Statements, Doing::Compacting] {
@@ -184,7 +186,8 @@ impl Bench {
         }
         let insert = "INSERT INTO odd VALUES (-1, 0, 'writes go on')";
         let shown = shown(&self.place, &["-c", insert]).map_err(|error| wrong(&error))?;
-        let settled = self.ledger.clone().settle(&sent, ended.acknowledged, shown);
+        let (certain, under_way) = (ended.acknowledged, ended.acknowledged + 1);
+        let settled = self.ledger.clone().settle(&sent, certain, under_way, shown);
         settled.map_err(|error| wrong(&error))?;
         let verified = self.place.run(&["verify", "db"]);
         if verified.code != Some(0) {
@@ -231,12 +234,12 @@ fn short_writes_take_nothing_that_was_acknowledged() {
     // The limit, of 6 or 12 MiB, is in blocks whose size is up to the shell.
     let script = format!("trap '' XFSZ; ulimit -f 12288; exec '{}' db", binary());
     let mut running = Running::start(place.program("sh", &["-c", &script]));
-    let mut sent = ledger.statements(6_000);
+    let sent = ledger.statements(6_000);
     running.send(sent.iter().map(Statement::sql));
     running.end_input();
     let ended = running.wait().unwrap();
     assert_eq!(ended.status.code(), Some(1), "{ended:?}");
     assert!(ended.said.contains("File too large"), "{ended:?}");
-    sent.truncate(ended.acknowledged + 1);
-    ledger.settle(&sent, ended.acknowledged, shown(&place, &[]).unwrap()).unwrap();
+    let count = ended.acknowledged;
+    ledger.settle(&sent, count, count + 1, shown(&place, &[]).unwrap()).unwrap();
 }

@@ -26,7 +26,7 @@ impl Random {
     pub(super) fn new(seed: u64) -> Self {
         // Seeds that follow each other begin far apart.
         let mut random = Self(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        (0..8).for_each(|_| drop(random.below(2)));
+        (0..8).for_each(|_| _ = random.below(2));
         random
     }
 
@@ -167,35 +167,37 @@ impl Ledger {
         Statement { slot, written: Written { number, rows: IMPORTED_ROWS, width } }
     }
 
-    /// Compares what is there with what was sent and acknowledged since the last time: the
-    /// statements that were acknowledged and perhaps the one after, each whole, and no other. What
-    /// is there is what the next comparison begins from.
+    /// Compares what is there with what was sent since the last time, of which `acknowledged`
+    /// statements were acknowledged for certain: those, and perhaps some of those that follow, up
+    /// to the one that may have been `under_way`; each whole, and no other. What is there is what
+    /// the next comparison begins from.
     pub(super) fn settle(
         &mut self,
         sent: &[Statement],
         acknowledged: usize,
+        under_way: usize,
         shown: Slots,
     ) -> Result<(), String> {
         if acknowledged > sent.len() {
             return Err(format!("{acknowledged} acknowledgements of {} statements", sent.len()));
         }
-        let mut expected = self.slots.clone();
-        expected.extend(sent[..acknowledged].iter().map(|s| (s.slot, s.written)));
-        if shown == expected {
-            self.slots = shown;
-            return Ok(());
+        let (certain, possible) = sent.split_at(acknowledged);
+        let mut state = self.slots.clone();
+        state.extend(certain.iter().map(|statement| (statement.slot, statement.written)));
+        let expected = state.clone();
+        let mut possible = possible.iter().take(under_way.saturating_sub(acknowledged));
+        while shown != state {
+            let Some(next) = possible.next() else {
+                return Err(format!(
+                    "after {acknowledged} of {} statements were acknowledged: {}",
+                    sent.len(),
+                    difference(&expected, &shown)
+                ));
+            };
+            state.insert(next.slot, next.written);
         }
-        let mut one_more = expected.clone();
-        one_more.extend(sent.get(acknowledged).map(|s| (s.slot, s.written)));
-        if shown == one_more {
-            self.slots = shown;
-            return Ok(());
-        }
-        Err(format!(
-            "after {acknowledged} of {} statements were acknowledged: {}",
-            sent.len(),
-            difference(&expected, &shown)
-        ))
+        self.slots = shown;
+        Ok(())
     }
 }
 
@@ -213,8 +215,9 @@ fn difference(expected: &Slots, shown: &Slots) -> String {
 fn a_lost_or_halved_statement_is_found() {
     let mut ledger = Ledger::new(5);
     let sent = ledger.statements(40);
-    let state = |count: usize| -> Slots { sent[..count].iter().map(|s| (s.slot, s.written)).collect() };
-    let settled = |acknowledged, shown| Ledger::new(5).settle(&sent, acknowledged, shown);
+    let state =
+        |count: usize| -> Slots { sent[..count].iter().map(|s| (s.slot, s.written)).collect() };
+    let settled = |count, shown| Ledger::new(5).settle(&sent, count, count + 1, shown);
     assert_eq!(settled(20, state(20)), Ok(()));
     assert_eq!(settled(20, state(21)), Ok(()));
     // The last one is lost, or an older one; one is there that was not under way yet.

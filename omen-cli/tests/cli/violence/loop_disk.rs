@@ -7,6 +7,7 @@
 //! to that. What a process that died has left mounted is removed by the next one.
 
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -66,16 +67,17 @@ impl LoopDisk {
         self.home.join("mounted")
     }
 
-    /// A file of zeros that takes up room.
-    pub(super) fn ballast(&self, bytes: u64) -> PathBuf {
+    /// Takes up room by zeros in a file beside all others.
+    pub(super) fn ballast(&self, bytes: u64) {
         let path = self.path().join("ballast");
-        let written = std::io::copy(
-            &mut std::io::Read::take(std::io::repeat(0), bytes),
-            &mut File::create(&path).unwrap(),
-        );
-        written.unwrap();
-        File::open(&path).unwrap().sync_all().unwrap();
-        path
+        let mut file = File::options().create(true).append(true).open(&path).unwrap();
+        std::io::copy(&mut std::io::repeat(0).take(bytes), &mut file).unwrap();
+        file.sync_all().unwrap();
+    }
+
+    /// Gives back all room that was taken up so.
+    pub(super) fn drop_ballast(&self) {
+        std::fs::remove_file(self.path().join("ballast")).unwrap();
     }
 
     /// The bytes that are free.

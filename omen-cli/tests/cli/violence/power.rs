@@ -1,6 +1,10 @@
 //! Cuts the power of a real ext4 on which the command is writing, and looks at what is left.
 //!
-//! What was acknowledged is kept in this process, outside of the file system that is cut.
+//! What was acknowledged is kept in this process, outside of the file system that is cut. What
+//! counts is what was acknowledged before the cut: while Linux (6.18) stops an ext4, an fdatasync
+//! that is under way may say yes and have done nothing, to the simplest of programs too, about once
+//! in a hundred cuts. A real one leaves nobody to be told so.
+//!
 //! `OMEN_CUTS=1000 OMEN_TEST_SEED=1` is a long run; it says how far it is, and with
 //! `OMEN_CUTS_DONE=300` goes on from there.
 
@@ -8,7 +12,7 @@ use super::ledger::{Ledger, Statement, create, query, slots};
 use super::loop_disk::{Journal, LoopDisk};
 use super::missing::skip;
 use super::rounds::{Run, Series};
-use super::running::Running;
+use super::running::{Ended, Running};
 use super::strace::{self, Strace};
 use crate::omen::Place;
 
@@ -34,8 +38,9 @@ fn a_power_cut_takes_nothing_that_was_acknowledged() {
         for round in 0..rounds {
             let journal = if round % 2 == 0 { Journal::Lost } else { Journal::Written };
             let outcome = series.round(|running| {
+                let certain = running.acknowledged();
                 disk.cut(journal).unwrap();
-                let ended = running.kill();
+                let ended = Ended { certain, ..running.kill() };
                 disk.restart().unwrap();
                 ended
             });
@@ -87,7 +92,7 @@ fn loses_without_syncs(seed: u64) -> Result<bool, String> {
         return Ok(true);
     }
     let shown = slots(&String::from_utf8(answer.stdout).unwrap());
-    Ok(shown.and_then(|shown| ledger.settle(&sent, ended.acknowledged, shown)).is_err())
+    Ok(shown.and_then(|shown| ledger.settle(&sent, sent.len(), sent.len(), shown)).is_err())
 }
 
 /// Whether power can be cut here. An error: what is missing.

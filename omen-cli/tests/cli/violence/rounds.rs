@@ -15,7 +15,7 @@ use super::running::{Ended, Running};
 use crate::omen::Place;
 
 /// Statements that are offered in a round, more than are done in one.
-const STATEMENTS: usize = 80;
+const STATEMENTS: usize = 60;
 
 /// How many rounds, from which seed.
 pub(super) struct Run {
@@ -133,7 +133,7 @@ impl<'a> Series<'a> {
             self.between.1 += 1;
         }
         let wrong = |wrong: String| format!("struck while {doing:?}: {wrong}; {ended:?}");
-        self.compare(&sent, ended.acknowledged).map_err(wrong)?;
+        self.compare(&sent, &ended).map_err(wrong)?;
         match self.ledger.random.below(12) {
             0 => self.expect_success(self.subcommand("compact", &[])),
             1 => self.expect_success(self.subcommand("verify", &[])),
@@ -181,7 +181,7 @@ impl<'a> Series<'a> {
     }
 
     /// Reads the database by the command, beside a writer's rights or with them, and compares.
-    fn compare(&mut self, sent: &[Statement], acknowledged: usize) -> Result<(), String> {
+    fn compare(&mut self, sent: &[Statement], ended: &Ended) -> Result<(), String> {
         let query = query();
         let mut arguments = vec!["--format", "csv", "-c", &query];
         if self.ledger.random.below(3) == 0 {
@@ -192,7 +192,7 @@ impl<'a> Series<'a> {
             return Err(format!("it does not open: {}", String::from_utf8_lossy(&answer.stderr)));
         }
         let shown = slots(&String::from_utf8(answer.stdout).unwrap())?;
-        self.ledger.settle(sent, acknowledged, shown)
+        self.ledger.settle(sent, ended.certain, ended.acknowledged + 1, shown)
     }
 
     fn expect_success(&self, mut command: Command) -> Result<(), String> {

@@ -24,6 +24,8 @@ pub(super) struct Running {
 pub(super) struct Ended {
     /// Statements and imports that it has acknowledged.
     pub(super) acknowledged: usize,
+    /// How many of them count: before the power was cut, if it was.
+    pub(super) certain: usize,
     /// What else it said on standard error.
     pub(super) said: String,
     /// How it ended.
@@ -49,7 +51,8 @@ impl Running {
         let said = std::thread::spawn(move || {
             let mut other = String::new();
             for line in stderr.lines().map_while(Result::ok) {
-                if line.contains(" inserted") || line.contains("imported ") {
+                let counts = line.contains(" inserted") || line.starts_with("imported ");
+                if counts && !line.starts_with("error") {
                     counter.fetch_add(1, Ordering::SeqCst);
                 } else {
                     other.push_str(&line);
@@ -78,7 +81,7 @@ impl Running {
     /// Waits for some acknowledgements. An error: the command ended before, or hangs.
     pub(super) fn wait_for(&mut self, count: usize) -> Result<(), String> {
         let started = Instant::now();
-        while self.acknowledged.load(Ordering::SeqCst) < count {
+        while self.acknowledged() < count {
             if started.elapsed() > PATIENCE {
                 return Err("it hangs: no acknowledgement for a minute".to_string());
             }
@@ -88,6 +91,11 @@ impl Running {
             std::thread::sleep(Duration::from_micros(200));
         }
         Ok(())
+    }
+
+    /// Statements and imports that it has acknowledged so far.
+    pub(super) fn acknowledged(&self) -> usize {
+        self.acknowledged.load(Ordering::SeqCst)
     }
 
     /// Ends it with SIGKILL, if it has not ended by itself.
@@ -112,7 +120,8 @@ impl Running {
         self.input = None;
         let status = self.child.wait().unwrap();
         let said = self.said.take().unwrap().join().unwrap();
-        Ended { acknowledged: self.acknowledged.load(Ordering::SeqCst), said, status }
+        let acknowledged = self.acknowledged();
+        Ended { acknowledged, certain: acknowledged, said, status }
     }
 }
 

@@ -3,8 +3,6 @@
 //! However full it is: what was acknowledged is there, what was not is not there in part, a failure
 //! says that there is no space, and once there is some again everything works.
 
-use std::path::PathBuf;
-
 use super::loop_disk::LoopDisk;
 use super::missing::skip;
 use super::running::Running;
@@ -13,8 +11,11 @@ use crate::terminal::{CTRL_D, Terminal};
 
 /// The size of the disk.
 const MEBIBYTES: u64 = 32;
-/// What lies beside the database, to be deleted.
-const BALLAST: u64 = 8 << 20;
+/// Of ten parts of the room that a new database leaves, how many are taken up by a file beside it,
+/// to be deleted: opening a database takes as much room again as its log has.
+const BALLAST_TENTHS: u64 = 6;
+/// What is left of a disk where something is to fail for lack of room.
+const LEFT: u64 = 128 << 10;
 /// Rows of a statement; about 600 KB of them, half of that in a segment.
 const ROWS: u64 = 4_000;
 /// Statements that are more than the disk holds.
@@ -38,8 +39,13 @@ enum Promise {
 }
 
 /// Promises that are not kept yet; a test that meets one leaves that part out.
-const NOT_YET: &[Promise] =
-    &[Promise::RefusedAlone, Promise::ResumesOpen, Promise::Opens, Promise::Closes, Promise::Spills];
+const NOT_YET: &[Promise] = &[
+    Promise::RefusedAlone,
+    Promise::ResumesOpen,
+    Promise::Opens,
+    Promise::Closes,
+    Promise::Spills,
+];
 
 /// Arguments that leave queries so little memory that sorting a table of the tests needs more.
 const LITTLE_MEMORY: &[&str] = &[];
@@ -48,7 +54,6 @@ const LITTLE_MEMORY: &[&str] = &[];
 struct Full {
     place: Place,
     disk: LoopDisk,
-    ballast: PathBuf,
     database: String,
 }
 
@@ -77,11 +82,11 @@ impl Full {
                 return None;
             }
         };
-        let ballast = disk.ballast(BALLAST);
         let database = disk.path().join("db").display().to_string();
-        let full = Self { place: Place::new(), disk, ballast, database };
+        let full = Self { place: Place::new(), disk, database };
         let columns = "(id BIGINT PRIMARY KEY, number BIGINT NOT NULL, text TEXT NOT NULL)";
         full.run(&["-c", &format!("CREATE TABLE t {columns}")]).success();
+        full.disk.ballast(full.disk.free() / 10 * BALLAST_TENTHS);
         Some(full)
     }
 
@@ -97,13 +102,13 @@ impl Full {
         running
     }
 
-    /// Takes up all room but for some.
-    fn leave(&self, bytes: u64) {
-        self.disk.ballast(BALLAST + self.disk.free().saturating_sub(bytes));
+    /// Takes up all room but for very little.
+    fn fill(&self) {
+        self.disk.ballast(self.disk.free().saturating_sub(LEFT));
     }
 
     fn free(&self) {
-        std::fs::remove_file(&self.ballast).unwrap();
+        self.disk.drop_ballast();
     }
 
     /// The numbers that are there, each with all its rows.
@@ -196,9 +201,9 @@ fn full_while_a_file_is_imported() {
     let Some(full) = Full::new("import") else { return };
     drop(full.write(0..3).kill());
     let line = |id: u64| format!("{id},9,{0:064x}{0:064x}{0:064x}\n", id * 0x9e37_79b9);
-    let rows: String = (100_000..150_000).map(line).collect();
+    let rows: String = (100_000..110_000).map(line).collect();
     let file = full.place.file("rows.csv", format!("id,number,text\n{rows}"));
-    full.leave(1 << 20);
+    full.fill();
     let import = ["import", &full.database, "t", file.to_str().unwrap()];
     full.place.run(&import).failure(1, NO_SPACE);
     full.assert_holds(&["--readonly"], 3);
@@ -206,14 +211,14 @@ fn full_while_a_file_is_imported() {
     full.assert_holds(&[], 3);
     full.place.run(&import).success();
     let imported = full.run(&["--format", "csv", "-c", "SELECT count(*) FROM t WHERE number = 9"]);
-    assert!(imported.success().stdout.ends_with("\n50000\n"));
+    assert!(imported.success().stdout.ends_with("\n10000\n"));
 }
 
 #[test]
 fn full_while_rows_are_flushed() {
     let Some(full) = Full::new("flush") else { return };
-    let mut running = full.write(0..10);
-    full.leave(1 << 20);
+    let mut running = full.write(0..4);
+    full.fill();
     running.end_input();
     let ended = running.wait().unwrap();
     if holds(Promise::Closes) {
@@ -221,9 +226,9 @@ fn full_while_rows_are_flushed() {
     } else {
         assert!(ended.status.success() || ended.said.contains(NO_SPACE), "{ended:?}");
     }
-    full.assert_holds(&["--readonly"], 10);
+    full.assert_holds(&["--readonly"], 4);
     full.free();
-    full.assert_recovered(10);
+    full.assert_recovered(4);
 }
 
 #[test]
@@ -231,15 +236,18 @@ fn full_while_tables_are_compacted() {
     let Some(full) = Full::new("compaction") else { return };
     for _ in 0..2 {
         // The second time everything is written over.
-        let mut running = full.write(0..10);
+        let mut running = full.write(0..4);
         running.end_input();
         assert!(running.wait().unwrap().status.success());
     }
-    full.leave(1 << 20);
-    full.place.run(&["compact", &full.database]).failure(1, NO_SPACE);
-    full.assert_holds(&["--readonly"], 10);
+    full.fill();
+    let outcome = full.place.run(&["compact", &full.database]);
+    let said = outcome.code == Some(1) && outcome.stderr.contains(NO_SPACE);
+    // A reserve may do for so small a table.
+    assert!(said || (holds(Promise::Opens) && outcome.code == Some(0)), "{outcome:?}");
+    full.assert_holds(&["--readonly"], 4);
     full.free();
-    full.assert_recovered(10);
+    full.assert_recovered(4);
 }
 
 #[test]
@@ -248,18 +256,18 @@ fn full_while_a_query_sorts_more_than_its_memory_holds() {
     if !holds(Promise::Spills) {
         return;
     }
-    let mut running = full.write(0..20);
+    let mut running = full.write(0..5);
     running.end_input();
     assert!(running.wait().unwrap().status.success());
-    full.leave(1 << 20);
+    full.fill();
     let sort = "SELECT max(n) FROM (SELECT row_number() OVER (ORDER BY text, id) n FROM t)";
     let query = [&["--format", "csv", "-c", sort], LITTLE_MEMORY].concat();
     full.run(&query).failure(1, NO_SPACE);
-    full.assert_holds(&["--readonly"], 20);
+    full.assert_holds(&["--readonly"], 5);
     full.free();
     let answer = full.run(&query).success();
-    assert!(answer.stdout.ends_with(&format!("\n{}\n", 20 * ROWS)), "{answer:?}");
+    assert!(answer.stdout.ends_with(&format!("\n{}\n", 5 * ROWS)), "{answer:?}");
     let left = std::fs::read_dir(full.disk.path().join("db/spill"));
     assert_eq!(left.map_or(0, |entries| entries.count()), 0, "spilled files are left behind");
-    full.assert_recovered(20);
+    full.assert_recovered(5);
 }

@@ -169,7 +169,8 @@ fn a_trace_is_read_over_interrupted_lines() {
         .into_iter()
         .map(|call| (call.name, call.number, call.purpose, call.injected))
         .collect();
-    let call = |name: &str, number, purpose, injected| (name.to_string(), number, purpose, injected);
+    let call =
+        |name: &str, number, purpose, injected| (name.to_string(), number, purpose, injected);
     assert_eq!(
         found,
         [
