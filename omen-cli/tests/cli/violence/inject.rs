@@ -225,6 +225,19 @@ fn copy(from: &Path, to: &PathBuf) {
     assert!(Command::new("cp").arg("-r").arg(from).arg(to).status().unwrap().success());
 }
 
+/// A write that says that it has written what it has not is no fault that a program could survive:
+/// what the run above compares finds it.
+#[test]
+fn a_write_that_lies_is_found() {
+    if let Err(what) = strace::works() {
+        return skip("the proof that failing calls are looked at", &what);
+    }
+    let lie = fault("write", WRITE, ("retval=20", "a lie"), false);
+    let mut bench = Bench::new(3);
+    let found = (0..12).filter(|_| bench.run(&lie, Purpose::Log).is_err()).count();
+    assert!(found > 0, "rows without a log are no loss?");
+}
+
 /// A limit on the length of files: the write that reaches it is short, the next one is refused.
 #[test]
 fn short_writes_take_nothing_that_was_acknowledged() {

@@ -24,7 +24,7 @@ const CUTS_OF_SERIES: u64 = 25;
 const MEBIBYTES: u64 = 64;
 
 #[test]
-fn a_power_cut_takes_nothing_that_was_acknowledged() {
+fn power_cut_takes_nothing_that_was_acknowledged() {
     let run = Run::new("power cuts", "OMEN_CUTS", CUTS, CUTS_OF_SERIES);
     if let Err(what) = works() {
         assert!(!run.is_long(), "{what}");
