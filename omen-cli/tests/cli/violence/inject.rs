@@ -230,7 +230,7 @@ fn copy(from: &Path, to: &PathBuf) {
 #[test]
 fn a_write_that_lies_is_found() {
     if let Err(what) = strace::works() {
-        return skip("the proof that failing calls are looked at", &what);
+        return skip("failing calls of the system", &what);
     }
     let lie = fault("write", WRITE, ("retval=20", "a lie"), false);
     let mut bench = Bench::new(3);

@@ -4,9 +4,18 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::sync::Mutex;
 
-/// Says that `suite` does not run here because of what is missing.
+/// Suites of which it was said.
+static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Says that `suite` does not run here because of what is missing; once, however many tests it has.
 pub(super) fn skip(suite: &str, what: &str) {
+    let mut said = SAID.lock().unwrap();
+    if said.iter().any(|earlier| earlier == suite) {
+        return;
+    }
+    said.push(suite.to_string());
     let line = format!("* {suite}: {what}\n");
     let _ = std::io::stderr().write_all(format!("SKIPPED {line}").as_bytes());
     if let Some(path) = std::env::var_os("OMEN_SKIPPED") {

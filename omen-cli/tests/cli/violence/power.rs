@@ -56,7 +56,7 @@ fn power_cut_takes_nothing_that_was_acknowledged() {
 #[test]
 fn without_syncs_the_power_cut_takes_rows_and_that_is_found() {
     if let Err(what) = works().and_then(|()| strace::works()) {
-        return skip("the proof that a power cut takes what was not synced", &what);
+        return skip("power cuts without syncs", &what);
     }
     let found: Vec<bool> = (1..=3).map(|seed| loses_without_syncs(seed).unwrap()).collect();
     // Now and then the kernel writes everything by itself in time.
