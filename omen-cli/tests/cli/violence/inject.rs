@@ -232,7 +232,7 @@ fn a_write_that_lies_is_found() {
     if let Err(what) = strace::works() {
         return skip("failing calls of the system", &what);
     }
-    let lie = fault("write", WRITE, ("retval=20", "a lie"), false);
+    let lie = fault("write", WRITE, ("retval=20", ""), false);
     let mut bench = Bench::new(3);
     let found = (0..12).filter(|_| bench.run(&lie, Purpose::Log).is_err()).count();
     assert!(found > 0, "rows without a log are no loss?");
