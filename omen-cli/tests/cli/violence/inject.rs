@@ -247,7 +247,7 @@ fn short_writes_take_nothing_that_was_acknowledged() {
     // The limit, of 6 or 12 MiB, is in blocks whose size is up to the shell.
     let script = format!("trap '' XFSZ; ulimit -f 12288; exec '{}' db", binary());
     let mut running = Running::start(place.program("sh", &["-c", &script]));
-    let sent = ledger.statements(6_000);
+    let sent = ledger.wide_statements(250);
     running.send(sent.iter().map(Statement::sql));
     running.end_input();
     let ended = running.wait().unwrap();

@@ -159,6 +159,14 @@ impl Ledger {
         Statement { slot, written }
     }
 
+    /// Statements of 60 KB that fill new slots.
+    pub(super) fn wide_statements(&mut self, count: u64) -> Vec<Statement> {
+        let (slot, number) = (self.next_slot, self.next_number);
+        (self.next_slot, self.next_number) = (slot + count, number + count);
+        let written = |n| Written { number: number + n, rows: 40, width: 1_500 };
+        (0..count).map(|n| Statement { slot: slot + n, written: written(n) }).collect()
+    }
+
     /// A statement to be imported, into a slot of its own.
     pub(super) fn import(&mut self) -> Statement {
         let (slot, number) = (self.next_slot, self.next_number);

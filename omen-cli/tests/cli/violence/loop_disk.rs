@@ -1,7 +1,7 @@
 //! A real ext4 in a file, mounted through a loop device, whose power can be cut.
 //!
-//! The kernel takes the part of the power: ext4 has a call of its own that stops a file system as it
-//! is, with nothing more written from memory. After mounting it again, what was not synced is gone.
+//! The kernel takes the part of the power: ext4 has a call of its own that stops a file system as
+//! it is, with nothing more written from memory. Mounted again, it lacks what was not synced.
 //!
 //! There is one such disk at a time on a machine: a lock in the directory for temporary files sees
 //! to that. What a process that died has left mounted is removed by the next one.

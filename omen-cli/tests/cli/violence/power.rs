@@ -81,7 +81,7 @@ fn loses_without_syncs(seed: u64) -> Result<bool, String> {
     running.send(sent.iter().map(Statement::sql));
     running.wait_for(sent.len())?;
     disk.cut(Journal::Lost)?;
-    // It ends by itself, since nothing that it tries now succeeds. (Killing strace would not end it.)
+    // It ends by itself, since nothing that it tries now succeeds. (Killing strace would not do.)
     running.end_input();
     let ended = running.wait()?;
     assert_eq!(ended.acknowledged, sent.len(), "{ended:?}");
