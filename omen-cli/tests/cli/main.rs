@@ -7,7 +7,6 @@ mod demo;
 mod flights;
 mod flights_csv;
 mod import;
-mod kill;
 mod omen;
 mod output;
 mod plot;
@@ -18,3 +17,5 @@ mod shell;
 #[cfg(unix)]
 mod terminal;
 mod tools;
+#[cfg(unix)]
+mod violence;
