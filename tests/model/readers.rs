@@ -127,7 +127,7 @@ impl Reader {
                 }
             }
             self.glance().await?;
-            std::thread::sleep(Duration::from_micros(500 + self.dice.below(4000)));
+            std::thread::sleep(Duration::from_micros(1000 + self.dice.below(8000)));
         }
         self.resolve(true)?;
         for (snapshot, world) in &self.kept {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, new_null_array};
 use futures::stream;
-use omen_provider::{Database, Error, Key, Result};
+use omen_provider::{Database, Error, Key, KeyValue, Result};
 
 use super::Outcome;
 use super::case::by_sql;
-use super::kinds::{Kind, Parts, Values, to_batch, values_list};
+use super::kinds::{Kind, Parts, Values, to_batch, to_key, values_list};
 use super::reads::{first_difference, read_table};
 use super::steps::{Refused, RowList, Way};
 use super::world::{Answer, Content};
@@ -164,7 +164,8 @@ async fn on_table(
         }
         Refused::WrongKey => {
             let table = database.table(table).unwrap();
-            let got = table.get(Key::from(Arc::new(BooleanArray::from(vec![true])) as ArrayRef));
+            let longer = [to_key(&kind.key(5)).0, vec![KeyValue::Int(1)]].concat();
+            let got = table.get(Key(longer));
             (failure(got.await), vec![InvalidInput])
         }
     }

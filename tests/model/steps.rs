@@ -111,7 +111,7 @@ pub enum Refused {
     BadDefinition,
     /// Statements that there are not.
     Sql(&'static str),
-    /// A lookup by a key of another type.
+    /// A lookup by a key of too many columns.
     WrongKey,
 }
 
