@@ -11,5 +11,6 @@ mod harness;
 mod model;
 mod pages;
 mod refusals;
+mod schedules;
 mod sql;
 mod tidy;

@@ -24,7 +24,7 @@ const QUERIES: &[&str] = &[
     "SELECT * FROM {t} ORDER BY note DESC NULLS LAST, number NULLS FIRST, {k} LIMIT 10 OFFSET 3",
     "SELECT DISTINCT number FROM {t} WHERE note > 'n2' ORDER BY 1",
     "SELECT {k} FROM {t} WHERE number IN (SELECT number FROM {u} WHERE note IS NULL) ORDER BY {k}",
-    "SELECT {k}, row_number() OVER (PARTITION BY number ORDER BY {k}) FROM {t} ORDER BY {k}",
+    "SELECT {k}, row_number() OVER (PARTITION BY number ORDER BY {k}) AS r FROM {t} ORDER BY {k}",
     "SELECT {k} FROM {t} WHERE number < (SELECT avg(number % 100) FROM {u}) \
      ORDER BY {k} DESC LIMIT 7",
     "SELECT note FROM {t} UNION SELECT note FROM {u} ORDER BY 1",

@@ -11,7 +11,7 @@ use omen_provider::{Database, Snapshot};
 use tokio::runtime::Handle;
 
 use super::Outcome;
-use super::case::same_world;
+use super::case::same_tables;
 use super::kinds::{from_batch, to_key};
 use super::steps::number;
 use super::world::World;
@@ -123,19 +123,31 @@ impl Reader {
                 let which = self.dice.below(self.kept.len() as u64) as usize;
                 let (snapshot, world) = self.kept.swap_remove(which);
                 if let Some(world) = world {
-                    same(&snapshot, &world).await?;
+                    self.same_table(&snapshot, &world).await?;
                 }
             }
             self.glance().await?;
             std::thread::sleep(Duration::from_micros(1000 + self.dice.below(8000)));
         }
         self.resolve(true)?;
-        for (snapshot, world) in &self.kept {
-            if let Some(world) = world {
-                same(snapshot, world).await?;
+        for (number, (snapshot, world)) in std::mem::take(&mut self.kept).into_iter().enumerate() {
+            match world {
+                // The oldest one as a whole.
+                Some(world) if number == 0 => same(&snapshot, &world).await?,
+                Some(world) => self.same_table(&snapshot, &world).await?,
+                None => {}
             }
         }
         Ok(())
+    }
+
+    /// All rows of one of the tables.
+    async fn same_table(&mut self, snapshot: &Snapshot, world: &World) -> Outcome {
+        let mut one = world.clone();
+        let which = self.dice.below(one.tables.len().max(1) as u64) as usize;
+        let chosen = one.tables.keys().nth(which).cloned();
+        one.tables.retain(|name, _| Some(name) == chosen.as_ref());
+        same(snapshot, &one).await
     }
 
     /// Finds the models of snapshots; `all`: there must be one, since nothing is being done.
@@ -185,7 +197,7 @@ impl Reader {
 }
 
 async fn same(snapshot: &Snapshot, world: &World) -> Outcome {
-    let outcome = same_world(snapshot, world).await;
+    let outcome = same_tables(snapshot, world).await;
     outcome.map_err(|error| format!("lsn {}: {error}", snapshot.lsn()))
 }
 

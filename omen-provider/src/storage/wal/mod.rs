@@ -16,7 +16,12 @@ mod header;
 mod reader;
 mod record;
 mod rows;
+#[cfg(test)]
+mod scheduled;
 mod writer;
+
+// What the writer's threads meet in; `scheduled` has others in its place.
+use std::sync;
 
 pub(crate) use header::{LogHeader, log_name, log_number};
 pub(crate) use reader::{LogContents, has_records, read_log, read_log_before_damage};

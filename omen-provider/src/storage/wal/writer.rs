@@ -13,14 +13,13 @@
 //! returns. At most one round runs at a time. After a failed append or sync nothing is ever
 //! appended or synced again; every waiter, present and future, gets the same error.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 
 use super::header::{LogHeader, log_name};
 use super::record::{Commit, KIND_COMMIT, KIND_SEAL, Op, Seal};
+use super::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::error::{Error, Result};
 use crate::storage::frame;
 use crate::storage::store::{LogFile, Store};

@@ -1,0 +1,13 @@
+//! The log's writer once more, compiled over the locks of a scheduler, by which its tests here run
+//! it under many schedules of its threads.
+//!
+//! Of a module that is included by path, `mod tests` is the file beside it: `wal/tests.rs`.
+
+#[path = "../../../../tests/schedules/scheduler.rs"]
+mod scheduler;
+#[path = "writer.rs"]
+mod writer;
+
+use scheduler::sync;
+
+use super::{header, record};
