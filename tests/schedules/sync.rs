@@ -3,7 +3,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex as Inner, MutexGuard as InnerGuard, TryLockError};
 
-pub use std::sync::{Arc, LockResult, OnceLock, PoisonError, Weak};
+pub use std::sync::{Arc, LockResult, OnceLock, PoisonError};
 
 use super::{Parked, park, pause};
 

@@ -3,6 +3,8 @@
 //!
 //! Of a module that is included by path, `mod tests` is the file beside it: `runs/tests.rs`.
 
+#![allow(dead_code, reason = "the inbox needs a part of what is compiled with it")]
+
 #[path = "inbox.rs"]
 mod inbox;
 #[path = "keys.rs"]

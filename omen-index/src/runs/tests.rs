@@ -121,7 +121,7 @@ fn many_at_once_are_handed_on_whole() {
                     let (mut inbox, mut keys) = taken(&shared);
                     let first = keys.len() as u64;
                     let mut entries = (first..first + 5).map(|number| (key(number), number));
-                    assert!(inbox.fill(&mut entries), "there is room");
+                    while !inbox.fill(&mut entries) {}
                     keys.extend(first..first + 5);
                     *shared.lock().unwrap() = (inbox, keys);
                 }
