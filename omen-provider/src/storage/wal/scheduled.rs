@@ -3,6 +3,8 @@
 //!
 //! Of a module that is included by path, `mod tests` is the file beside it: `wal/tests.rs`.
 
+#![allow(dead_code, reason = "the tests need a part of it")]
+
 #[path = "../../../../tests/schedules/scheduler.rs"]
 mod scheduler;
 #[path = "writer.rs"]
