@@ -1,8 +1,10 @@
 //! The scheduler finds what it is for: mistakes that show in few schedules only.
 //!
-//! What it is used for is beside the code: `wal/tests.rs` of the engine, `runs/tests.rs` of the
-//! index.
+//! What it is used for: group commit and the inbox, each beside its code (`wal/tests.rs`,
+//! `runs/tests.rs`), and the engine as a whole, which changes threads wherever it uses the medium.
 
+mod engine;
+mod pausing;
 #[path = "scheduler.rs"]
 mod scheduler;
 

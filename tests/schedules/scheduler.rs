@@ -60,17 +60,19 @@ enum Status {
     Done,
 }
 
-/// Runs `test` under so many schedules; `OMEN_SCHEDULES` asks for another number of them,
-/// `OMEN_SCHEDULES_SEED` for another beginning.
+/// Runs `test` under so many schedules; `OMEN_SCHEDULES=50` asks for fifty times as many,
+/// `OMEN_SCHEDULES_SEED=7` for that one alone.
 ///
 /// # Panics
 /// At the first schedule that fails, naming its seed.
 pub fn explore(schedules: u64, test: impl Fn() + Send + Sync + 'static) {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let schedules = number("OMEN_SCHEDULES").unwrap_or(schedules);
-    let first = number("OMEN_SCHEDULES_SEED").unwrap_or(1);
-    if let Some((seed, failure)) = first_failure(first..first + schedules, test) {
-        panic!("OMEN_SCHEDULES=1 OMEN_SCHEDULES_SEED={seed} repeats it: {failure}");
+    let seeds = match number("OMEN_SCHEDULES_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 1..1 + schedules * number("OMEN_SCHEDULES").unwrap_or(1),
+    };
+    if let Some((seed, failure)) = first_failure(seeds, test) {
+        panic!("OMEN_SCHEDULES_SEED={seed} repeats it: {failure}");
     }
 }
 
