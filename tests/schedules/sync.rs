@@ -3,6 +3,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex as Inner, MutexGuard as InnerGuard, TryLockError};
 
+#[allow(unused_imports, reason = "each of the crates that include this uses another part")]
 pub use std::sync::{Arc, LockResult, OnceLock, PoisonError};
 
 use super::{Parked, park, pause};

@@ -132,7 +132,7 @@ impl Case {
         let publish = Box::new(move |lsn: u64| {
             assert!(disk.synced().contains(&lsn), "{lsn} is published and not synced");
             let mut seen = lock(&seen);
-            assert!(seen.last().is_none_or(|last| *last < lsn), "{lsn} after {seen:?}");
+            assert!(seen.last().is_none_or(|last| *last < lsn), "{lsn} after {:?}", *seen);
             seen.push(lsn);
         });
         let header =
