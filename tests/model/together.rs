@@ -49,8 +49,11 @@ pub async fn run(
         let states_after = replay(&before, writes, &order, &answers)?;
         explains(&states_after, &states).then(|| states_after.last().cloned()).flatten()
     });
-    found
-        .ok_or_else(|| format!("no order of the statements explains {answers:?} and what was seen"))
+    let after =
+        found.ok_or_else(|| format!("no order of the statements explains {answers:?}, as seen"))?;
+    let mut world = world.clone();
+    world.tables.extend(after.tables);
+    Ok(world)
 }
 
 /// Takes snapshots, a new one for each state that is seen.

@@ -114,7 +114,7 @@ fn rows_of(snapshot: &Snapshot) -> Seen {
 
 #[test]
 fn statements_flush_compaction_and_readers() {
-    explore(120, || {
+    explore(200, || {
         let case = Case::new();
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| {
