@@ -4,7 +4,7 @@ use super::kinds::{Kind, Part, Parts, Values, literal};
 use super::steps::{number, values};
 use crate::faulty_disk::Seeded;
 
-/// A condition. Columns are counted from zero and go round; a literal is that of a key or of values.
+/// A condition. Columns are counted from zero and go round; literals come of keys and values.
 #[derive(Debug, Clone)]
 pub enum Filter {
     /// `column op value`.

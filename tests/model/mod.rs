@@ -1,7 +1,7 @@
-//! Random statements on a database and on a model of it, which must agree after each of them: several
-//! tables of several kinds of keys, on every medium, with flushes, compactions, power cuts and
-//! reopening in between, readers on other threads that keep old snapshots, and statements at the
-//! same time.
+//! Random statements on a database and on a model of it, which must agree after each of them:
+//! several tables of several kinds of keys, on every medium, with flushes, compactions, power cuts
+//! and reopening in between, readers on other threads that keep old snapshots, and statements at
+//! the same time.
 //!
 //! A history is made from its seed. One that fails is made shorter and printed with it.
 //! `OMEN_MODEL=1000000` does so many statements and prints the seed to go on from,

@@ -18,7 +18,7 @@ pub fn outcome(run: &dyn Fn(&[Step]) -> Outcome, steps: &[Step]) -> Outcome {
     })
 }
 
-/// The shortest history that was found to fail, and how. One that does not fail twice stays as it is.
+/// The shortest history that was found to fail, and how. One that does not fail again stays.
 pub fn shorten(
     run: &dyn Fn(&[Step]) -> Outcome,
     steps: Vec<Step>,
