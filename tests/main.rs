@@ -13,6 +13,7 @@ mod model;
 mod pages;
 mod recovery;
 mod refusals;
+mod schedules;
 mod sql;
 mod teeth;
 mod tidy;

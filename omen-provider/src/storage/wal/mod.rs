@@ -17,7 +17,12 @@ mod queue;
 mod reader;
 mod record;
 mod rows;
+#[cfg(test)]
+mod scheduled;
 mod writer;
+
+// What the writer's threads meet in; `scheduled` has others in its place.
+use std::sync;
 
 pub(crate) use header::{LogHeader, log_name, log_number};
 pub(crate) use queue::Encoded;

@@ -16,9 +16,9 @@
 //! behind it. After a failed append or sync nothing is ever appended or synced again; every waiter,
 //! present and future, gets the same error.
 
+// By path, since the tests compile this file a second time, from another module.
+#[path = "writer/space.rs"]
 mod space;
-
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -27,6 +27,7 @@ use futures::future::{BoxFuture, Shared};
 use super::header::{LogHeader, log_name};
 use super::queue::{Encoded, Group, Queued, seal_bytes};
 use super::record::Op;
+use super::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::error::{Error, Result};
 use crate::storage::store::{LogFile, LogSpace, Store};
 use crate::teeth::{Tooth, planted};
