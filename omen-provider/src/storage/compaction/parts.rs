@@ -57,6 +57,11 @@ impl<'a> Part<'a> {
         self.min <= other.max && other.min <= self.max
     }
 
+    /// Whether the key range of `other` lies within its own.
+    pub(super) fn contains(&self, other: &Self) -> bool {
+        self.min <= other.min && other.max <= self.max
+    }
+
     /// Encoded bytes of the live rows, if all rows are alike.
     pub(super) fn live_bytes(&self) -> u64 {
         let rows = u128::from(self.live + self.dead).max(1);

@@ -6,34 +6,36 @@
 //!
 //! 1. **Worn**: a segment with more than one dead row in [`DEAD_SHARE`], or a damaged index, is
 //!    rewritten.
-//! 2. **Down**: a segment is merged with all segments that it overlaps and that are denser where
-//!    they do, if those hold at most [`FANOUT`] times its rows.
+//! 2. **Down**: a segment is merged with the segments that it overlaps and that are denser where
+//!    they do, if neither has more than [`FANOUT`] times the rows of the other.
 //! 3. **Together**: segments over one key are merged, if there are [`FANOUT`] of them and each has
 //!    at least as many rows of the others in its range as it has itself.
-//! 4. **Joined**: neighbours that overlap nothing and are less than half full are merged, if there
-//!    are [`FANOUT`] of them and none has more rows than the others together.
+//! 4. **Joined**: neighbours that are less than half full are merged, if there are [`FANOUT`] of
+//!    them, none has more rows than the others together, and they overlap nothing but segments in
+//!    whose range all of them lie.
 //!
 //! A full segment that overlaps nothing and has no dead rows is in none of these.
 //!
-//! **What rests.** A segment overlaps a denser one only if such hold more than `FANOUT` times its
-//! rows, and of more than `FANOUT` segments over one key each has more rows there than all smaller
-//! ones together. So nearly all rows lie in disjoint segments, and a key in at most
-//! `FANOUT + log2(n / m)` of them, of a table of `n` rows flushed `m` at a time.
+//! **What rests.** Of segments that overlap, the smaller ones have few rows, and of more than
+//! `FANOUT` segments over one key each has more rows there than all smaller ones together. So most
+//! rows lie in disjoint segments, and a key in about `FANOUT + log2(n / m)` at most, of a table of
+//! `n` rows flushed `m` at a time. A simulation watches over both.
 //!
 //! **What is written.** Flush writes a row once. Each time that a row is merged *together* or
 //! *joined*, the rows around it at least double (and grow about `FANOUT`-fold, where segments are of
 //! one size), so that happens at most `log2(n / m)` times. After it went *down* it is among the
-//! densest of its range; the rows met there are at most `FANOUT` for each that came, and segments
-//! at the edges of the range are in that account. A segment is worn when a third of it was
+//! densest of its range; the rows met there are at most `FANOUT` for each that came, whole segments
+//! at the edges of the range included. A segment is worn when a third of it was
 //! written over or deleted, so that costs two rows for each of these. Together at most
 //! `2 + FANOUT + log2(n / m)` rows for each row written, and two for each deleted.
 //!
 //! **Why it ends.** Let the reach of a segment be how many keys, of whatever segment, lie within
 //! its range. *Down* and *together* merge segments that hang together by overlaps into disjoint ones
-//! within the same range: the sum of all reaches falls. *Worn* and *joined* do not raise it, for
-//! between neighbours there is no key. *Worn* leaves fewer dead rows or damaged indexes, *joined* as
-//! many and fewer segments. So the three numbers (reaches, dead rows, segments) fall from task to
-//! task in the order of the dictionary, and there is no task without end unless rows come in.
+//! within the same range: the sum of all reaches falls. *Worn* does not raise it and leaves fewer
+//! dead rows or damaged indexes. So these three come to an end by themselves. *Joined* may raise it,
+//! but at least doubles the segment around some rows, and the others, which share rows out evenly,
+//! leave no row in a segment that is smaller than before and less than half full. So there is an end
+//! of joining too, and no task without end unless rows come in.
 
 use std::sync::Arc;
 
@@ -155,12 +157,18 @@ fn down(parts: &Parts<'_>, stacks: &[Vec<usize>]) -> Option<Vec<usize>> {
             }
         }
     }
+    for members in &mut below {
+        members.sort_unstable();
+        members.truncate(INPUTS_MAX - 1);
+    }
     let cost = |at: usize| below[at].iter().map(|&other| all[other].live).sum::<u64>();
-    let pays = |&at: &usize| !below[at].is_empty() && cost(at) <= all[at].live * FANOUT as u64;
+    let is_near = |one: u64, other: u64| one <= other.saturating_mul(FANOUT as u64);
+    let pays = |&at: &usize| {
+        let (rows, cost) = (all[at].live, cost(at));
+        !below[at].is_empty() && is_near(rows, cost) && is_near(cost, rows)
+    };
     let best = (0..all.len()).filter(pays).min_by_key(|&at| (cost(at), at))?;
     let mut members = std::mem::take(&mut below[best]);
-    members.sort_unstable();
-    members.truncate(INPUTS_MAX - 1);
     members.push(best);
     Some(members)
 }
@@ -228,8 +236,8 @@ fn leftmost(parts: &Parts<'_>) -> Option<Vec<usize>> {
     (members.len() > 1).then_some(members)
 }
 
-/// Neighbours that are not half full and overlap nothing: at least `least`, none of which has more
-/// rows than the others together. The longest such row; of those, the cheapest.
+/// Small neighbours: at least `least`, none of which has more rows than the others together. The
+/// longest such row; of those, the cheapest.
 fn joined(
     parts: &Parts<'_>,
     stacks: &[Vec<usize>],
@@ -255,7 +263,7 @@ fn joined(
     best.map(|(_, _, window)| window)
 }
 
-/// Any neighbours that are not half full and overlap nothing.
+/// Any small neighbours.
 fn small_neighbours(
     parts: &Parts<'_>,
     stacks: &[Vec<usize>],
@@ -265,25 +273,34 @@ fn small_neighbours(
     Some(row[..row.len().min(INPUTS_MAX)].to_vec())
 }
 
-/// Parts that are not half full and overlap nothing, in rows of neighbours.
+/// Parts that are not half full, in rows of neighbours: all of a row lie within the same parts and
+/// overlap nothing else.
 fn small_rows(
     parts: &Parts<'_>,
     stacks: &[Vec<usize>],
     options: &CompactionOptions,
 ) -> Vec<Vec<usize>> {
-    let mut is_alone = vec![true; parts.all().len()];
-    for stack in stacks.iter().filter(|stack| stack.len() > 1) {
-        stack.iter().for_each(|&at| is_alone[at] = false);
-    }
-    let is_small = |part: &Part<'_>| {
-        part.live * 2 < options.segment_rows_max as u64
-            && part.live_bytes() * 2 < options.segment_bytes_max as u64
+    let all = parts.all();
+    let is_small = |at: usize| {
+        all[at].live * 2 < options.segment_rows_max as u64
+            && all[at].live_bytes() * 2 < options.segment_bytes_max as u64
     };
-    let mut rows = vec![Vec::new()];
-    for (at, part) in parts.all().iter().enumerate() {
-        match (is_alone[at] && is_small(part), rows.last_mut()) {
+    let mut others = vec![Vec::new(); all.len()];
+    for (at, stack) in stacks.iter().enumerate() {
+        for &before in stack.iter().filter(|&&before| before != at) {
+            others[at].push(before);
+            others[before].push(at);
+        }
+    }
+    let mut rows: Vec<Vec<usize>> = vec![Vec::new()];
+    for at in 0..all.len() {
+        let fits = is_small(at) && others[at].iter().all(|&other| all[other].contains(&all[at]));
+        others[at].sort_unstable();
+        let goes_on = |row: &&mut Vec<usize>| row.last().is_none_or(|&l| others[l] == others[at]);
+        match (fits, rows.last_mut().filter(goes_on)) {
             (true, Some(row)) => row.push(at),
-            _ => rows.push(Vec::new()),
+            (true, None) => rows.push(vec![at]),
+            (false, _) => rows.push(Vec::new()),
         }
     }
     rows

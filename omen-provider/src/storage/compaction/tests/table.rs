@@ -21,13 +21,9 @@ pub(super) fn options(segment_rows_max: u64) -> CompactionOptions {
 /// What is picked of `segments`, as indices into them, ascending; and of everything.
 fn picked(segments: &[Made]) -> (Option<Vec<u64>>, Option<Vec<u64>>) {
     let keys: Vec<_> = segments.iter().map(|s| (s.0.to_be_bytes(), s.1.to_be_bytes())).collect();
-    let part = |(file, (keys, &(min, max, live, dead))): (usize, (&'_ ([u8; 4], [u8; 4]), _))| {
-        // The arrays live as long as `keys`.
-        (file, *keys, min, max, live, dead)
-    };
-    let made: Vec<_> = keys.iter().zip(segments).enumerate().map(part).collect();
-    let parts = made.iter().map(|(file, keys, min, max, live, dead)| Part {
-        file: *file as u64,
+    let made = keys.iter().zip(segments).enumerate();
+    let parts = made.map(|(file, (keys, (min, max, live, dead)))| Part {
+        file: file as u64,
         min: &keys.0,
         max: &keys.1,
         live: *live,
@@ -112,7 +108,7 @@ fn versions_and_what_is_picked_of_them() {
             "a few rows, dense, over one full segment",
             and(fulls(3), &[(110, 111, 200, 0)]),
             None,
-            some(&[0, 1, 2, 3]).filter(|_| false).or(some(&[1, 3])),
+            some(&[1, 3]),
         ),
         (
             "four segments over many full ones",
@@ -128,9 +124,18 @@ fn versions_and_what_is_picked_of_them() {
         ),
         (
             "four segments over many full ones, one far larger",
-            and(fulls(50), &[(0, 4999, 10, 0), (0, 4999, 10, 0), (0, 4999, 10, 0), full(6)]),
+            and(fulls(50), &[(0, 4999, 900, 0), (0, 4999, 9, 0), (0, 4999, 9, 0), (0, 4999, 9, 0)]),
             None,
-            some(&[50, 51, 52]),
+            some(&[51, 52, 53]),
+        ),
+        (
+            "four small segments in gaps of a larger one",
+            and(
+                fulls(3),
+                &[(110, 111, 9, 0), (120, 121, 9, 0), (130, 131, 9, 0), (140, 141, 9, 0)],
+            ),
+            some(&[3, 4, 5, 6]),
+            some(&[1, 3, 4, 5, 6]),
         ),
         (
             "twenty segments over many full ones",
