@@ -190,6 +190,10 @@ fn together(parts: &Parts<'_>, stacks: &[Vec<usize>], least: usize) -> Option<Ve
             if group.len() >= least && is_better {
                 best = Some((group.len(), rows, group));
             }
+            // Windows further on are not longer and have more rows.
+            if best.as_ref().is_some_and(|(count, _, _)| *count == INPUTS_MAX) {
+                break;
+            }
         }
     }
     best.map(|(_, _, group)| group)

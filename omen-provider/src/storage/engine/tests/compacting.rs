@@ -8,6 +8,8 @@ use crate::storage::compaction::{self, CompactionOptions, Task, pick_everything}
 
 const WRITERS: i64 = 3;
 const KEYS: u64 = 3000;
+/// So many happen while writers are at work.
+const COMPACTIONS: usize = 5;
 
 struct Dice(u64);
 
@@ -23,10 +25,18 @@ fn tight() -> Options {
 }
 
 /// A writer's statements on keys of its own, and what the table then holds of them.
-async fn write(db: Database, writer: i64, statements: usize) -> BTreeMap<i64, String> {
+async fn write(
+    db: Database,
+    writer: i64,
+    statements: usize,
+    compactions: Arc<AtomicUsize>,
+) -> BTreeMap<i64, String> {
     let (table, mut dice) = (db.table("t").unwrap(), Dice(writer as u64));
     let mut model = BTreeMap::new();
-    for step in 0..statements {
+    for step in 0..20 * statements {
+        if step >= statements && compactions.load(SeqCst) >= COMPACTIONS {
+            break;
+        }
         let first = dice.below(KEYS) as i64;
         let keys: BTreeSet<i64> =
             (0..50).map(|_| (first + dice.below(300) as i64) * WRITERS + writer).collect();
@@ -71,26 +81,27 @@ async fn rows_written_and_deleted_during_compactions_are_as_they_should_be() {
     let done = Arc::new(AtomicBool::new(false));
     let readers: Vec<_> =
         (0..2).map(|_| tokio::spawn(read(db.clone(), Arc::clone(&done)))).collect();
+    let compactions = Arc::new(AtomicUsize::new(0));
     let compactor = tokio::spawn({
-        let (db, done) = (db.clone(), Arc::clone(&done));
+        let (db, done, compactions) = (db.clone(), Arc::clone(&done), Arc::clone(&compactions));
         async move {
-            let mut compactions = 0;
             while !done.load(SeqCst) {
                 db.compact().await.unwrap();
-                compactions += 1;
+                compactions.fetch_add(1, SeqCst);
                 tokio::time::sleep(Duration::from_millis(3)).await;
             }
-            compactions
         }
     });
-    let writers: Vec<_> =
-        (0..WRITERS).map(|writer| tokio::spawn(write(db.clone(), writer, 120))).collect();
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| tokio::spawn(write(db.clone(), writer, 120, Arc::clone(&compactions))))
+        .collect();
     let mut model = BTreeMap::new();
     for writer in writers {
         model.extend(writer.await.unwrap());
     }
     done.store(true, SeqCst);
-    assert!(compactor.await.unwrap() > 3);
+    compactor.await.unwrap();
+    assert!(compactions.load(SeqCst) >= COMPACTIONS);
     for reader in readers {
         assert!(reader.await.unwrap() > 3);
     }
