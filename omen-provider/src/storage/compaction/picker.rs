@@ -187,11 +187,12 @@ fn together(parts: &Parts<'_>, stacks: &[Vec<usize>], least: usize) -> Option<Ve
             let is_better = best.as_ref().is_none_or(|(count, cost, _)| {
                 group.len() > *count || group.len() == *count && rows < *cost
             });
-            if group.len() >= least && is_better {
-                best = Some((group.len(), rows, group));
+            let count = group.len();
+            if count >= least && is_better {
+                best = Some((count, rows, group));
             }
             // Windows further on are not longer and have more rows.
-            if best.as_ref().is_some_and(|(count, _, _)| *count == INPUTS_MAX) {
+            if count == INPUTS_MAX {
                 break;
             }
         }

@@ -241,7 +241,7 @@ const WORKLOADS: [(&str, Keys); 5] = [
 fn what_is_written_is_bounded_and_so_is_what_rests() {
     for (name, keys) in WORKLOADS {
         for updates in [0, 20, 90] {
-            let mut table = grown(keys, 7, 800, updates);
+            let mut table = grown(keys, 7, 500, updates);
             let allowed = bound(table.live()) * table.came as f64 + 2.0 * table.replaced as f64;
             let factor = table.written as f64 / table.came as f64;
             let (depth, disjoint) = (table.depth(), table.disjoint_share());
