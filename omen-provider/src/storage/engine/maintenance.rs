@@ -123,10 +123,12 @@ impl Engine {
     pub(super) async fn maintain(&self) -> Result<()> {
         let writer = self.writer()?;
         self.flush_if_due(writer, true).await?;
-        let Ok(_compacting) = writer.compacting.try_lock() else { return Ok(()) };
         // One that fails does not stop the others, and is not tried again before they are done.
         let (mut failed, mut last, mut overtaken) = (Vec::new(), None, 0);
-        while let Some(task) = self.pick_task(writer, &failed, last).await {
+        loop {
+            // Who waits for it has its turn between two tasks.
+            let Ok(_compacting) = writer.compacting.try_lock() else { break };
+            let Some(task) = self.pick_task(writer, &failed, last).await else { break };
             last = Some(task.table);
             match self.compact_or_set_aside(writer, &task).await? {
                 Compacted::SetAside(segments, _) => failed.extend(segments),
