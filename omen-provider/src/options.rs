@@ -23,8 +23,8 @@ pub struct Options {
     pub row_group_rows: usize,
     /// Rows of a segment at most; compaction cuts its output there. Default: 4,194,304.
     pub segment_rows_max: usize,
-    /// Bytes of a segment at most, about; rows that are wide fill it before they are as many as that.
-    /// Compaction needs disk for eight of them at a time. Default: 512 MiB.
+    /// Bytes of a segment at most, about; rows that are wide fill it before they are as many as
+    /// that. Compaction needs disk for eight of them at a time. Default: 512 MiB.
     pub segment_bytes_max: usize,
     /// The runtime that commits statements and works in the background. Set it where statements
     /// run on runtimes that may end, or be left, before the database is closed: what they have

@@ -1,6 +1,6 @@
 //! Which segments to compact next. Pure: a version in, a task out. A task has at most
-//! [`INPUTS_MAX`] inputs, none larger than a full segment, so the work, the memory and the disk that
-//! one takes are bounded; each is published on its own.
+//! [`INPUTS_MAX`] inputs, none larger than a full segment, so the work, the memory and the disk
+//! that one takes are bounded; each is published on its own.
 //!
 //! In this order, tables in turn:
 //!
@@ -22,20 +22,20 @@
 //! `n` rows flushed `m` at a time. A simulation watches over both.
 //!
 //! **What is written.** Flush writes a row once. Each time that a row is merged *together* or
-//! *joined*, the rows around it at least double (and grow about `FANOUT`-fold, where segments are of
-//! one size), so that happens at most `log2(n / m)` times. After it went *down* it is among the
+//! *joined*, the rows around it at least double (and grow about `FANOUT`-fold, where segments are
+//! of one size), so that happens at most `log2(n / m)` times. After it went *down* it is among the
 //! densest of its range; the rows met there are at most `FANOUT` for each that came, whole segments
-//! at the edges of the range included. A segment is worn when a third of it was
-//! written over or deleted, so that costs two rows for each of these. Together at most
-//! `2 + FANOUT + log2(n / m)` rows for each row written, and two for each deleted.
+//! at the edges of the range included. A segment is worn when a third of it was written over or
+//! deleted, so that costs two rows for each of these. Together at most `2 + FANOUT + log2(n / m)`
+//! rows for each row written, and two for each deleted.
 //!
 //! **Why it ends.** Let the reach of a segment be how many keys, of whatever segment, lie within
-//! its range. *Down* and *together* merge segments that hang together by overlaps into disjoint ones
-//! within the same range: the sum of all reaches falls. *Worn* does not raise it and leaves fewer
-//! dead rows or damaged indexes. So these three come to an end by themselves. *Joined* may raise it,
-//! but at least doubles the segment around some rows, and the others, which share rows out evenly,
-//! leave no row in a segment that is smaller than before and less than half full. So there is an end
-//! of joining too, and no task without end unless rows come in.
+//! its range. *Down* and *together* merge segments that hang together by overlaps into disjoint
+//! ones within the same range: the sum of all reaches falls. *Worn* does not raise it and leaves
+//! fewer dead rows or damaged indexes. So these three come to an end by themselves. *Joined* may
+//! raise it, but at least doubles the segment around some rows, and the others, which share rows
+//! out evenly, leave no row in a segment that is smaller than before and less than half full. So
+//! there is an end of joining too, and no task without end unless rows come in.
 
 use std::sync::Arc;
 
@@ -45,7 +45,8 @@ use crate::storage::version::{TableVersion, Version};
 
 /// Inputs of a task, at most.
 pub const INPUTS_MAX: usize = 8;
-/// How many segments are merged at least, and how many rows may be rewritten for one that goes down.
+/// How many segments are merged at least, and how many rows may be rewritten for one that goes
+/// down.
 const FANOUT: usize = 4;
 /// A segment with more than one dead row in this many is rewritten.
 const DEAD_SHARE: u64 = 3;

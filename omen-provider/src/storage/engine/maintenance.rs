@@ -196,7 +196,8 @@ impl Engine {
             table.segments.iter().map(|view| view.segment.record().file).collect()
         };
         let durable = writer.maintenance.lock().await;
-        // Those that are there now, of which rows that are deleted later stay, and what comes of them.
+        // Those that are there now, of which rows that are deleted later stay, and what comes of
+        // them.
         let there = durable.version.table(id).map_or(Vec::new(), |table| files(table));
         drop(durable);
         let (mut ours, mut failed, mut first) = (there.clone(), Vec::new(), None);

@@ -6,9 +6,9 @@
 //! group is encoded in memory, its pages are checksummed as it closes, and its bytes go on to
 //! the store.
 //!
-//! How many rows pages and row groups have is decided by the first rows. If rows that come later are
-//! so wide that a page or a row group would take far more memory than planned, the file takes no
-//! more of them: its last page and its last row group may be short.
+//! How many rows pages and row groups have is decided by the first rows. If rows that come later
+//! are so wide that a page or a row group would take far more memory than planned, the file takes
+//! no more of them: its last page and its last row group may be short.
 //!
 //! Invariant: what the store has is `layout` bytes long, and memory holds one row group, of about
 //! [`ROW_GROUP_BYTES_MAX`] at most, and one page.

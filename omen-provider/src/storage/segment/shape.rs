@@ -2,9 +2,9 @@
 //!
 //! Decided from the first rows that arrive. A page of the widest column should take 64 to 128 KiB
 //! before compression: small enough that a lookup decodes little, large enough that scans and
-//! compression lose nothing. Where rows are very wide, pages and row groups have fewer rows, so that
-//! reading a page and writing a row group take bounded memory. Rows that are wider than the first
-//! ones end the file early (`parquet_file`).
+//! compression lose nothing. Where rows are very wide, pages and row groups have fewer rows, so
+//! that reading a page and writing a row group take bounded memory. Rows that are wider than the
+//! first ones end the file early (`parquet_file`).
 
 use std::collections::HashSet;
 
@@ -45,8 +45,8 @@ pub(super) fn page_rows(first: &RecordBatch) -> usize {
     1 << rows.ilog2()
 }
 
-/// Rows per row group for rows like `first`: a multiple of `page_rows`, and if the rows are wide fewer
-/// than the `wanted` ones.
+/// Rows per row group for rows like `first`: a multiple of `page_rows`, and if the rows are wide
+/// fewer than the `wanted` ones.
 pub(super) fn row_group_rows(first: &RecordBatch, page_rows: usize, wanted: usize) -> usize {
     let wanted = wanted.clamp(1, 1 << 30).next_multiple_of(page_rows);
     let pages = ROW_GROUP_BYTES_MAX / bytes_per_row(first) / page_rows;

@@ -67,8 +67,8 @@ impl SegmentWriter {
         })
     }
 
-    /// Appends rows of the stored schema, from the first on; `keys` are their encoded keys. Says how
-    /// many it took: at least one of the first batch; if not all, the file is full.
+    /// Appends rows of the stored schema, from the first on; `keys` are their encoded keys. Says
+    /// how many it took: at least one of the first batch; if not all, the file is full.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] if the keys do not ascend strictly, within the batch and after

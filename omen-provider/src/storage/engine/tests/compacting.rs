@@ -9,7 +9,7 @@ use crate::storage::compaction::{self, CompactionOptions, Task, pick_everything}
 const WRITERS: i64 = 3;
 const KEYS: u64 = 3000;
 /// So many happen while writers are at work.
-const COMPACTIONS: usize = 5;
+const COMPACTIONS: usize = 3;
 
 struct Dice(u64);
 
@@ -21,7 +21,7 @@ impl Dice {
 }
 
 fn tight() -> Options {
-    Options { segment_rows_max: 400, memtable_bytes_max: 30_000, ..small() }
+    Options { segment_rows_max: 400, memtable_bytes_max: 1 << 20, ..small() }
 }
 
 /// A writer's statements on keys of its own, and what the table then holds of them.
@@ -33,7 +33,7 @@ async fn write(
 ) -> BTreeMap<i64, String> {
     let (table, mut dice) = (db.table("t").unwrap(), Dice(writer as u64));
     let mut model = BTreeMap::new();
-    for step in 0..20 * statements {
+    for step in 0..10 * statements {
         if step >= statements && compactions.load(SeqCst) >= COMPACTIONS {
             break;
         }
@@ -93,7 +93,7 @@ async fn rows_written_and_deleted_during_compactions_are_as_they_should_be() {
         }
     });
     let writers: Vec<_> = (0..WRITERS)
-        .map(|writer| tokio::spawn(write(db.clone(), writer, 120, Arc::clone(&compactions))))
+        .map(|writer| tokio::spawn(write(db.clone(), writer, 60, Arc::clone(&compactions))))
         .collect();
     let mut model = BTreeMap::new();
     for writer in writers {
