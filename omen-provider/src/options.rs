@@ -27,6 +27,9 @@ pub struct Options {
     pub row_group_rows: usize,
     /// Rows of a segment at most; compaction cuts its output there. Default: 4,194,304.
     pub segment_rows_max: usize,
+    /// Bytes of a segment at most, about; rows that are wide fill it before they are as many as
+    /// that. Compaction needs disk for eight of them at a time. Default: 512 MiB.
+    pub segment_bytes_max: usize,
     /// The runtime that commits statements and works in the background. Set it where statements
     /// run on runtimes that may end, or be left, before the database is closed: what they have
     /// begun to commit is then carried through. Costs one hop between threads for each commit.
@@ -47,6 +50,7 @@ impl Default for Options {
             reserve_bytes: 16 << 20,
             row_group_rows: 128 << 10,
             segment_rows_max: 4 << 20,
+            segment_bytes_max: 512 << 20,
             runtime: None,
             clock: Clock::default(),
         }
@@ -60,6 +64,7 @@ impl Options {
             ("memtable_bytes_max", self.memtable_bytes_max),
             ("row_group_rows", self.row_group_rows),
             ("segment_rows_max", self.segment_rows_max),
+            ("segment_bytes_max", self.segment_bytes_max),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(Error::invalid(format!("option {name} must not be 0")));

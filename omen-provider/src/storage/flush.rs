@@ -36,7 +36,7 @@ pub async fn write_runs(
             continue;
         }
         let sources = run_sources(table);
-        let segments = write_segments(medium, &table.schema, sources, &bounds(table), true).await?;
+        let segments = write_segments(medium, &table.schema, sources, bounds(table)).await?;
         flushed.push(FlushedTable { table: id, segments });
     }
     Ok(())

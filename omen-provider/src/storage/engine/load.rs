@@ -185,7 +185,7 @@ impl Engine {
         let last = sorted.keys().len() - 1;
         let bounds = (sorted.keys().get(0).into_owned(), sorted.keys().get(last).into_owned());
         let source = Source::Rows(vec![sorted.rows().clone()]);
-        write_segments(&self.medium, &table.schema, vec![source], &bounds, true).await
+        write_segments(&self.medium, &table.schema, vec![source], bounds).await
     }
 }
 

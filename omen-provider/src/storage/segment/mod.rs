@@ -40,4 +40,5 @@ mod tests;
 pub use page_cache::PageCache;
 pub use read_stats::ReadStats;
 pub use reader::Segment;
+pub use shape::bytes_per_row;
 pub use writer::SegmentWriter;
