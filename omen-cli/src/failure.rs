@@ -69,9 +69,12 @@ fn plain(message: &str) -> String {
     rest.to_string()
 }
 
-const LAYERS: [&str; 5] = [
+const LAYERS: [&str; 8] = [
     "External error: ",
     "Arrow error: ",
+    "Io error: ",
+    "IO error: ",
+    "Resources exhausted: ",
     "Cast error: ",
     "Execution error: ",
     "Error during planning: ",

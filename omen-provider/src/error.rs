@@ -74,17 +74,16 @@ pub enum Error {
     /// takes no more writes until it is reopened; reads go on.
     #[error("outcome unknown: {0}; reopen the database to learn what became durable")]
     OutcomeUnknown(String),
-    /// There is no room for the statement before rows in memory or the log are flushed, and the
-    /// flush fails. Nothing was written. Repeat it when the cause is gone: the flush is tried again
-    /// by itself. Reads go on, and so do deletions for a while.
-    #[error(
-        "no room for the statement: {what}, and the flush that would make room fails: {source}; \
-         nothing was written; statements are taken again as soon as a flush succeeds"
-    )]
+    /// A limit of memory or disk space is reached. Either there is no room for a statement before
+    /// rows in memory or the log are flushed, and the flush fails: nothing was written, the flush
+    /// is tried again by itself, reads go on, and so do deletions for a while. Or a query needs
+    /// more memory, or more space for spill files, than queries may use: it ended, and what it held
+    /// is free again.
+    #[error("no room: {what}: {source}")]
     Exhausted {
-        /// What is used up, and how far.
+        /// What is used up, how far, and what makes room.
         what: String,
-        /// Why the flush fails.
+        /// What met the limit: the flush that failed, the operator of a query, the disk.
         source: Arc<Error>,
     },
     /// The handle was closed, or the database was opened read-only.

@@ -18,6 +18,17 @@ pub struct Options {
     pub memtable_bytes_max: usize,
     /// Bytes of verified pages kept in memory, for lookups and scans together. Default: 256 MiB.
     pub cache_bytes_max: usize,
+    /// Bytes that all queries of the sessions of [`crate::Database::session`] together may hold in
+    /// memory: what sorts, joins and aggregates collect, and copies of rows in memory. What does
+    /// not fit is written to files and read again, as far as the operator can; else the query ends
+    /// with [`crate::Error::Exhausted`]. Not counted: pages and batches in passing. SQL may change
+    /// it (`SET datafusion.runtime.memory_limit`). Default: 512 MiB.
+    pub query_bytes_max: usize,
+    /// Bytes of the files together that queries write when memory does not do. They lie in the
+    /// folder `spill` of the database, or, if it is opened read-only or lies in an object store, in
+    /// the system's folder for temporary files, and take space that the database needs too. SQL may
+    /// change it (`SET datafusion.runtime.max_temp_directory_size`). Default: 64 GiB.
+    pub spill_bytes_max: u64,
     /// Rows of a Parquet row group. Larger: better compression, more memory while writing.
     /// Default: 131,072.
     pub row_group_rows: usize,
@@ -40,6 +51,8 @@ impl Default for Options {
             create: true,
             memtable_bytes_max: 64 << 20,
             cache_bytes_max: 256 << 20,
+            query_bytes_max: 512 << 20,
+            spill_bytes_max: 64 << 30,
             row_group_rows: 128 << 10,
             segment_rows_max: 4 << 20,
             runtime: None,
@@ -53,6 +66,7 @@ impl Options {
     pub(crate) fn check(&self) -> Result<()> {
         let positive = [
             ("memtable_bytes_max", self.memtable_bytes_max),
+            ("query_bytes_max", self.query_bytes_max),
             ("row_group_rows", self.row_group_rows),
             ("segment_rows_max", self.segment_rows_max),
         ];

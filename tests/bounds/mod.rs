@@ -3,6 +3,7 @@
 
 mod failing;
 mod failing_store;
+mod queries;
 
 use arrow::array::RecordBatch;
 use futures::TryStreamExt;
