@@ -27,8 +27,8 @@ use crate::storage::handle::Handle;
 /// Where the settings begin that are not a session's own.
 const RUNTIME: &str = "datafusion.runtime.";
 
-/// Of the memory of queries, all sorts of one together keep this part back for merging.
-const MERGE_SHARE: usize = 4;
+/// Of the memory of queries, the partitions of a sort together keep this part back for merging.
+const MERGE_SHARE: usize = 16;
 
 /// What the queries of a database share.
 pub(super) struct QueryRuntime {
