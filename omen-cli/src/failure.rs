@@ -88,6 +88,10 @@ mod tests {
     fn message_loses_the_names_of_layers() {
         assert_eq!(plain("Arrow error: External error: no space"), "no space");
         assert_eq!(
+            plain("Not enough memory\ncaused by\nResources exhausted: queries may hold 1 MB"),
+            "queries may hold 1 MB"
+        );
+        assert_eq!(
             plain("Optimizer rule 'x' failed\ncaused by\nArrow error: Cast error: no number"),
             "no number"
         );
