@@ -18,7 +18,9 @@ pub struct Options {
     /// writers wait at twice as much of either, and are refused if the flush then fails.
     /// Larger: fewer, larger segments, longer recovery. Default: 64 MiB.
     pub memtable_bytes_max: usize,
-    /// Bytes of verified pages kept in memory, for lookups and scans together. Default: 256 MiB.
+    /// Bytes of verified pages kept in memory, for lookups and scans together. What is always in
+    /// memory of each segment (index, fingerprints, where pages lie) is taken from it, down to a
+    /// quarter. Default: 256 MiB.
     pub cache_bytes_max: usize,
     /// Bytes that all queries of the sessions of [`crate::Database::session`] together may hold in
     /// memory: what sorts, joins and aggregates collect. What does not fit is written to files and
@@ -33,6 +35,11 @@ pub struct Options {
     /// the system's folder for temporary files, and take space that the database needs too. SQL may
     /// change it (`SET datafusion.runtime.max_temp_directory_size`). Default: 64 GiB.
     pub spill_bytes_max: u64,
+    /// Bytes that all statements of many rows (streams, batches) together may hold while they are
+    /// sorted and written; a statement for which nothing is left waits. Those of few rows, an
+    /// eighth of what starts a flush, are not counted. Larger: more of them at once.
+    /// Default: 128 MiB.
+    pub load_bytes_max: usize,
     /// Rows of a Parquet row group. Larger: better compression, more memory while writing.
     /// Default: 131,072.
     pub row_group_rows: usize,
@@ -79,6 +86,7 @@ impl Options {
             cache_bytes_max: memory_bytes_max / 4,
             query_bytes_max: memory_bytes_max / 2,
             spill_bytes_max: 64 << 30,
+            load_bytes_max: memory_bytes_max / 8,
             row_group_rows: 128 << 10,
             segment_rows_max: 4 << 20,
             runtime: None,
@@ -91,6 +99,7 @@ impl Options {
         let positive = [
             ("memtable_bytes_max", self.memtable_bytes_max),
             ("query_bytes_max", self.query_bytes_max),
+            ("load_bytes_max", self.load_bytes_max),
             ("row_group_rows", self.row_group_rows),
             ("segment_rows_max", self.segment_rows_max),
         ];

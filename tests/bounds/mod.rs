@@ -3,6 +3,7 @@
 
 mod failing;
 mod failing_store;
+mod loads;
 mod queries;
 
 use arrow::array::RecordBatch;

@@ -2,14 +2,15 @@
 //!
 //! Three kinds of operators ask. Those that can write to files (sorts, most aggregates) have equal
 //! shares; one that asks for more is told to spill. Merges of such files, which read as many at
-//! once as they get memory for, have a third of a share each. All others need what they ask for and
-//! take what is free, of which a quarter of all is kept for them. DataFusion's own fair pool has no
+//! once as they get memory for, have a third of a share each until they read: then they need what
+//! they ask for. So do all others, which take what is free; a quarter of all is kept for them. DataFusion's own fair pool has no
 //! such quarter and no shares of merges: there a large sort starves whatever stands behind it.
 //!
 //! Made by `runtime`; called by DataFusion's operators and by `scan`. Invariant: grown with
 //! `try_grow` alone, it exceeds its limit only by what operators took when their shares were larger
 //! and have not given back yet, and by half at most.
 
+use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -44,6 +45,15 @@ struct Taken {
     shared: usize,
     /// Bytes that all others hold.
     unshared: usize,
+    /// Merges that hold something, by the number of the operator.
+    merges: HashMap<usize, Merge>,
+}
+
+/// A merge: first it takes memory for as many files as it can, then it reads them.
+#[derive(Debug, Default)]
+struct Merge {
+    held: usize,
+    reads: bool,
 }
 
 impl QueryPool {
@@ -99,18 +109,45 @@ fn shares(consumer: &MemoryConsumer) -> usize {
 }
 
 impl Taken {
-    fn held(&mut self, consumer: &MemoryConsumer) -> &mut usize {
+    fn add(&mut self, consumer: &MemoryConsumer, bytes: usize) {
         match shares(consumer) {
-            0 => &mut self.unshared,
-            _ => &mut self.shared,
+            0 => self.unshared += bytes,
+            _ => self.shared += bytes,
+        }
+        if consumer.name().starts_with(MERGE) {
+            self.merges.entry(consumer.id()).or_default().held += bytes;
         }
     }
 
+    fn take_away(&mut self, consumer: &MemoryConsumer, bytes: usize) {
+        let held = match shares(consumer) {
+            0 => &mut self.unshared,
+            _ => &mut self.shared,
+        };
+        *held = held.saturating_sub(bytes);
+        if let Some(merge) = self.merges.get_mut(&consumer.id()) {
+            merge.held = merge.held.saturating_sub(bytes);
+            if merge.held == 0 {
+                self.merges.remove(&consumer.id());
+            }
+        }
+    }
+
+    /// Whether a merge has come to read its files: it counts the keys of each apart from what it
+    /// took before.
+    fn reads(&mut self, reservation: &MemoryReservation) -> bool {
+        let merge = self.merges.get_mut(&reservation.consumer().id());
+        merge.is_some_and(|merge| {
+            merge.reads |= reservation.size() == 0;
+            merge.reads
+        })
+    }
+
     /// How much a reservation may grow.
-    fn free_for(&self, reservation: &MemoryReservation, limit: usize) -> usize {
+    fn free_for(&mut self, reservation: &MemoryReservation, limit: usize) -> usize {
         let held = self.shared.saturating_add(self.unshared);
         let own = shares(reservation.consumer());
-        if own == 0 {
+        if own == 0 || self.reads(reservation) {
             return limit.saturating_sub(held);
         }
         let divided = (limit - limit / KEPT_BACK).saturating_sub(self.unshared);
@@ -142,24 +179,21 @@ impl MemoryPool for QueryPool {
     }
 
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
-        *self.taken().held(reservation.consumer()) += additional;
+        self.taken().add(reservation.consumer(), additional);
     }
 
     fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
-        let mut taken = self.taken();
-        let held = taken.held(reservation.consumer());
-        *held = held.saturating_sub(shrink);
+        self.taken().take_away(reservation.consumer(), shrink);
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
-        let consumer = reservation.consumer();
         let mut taken = self.taken();
         let free = taken.free_for(reservation, self.limit());
         if additional > free {
             drop(taken);
             return Err(self.refusal(reservation, additional, free));
         }
-        *taken.held(consumer) += additional;
+        taken.add(reservation.consumer(), additional);
         Ok(())
     }
 
@@ -204,7 +238,11 @@ mod tests {
         assert!(merge.try_grow(1).is_err() && first.try_grow(1).is_err());
         pool.set_limit(2000);
         merge.try_grow(92).unwrap();
-        drop((first, second, other, merge));
+        // It reads: each file has keys, and what they take is given while there is something.
+        let keys = merge.new_empty();
+        keys.try_grow(700).unwrap();
+        merge.try_grow(1).unwrap();
+        drop((keys, first, second, other, merge));
         assert_eq!(pool.reserved(), 0);
     }
 

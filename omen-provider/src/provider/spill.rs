@@ -190,3 +190,63 @@ impl Error {
         Self::Exhausted { what, source: Arc::new(self) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use datafusion::error::DataFusionError;
+
+    use super::*;
+
+    struct FullDisk;
+
+    impl Write for FullDisk {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            // As DataFusion's writer says it.
+            let full = DataFusionError::IoError(ErrorKind::StorageFull.into());
+            Err(io::Error::other(full))
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl SpillWriter for FullDisk {
+        fn finish(&mut self) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    /// As a writer's error comes out of arrow and DataFusion.
+    fn carried(error: io::Error) -> Error {
+        DataFusionError::from(arrow::error::ArrowError::from(error)).context("sorting").into()
+    }
+
+    #[test]
+    fn a_full_disk_is_a_limit_that_was_reached() {
+        let files = SpillFiles::new(Box::new(|| Ok(None)), 1000);
+        let taken = Taken { space: Arc::clone(files.space()), bytes: AtomicU64::new(0) };
+        let mut writer = Writer { inner: Box::new(FullDisk), taken: Arc::new(taken) };
+        let error = carried(writer.write(b"rows").unwrap_err());
+        assert!(matches!(&error, Error::Exhausted { .. }), "{error:?}");
+        assert!(error.to_string().contains("the disk has no room"), "{error}");
+    }
+
+    #[test]
+    fn space_is_bounded_and_given_back_with_the_file() {
+        let files = SpillFiles::new(Box::new(|| Ok(None)), 1000);
+        let file = files.create_temp_file("sorting").unwrap();
+        let path = file.path().unwrap().to_path_buf();
+        let mut writer = file.open_writer().unwrap();
+        writer.write_all(&[1; 600]).unwrap();
+        assert_eq!(files.space().used(), 600);
+        let other = files.create_temp_file("sorting").unwrap();
+        let error = carried(other.open_writer().unwrap().write_all(&[1; 401]).unwrap_err());
+        assert!(error.to_string().contains("spill_bytes_max"), "{error}");
+        drop(other);
+        writer.write_all(&[1; 400]).unwrap();
+        drop((writer, file));
+        assert_eq!(files.space().used(), 0);
+        assert!(!path.exists());
+    }
+}
