@@ -161,7 +161,8 @@ impl Session {
     }
 
     /// DataFusion's context of this session: for settings, functions and further tables. SQL that
-    /// it is given itself is not checked for its depth.
+    /// it is given itself is not checked for its depth, and `SET datafusion.runtime.…` would give
+    /// it memory of its own.
     pub fn context(&self) -> &SessionContext {
         &self.ctx
     }
