@@ -240,7 +240,7 @@ mod tests {
         merge.try_grow(92).unwrap();
         // It reads: each file has keys, and what they take is given while there is something.
         let keys = merge.new_empty();
-        keys.try_grow(700).unwrap();
+        keys.try_grow(600).unwrap();
         merge.try_grow(1).unwrap();
         drop((keys, first, second, other, merge));
         assert_eq!(pool.reserved(), 0);
