@@ -25,8 +25,8 @@ pub struct Options {
     /// Bytes that all queries of the sessions of [`crate::Database::session`] together may hold in
     /// memory: what sorts, joins and aggregates collect. What does not fit is written to files and
     /// read again, as far as the operator can; else the query ends with
-    /// [`crate::Error::Exhausted`]. When queries come while others hold much, up to half more may
-    /// be held until those give some back. Not counted: pages and batches in passing, and copies of
+    /// [`crate::Error::Exhausted`]. When queries come while others hold much, and while sorted files
+    /// are merged, up to half more may be held for a time. Not counted: pages and batches in passing, and copies of
     /// rows in memory in the order of their keys. SQL may change it
     /// (`SET datafusion.runtime.memory_limit`). Default: 512 MiB.
     pub query_bytes_max: usize,

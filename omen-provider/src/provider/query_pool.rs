@@ -6,9 +6,9 @@
 //! they ask for. So do all others, which take what is free; a quarter of all is kept for them. DataFusion's own fair pool has no
 //! such quarter and no shares of merges: there a large sort starves whatever stands behind it.
 //!
-//! Made by `runtime`; called by DataFusion's operators and by `scan`. Invariant: grown with
-//! `try_grow` alone, it exceeds its limit only by what operators took when their shares were larger
-//! and have not given back yet, and by half at most.
+//! Made by `runtime`; called by DataFusion's operators. Invariant: grown with `try_grow` alone, it
+//! exceeds its limit by half at most, and only by what operators took when their shares were larger
+//! and have not given back yet, and by what merges need to go on, which cannot spill what they read.
 
 use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};
@@ -26,6 +26,9 @@ const KEPT_BACK: usize = 4;
 
 /// How the merge of a sort's files is called.
 const MERGE: &str = "ExternalSorterMerge";
+
+/// How the merge of sorted partitions is called.
+const LAST_MERGE: &str = "SortPreservingMerge";
 
 /// Shares are counted in thirds.
 const SHARE: usize = 3;
@@ -147,13 +150,16 @@ impl Taken {
     fn free_for(&mut self, reservation: &MemoryReservation, limit: usize) -> usize {
         let held = self.shared.saturating_add(self.unshared);
         let own = shares(reservation.consumer());
-        if own == 0 || self.reads(reservation) {
+        // Who has more than a share by now gives it back when it asks for more.
+        let most = limit.saturating_add(limit / 2).saturating_sub(held);
+        if reservation.consumer().name().starts_with(LAST_MERGE) || self.reads(reservation) {
+            return most;
+        }
+        if own == 0 {
             return limit.saturating_sub(held);
         }
         let divided = (limit - limit / KEPT_BACK).saturating_sub(self.unshared);
         let share = divided / self.shares.max(own) * own;
-        // Who has more than a share by now gives it back when it asks for more.
-        let most = limit.saturating_add(limit / 2).saturating_sub(held);
         share.saturating_sub(reservation.size()).min(most)
     }
 }
