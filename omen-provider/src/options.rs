@@ -25,9 +25,9 @@ pub struct Options {
     /// Bytes that all queries of the sessions of [`crate::Database::session`] together may hold in
     /// memory: what sorts, joins and aggregates collect. What does not fit is written to files and
     /// read again, as far as the operator can; else the query ends with
-    /// [`crate::Error::Exhausted`]. When queries come while others hold much, and while sorted files
-    /// are merged, up to half more may be held for a time. Not counted: pages and batches in passing, and copies of
-    /// rows in memory in the order of their keys. SQL may change it
+    /// [`crate::Error::Exhausted`]. When queries come while others hold much, and while sorted
+    /// files are merged, up to half more may be held for a time. Not counted: pages and batches in
+    /// passing, and copies of rows in memory in the order of their keys. SQL may change it
     /// (`SET datafusion.runtime.memory_limit`). Default: 512 MiB.
     pub query_bytes_max: usize,
     /// Bytes of the files together that queries write when memory does not do. They lie in the

@@ -1,3 +1,9 @@
+//! Errors across the boundary: the engine's into DataFusion's, and back.
+//!
+//! An engine error that travels through a plan (a duplicate key met by INSERT, a damaged page met
+//! by a scan) comes out of the other conversion as the same engine error. A query that met the
+//! limit of memory comes out as [`Error::Exhausted`].
+
 use std::error::Error as StdError;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;

@@ -3,12 +3,13 @@
 //! Three kinds of operators ask. Those that can write to files (sorts, most aggregates) have equal
 //! shares; one that asks for more is told to spill. Merges of such files, which read as many at
 //! once as they get memory for, have a third of a share each until they read: then they need what
-//! they ask for. So do all others, which take what is free; a quarter of all is kept for them. DataFusion's own fair pool has no
-//! such quarter and no shares of merges: there a large sort starves whatever stands behind it.
+//! they ask for. So do all others, which take what is free; a quarter of all is kept for them.
+//! DataFusion's own fair pool has no such quarter and no shares of merges: there a large sort
+//! starves whatever stands behind it.
 //!
 //! Made by `runtime`; called by DataFusion's operators. Invariant: grown with `try_grow` alone, it
-//! exceeds its limit by half at most, and only by what operators took when their shares were larger
-//! and have not given back yet, and by what merges need to go on, which cannot spill what they read.
+//! exceeds its limit by half at most, and only by what operators took when their shares were
+//! larger and have not given back yet, and by what merges need to go on.
 
 use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};
