@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use omen_provider::Options;
+
 use crate::failure::Failure;
 use crate::output::Format;
 use crate::plot::PlotFile;
@@ -70,9 +72,27 @@ pub(crate) struct ShellArguments {
     /// Print the time of each statement to standard error
     #[arg(long)]
     pub(crate) timing: bool,
+    #[command(flatten)]
+    pub(crate) memory: MemoryArguments,
     /// -c and -f in the order in which they were given
     #[arg(skip)]
     pub(crate) inputs: Vec<Input>,
+}
+
+/// How much memory may be used.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct MemoryArguments {
+    /// Memory for queries, caches and writing together, as 512M or 2G; queries that need more than
+    /// half of it use files in the database's directory, or end [default: 1G]
+    #[arg(long, value_name = "SIZE", value_parser = memory_size)]
+    memory_limit: Option<usize>,
+}
+
+impl MemoryArguments {
+    /// Options with limits that add up to it.
+    pub(crate) fn options(self) -> Options {
+        self.memory_limit.map_or_else(Options::default, Options::within_memory)
+    }
 }
 
 /// One `-c` or `-f`.
@@ -109,6 +129,8 @@ pub(crate) enum Command {
     Compact {
         /// Directory of the database
         path: PathBuf,
+        #[command(flatten)]
+        memory: MemoryArguments,
     },
     /// Make a database of real data in a new directory and show what it can do
     Demo {
@@ -163,6 +185,8 @@ pub(crate) struct ImportArguments {
     /// Separator of CSV fields: one character, or "tab" [default: a comma; tab for .tsv]
     #[arg(long, value_parser = delimiter)]
     pub(crate) delimiter: Option<u8>,
+    #[command(flatten)]
+    pub(crate) memory: MemoryArguments,
 }
 
 /// Formats that can be imported.
@@ -253,6 +277,32 @@ fn delimiter(text: &str) -> Result<u8, String> {
     }
 }
 
+/// Less memory than this is no use to anybody.
+const MEMORY_MIN: usize = 16 << 20;
+
+/// A number of bytes, perhaps with K, M, G or T behind it.
+fn memory_size(text: &str) -> Result<usize, String> {
+    let upper = text.trim().to_ascii_uppercase();
+    let number = upper.trim_end_matches('B').trim_end_matches('I');
+    let (digits, shift) = match number.char_indices().next_back() {
+        Some((at, 'K')) => (&number[..at], 10),
+        Some((at, 'M')) => (&number[..at], 20),
+        Some((at, 'G')) => (&number[..at], 30),
+        Some((at, 'T')) => (&number[..at], 40),
+        _ => (number, 0),
+    };
+    let wrong = || "expected a size such as 512M, 1.5G or 2147483648".to_string();
+    let number: f64 = digits.trim().parse().map_err(|_| wrong())?;
+    let bytes = number * (1_u64 << shift) as f64;
+    if !bytes.is_finite() || bytes < 0.0 {
+        return Err(wrong());
+    }
+    match bytes as usize {
+        bytes if bytes >= MEMORY_MIN => Ok(bytes),
+        _ => Err("expected 16M at least".to_string()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -292,5 +342,22 @@ mod tests {
         assert_eq!(import.key, ["a", "b"]);
         assert_eq!(import.delimiter, Some(b'\t'));
         assert!(delimiter("ab").is_err() && delimiter("\"").is_err());
+    }
+
+    #[test]
+    fn memory_is_read_with_and_without_units() {
+        for (text, bytes) in
+            [("512M", 512 << 20), ("1.5g", 3 << 29), ("64 MiB", 64 << 20), ("20000000", 20_000_000)]
+        {
+            assert_eq!(memory_size(text), Ok(bytes), "{text}");
+        }
+        for wrong in ["", "M", "-2G", "many", "1K", "NaN", "1e400", "2GG"] {
+            assert!(memory_size(wrong).is_err(), "{wrong}");
+        }
+        let words = ["omen", "import", "d", "t", "f.csv", "--memory-limit", "2G"];
+        let Some(Command::Import(import)) = parse(&words).command else { panic!("no import") };
+        assert_eq!(import.memory.options().query_bytes_max, 1 << 30);
+        let shell = parse(&["omen"]).shell;
+        assert_eq!(shell.memory.options().query_bytes_max, Options::default().query_bytes_max);
     }
 }

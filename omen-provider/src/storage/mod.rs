@@ -5,6 +5,7 @@
 
 pub mod store;
 
+pub(crate) mod budget;
 pub(crate) mod frame;
 pub(crate) mod key;
 pub mod record;

@@ -122,6 +122,7 @@ impl Engine {
     }
 
     /// Inserts or upserts the rows of one batch as one statement; returns how many rows it gave.
+    /// A long batch is written as segments.
     pub async fn write(
         self: &Arc<Self>,
         table: &str,
@@ -129,6 +130,13 @@ impl Engine {
         batch: &RecordBatch,
     ) -> Result<u64> {
         self.writer()?;
+        let bytes = batch_bytes(batch);
+        // One row cannot be written in portions.
+        if bytes > self.medium.portion_bytes_max() && batch.num_rows() > 1 {
+            let rows = futures::stream::iter([Ok(batch.clone())]);
+            return self.write_stream(table, mode, Box::pin(rows)).await;
+        }
+        let _share = self.medium.share_for(bytes).await;
         let version = self.require_named(table)?;
         let rows = conform(&version, batch)?;
         let sorted = sort_by_key(&version, &rows, mode)?;

@@ -105,7 +105,13 @@ impl Engine {
             Some(
                 error @ (Error::Conflict(_) | Error::Unavailable(_) | Error::OutcomeUnknown(_)),
             ) => Err(error),
-            Some(error) => Err(Error::Exhausted { what, source: Arc::new(error) }),
+            Some(error) => {
+                let what = format!(
+                    "{what}; nothing was written, and statements are taken again as soon as a \
+                     flush succeeds, the last of which failed"
+                );
+                Err(Error::Exhausted { what, source: Arc::new(error) })
+            }
         }
     }
 

@@ -29,6 +29,7 @@ mod sample;
 mod upkeep;
 mod verify;
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -47,6 +48,7 @@ use super::store::DirectoryLock;
 use super::version::Version;
 use super::wal::LogWriter;
 use crate::error::{Error, Result};
+use crate::options::Options;
 
 /// An open database.
 #[derive(Debug)]
@@ -127,6 +129,19 @@ impl Engine {
     /// Where the database lies.
     pub fn location(&self) -> &str {
         &self.medium.store.location
+    }
+
+    /// How the database was opened.
+    pub fn options(&self) -> &Options {
+        &self.medium.options
+    }
+
+    /// Where queries may write files while they run; `None`: where the system keeps such.
+    pub fn spill_folder(&self) -> Result<Option<PathBuf>> {
+        match self.writer {
+            Some(_) => self.medium.store.blobs.spill_folder(),
+            None => Ok(None),
+        }
     }
 
     /// Stops background work at its next step and frees the directory. Loses nothing: every

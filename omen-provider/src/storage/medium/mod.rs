@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 pub use garbage::{File, Garbage, Suspects, Unnamed};
 
+use super::budget::{Budget, Share};
 use super::segment::{PageCache, Segment};
 use super::store::Store;
 use crate::options::Options;
@@ -24,6 +25,8 @@ pub struct Medium {
     pub cache: Arc<PageCache>,
     /// How the database was opened.
     pub options: Options,
+    /// Memory of statements that are being prepared.
+    pub loading: Budget,
     /// Files that nothing names.
     pub garbage: Garbage,
     next_file: AtomicU64,
@@ -39,7 +42,22 @@ impl Medium {
     pub fn new(store: Store, options: Options, epoch: u64) -> Self {
         let cache = Arc::new(PageCache::new(options.cache_bytes_max));
         let next_file = AtomicU64::new((epoch << 32) + 1);
-        Self { store, cache, options, garbage: Garbage::default(), next_file }
+        let loading = Budget::new(options.load_bytes_max);
+        Self { store, cache, options, loading, garbage: Garbage::default(), next_file }
+    }
+
+    /// Bytes of rows that a statement holds at most before it writes them as segments.
+    pub fn portion_bytes_max(&self) -> usize {
+        self.options.memtable_bytes_max / 2
+    }
+
+    /// What a statement must hold to prepare rows of so many bytes, as they came and sorted; waits
+    /// until it is to be had. `None`: they are so few that they are not counted.
+    pub async fn share_for(&self, bytes: usize) -> Option<Share> {
+        match bytes > self.options.memtable_bytes_max / 8 {
+            true => Some(self.loading.take(bytes.saturating_mul(2)).await),
+            false => None,
+        }
     }
 
     /// A file number that was never used.

@@ -73,6 +73,11 @@ impl PageLayout {
         self.rows += rows;
     }
 
+    /// Bytes of memory.
+    pub(super) fn byte_size(&self) -> usize {
+        size_of_val(&self.pages[..]) + size_of_val(&self.chunks[..])
+    }
+
     /// Rows in the file.
     pub(super) fn rows(&self) -> u32 {
         self.rows

@@ -21,6 +21,7 @@ use super::PageCache;
 use super::columns::ColumnMap;
 use super::index::KeyIndex;
 use super::layout::PageLayout;
+use super::page_cache::Resident;
 use super::tail::{self, Core, Hints};
 use crate::error::{Error, Result};
 use crate::storage::record::SegmentRecord;
@@ -44,6 +45,8 @@ pub struct Segment {
     pub(super) impaired: bool,
     pub(super) schema: Arc<TableSchema>,
     pub(super) columns: Arc<ColumnMap>,
+    /// Counts all of this against the page cache.
+    pub(super) _resident: Arc<Resident>,
 }
 
 impl Segment {
@@ -80,6 +83,12 @@ impl Segment {
         let parquet = ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new())
             .map_err(|e| damaged(e.to_string()))?;
         let columns = ColumnMap::new(schema, &parquet).map_err(damaged)?;
+        // Index and fingerprints are as long in memory as they are stored.
+        let hints_bytes = if tail.impaired.is_some() { 0 } else { hints.len() };
+        let bytes = hints_bytes
+            + index.fences().byte_size()
+            + layout.byte_size()
+            + parquet.metadata().memory_size();
         Ok(Arc::new(Self {
             store: store.clone(),
             cache: Arc::clone(cache),
@@ -92,6 +101,7 @@ impl Segment {
             impaired,
             schema: Arc::clone(schema),
             columns: Arc::new(columns),
+            _resident: Arc::new(cache.hold(bytes as u64)),
         }))
     }
 

@@ -153,6 +153,18 @@ impl Directory {
     }
 }
 
+impl Directory {
+    /// Removes a folder of the system's with all that is in it; a link to one is removed itself.
+    pub(super) fn remove_tree(&self, folder: &str) -> Result<()> {
+        let path = self.root.join(folder);
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner).remove(&path);
+        match std::fs::remove_dir_all(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            result => result.map_err(|e| failed(&path, e)),
+        }
+    }
+}
+
 /// Makes the directory of a database, durably; one that others may write in is narrowed if it is
 /// empty, else refused.
 pub(super) fn make_root(files: &dyn Files, root: &Path) -> Result<()> {

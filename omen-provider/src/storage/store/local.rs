@@ -28,18 +28,27 @@ use crate::error::{Error, Result};
 const LOG_FOLDER: &str = "log";
 /// Folder of blobs without a name yet.
 const TEMP_FOLDER: &str = "tmp";
+/// Folder of what queries write while they run.
+const SPILL_FOLDER: &str = "spill";
 
 /// Blobs and logs in one directory.
 #[derive(Debug)]
 pub(super) struct LocalDisk {
     directory: Arc<Directory>,
     reserve: Reserve,
+    /// Whether queries may write here; they do so past [`Files`].
+    has_spill: bool,
 }
 
 impl LocalDisk {
     pub(super) fn new(root: PathBuf, files: Arc<dyn Files>) -> Self {
         let directory = Arc::new(Directory::new(root, files));
-        Self { reserve: Reserve::new(Arc::clone(&directory)), directory }
+        Self { reserve: Reserve::new(Arc::clone(&directory)), directory, has_spill: false }
+    }
+
+    /// With a folder for what queries write.
+    pub(super) fn with_spill(self) -> Self {
+        Self { has_spill: true, ..self }
     }
 
     fn open_file(&self, name: &str) -> Result<Arc<OpenFile>> {
@@ -112,7 +121,17 @@ impl Blobs for LocalDisk {
         for left in self.directory.list(TEMP_FOLDER)? {
             self.directory.delete(&left.name)?;
         }
-        Ok(())
+        match self.has_spill {
+            true => self.directory.remove_tree(SPILL_FOLDER),
+            false => Ok(()),
+        }
+    }
+
+    fn spill_folder(&self) -> Result<Option<PathBuf>> {
+        match self.has_spill {
+            true => self.directory.make_folder(SPILL_FOLDER).map(Some),
+            false => Ok(None),
+        }
     }
 
     async fn hold_reserve(&self, bytes: u64) -> Result<()> {

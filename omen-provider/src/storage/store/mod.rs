@@ -24,7 +24,7 @@ mod reserve;
 
 use std::fmt::Debug;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -71,7 +71,7 @@ pub trait Blobs: Debug + Send + Sync + 'static {
     /// Removes a blob; a missing one is not an error.
     async fn delete(&self, name: &str) -> Result<()>;
 
-    /// Removes what unfinished writers of an earlier process left behind.
+    /// Removes what unfinished writers and queries of an earlier process left behind.
     async fn clean(&self) -> Result<()>;
 
     /// Keeps at least `bytes` back for when there is no space left otherwise. A store that knows no
@@ -87,6 +87,15 @@ pub trait Blobs: Debug + Send + Sync + 'static {
     /// Frees what was kept back; false if that was nothing.
     async fn give_up_reserve(&self) -> Result<bool> {
         Ok(false)
+    }
+
+    /// A folder for what queries write while they run, private to the owner, made if it is missing:
+    /// a real one, of the operating system. `None`: the medium has none.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    fn spill_folder(&self) -> Result<Option<PathBuf>> {
+        Ok(None)
     }
 }
 
@@ -171,13 +180,17 @@ impl Store {
     /// A directory of the local disk. Nothing is made before something is written; a writer holds
     /// the [`DirectoryLock`].
     pub fn local(directory: impl AsRef<Path>) -> Self {
-        Self::on_files(directory, Arc::new(SystemFiles))
+        let files = Arc::new(SystemFiles);
+        Self::of_disk(directory.as_ref(), |root| local::LocalDisk::new(root, files).with_spill())
     }
 
     /// Like [`Store::local`], on a file system of the caller's.
     pub fn on_files(directory: impl AsRef<Path>, files: Arc<dyn Files>) -> Self {
-        let directory = directory.as_ref();
-        let disk = Arc::new(local::LocalDisk::new(directory.to_path_buf(), files));
+        Self::of_disk(directory.as_ref(), |root| local::LocalDisk::new(root, files))
+    }
+
+    fn of_disk(directory: &Path, make: impl FnOnce(PathBuf) -> local::LocalDisk) -> Self {
+        let disk = Arc::new(make(directory.to_path_buf()));
         Self {
             blobs: Arc::clone(&disk) as _,
             logs: disk,
