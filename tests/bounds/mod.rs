@@ -2,7 +2,7 @@
 //! that nobody reads any more; also while the disk fails (`failing`).
 
 mod failing;
-mod failing_store;
+pub mod failing_store;
 
 use arrow::array::RecordBatch;
 use futures::TryStreamExt;

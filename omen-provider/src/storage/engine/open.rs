@@ -13,8 +13,8 @@ use super::upkeep::{Upkeep, suspects_of_log};
 use super::{Durable, Engine, LogInspection, Published, Writer, random};
 use crate::error::{Error, Result};
 use crate::options::Options;
-use crate::storage::manifest::{self, Manifest, deletions_name};
-use crate::storage::medium::Medium;
+use crate::storage::manifest::{self, FORMAT_VERSION, Manifest, deletions_name};
+use crate::storage::medium::{Medium, epoch_in};
 use crate::storage::record::{SegmentRecord, segment_name};
 use crate::storage::recovery::{LogCut, LogDamage, Recovered, recover};
 use crate::storage::store::{DirectoryLock, Store};
@@ -103,7 +103,7 @@ async fn claim(store: &Store, options: &Options, is_locked: bool) -> Result<Mani
 fn raised(previous: Manifest) -> Result<Manifest> {
     let (epoch, number) = (previous.epoch + 1, previous.number + 1);
     let writer = u64::from_le_bytes(random()?);
-    Ok(Manifest { epoch, number, writer, ..previous })
+    Ok(Manifest { epoch, number, writer, format: FORMAT_VERSION, ..previous })
 }
 
 async fn open_for_reading(store: Store, options: Options) -> Result<Arc<Engine>> {
@@ -250,12 +250,13 @@ async fn begin_log(
 }
 
 /// Removes logs, segments, deletion vectors and manifests that the new manifest and its log do not
-/// name: an earlier writer left them behind.
+/// name: an earlier writer left them behind. What has a later epoch belongs to a writer that has
+/// taken the database over since (on an object store nothing keeps it out), and stays.
 async fn remove_unnamed(medium: &Medium, manifest: &Manifest, recovered: &Recovered) -> Result<()> {
     let store = &medium.store;
     let current = log_name(manifest.log);
     for name in store.logs.list().await? {
-        if name != current {
+        if name != current && epoch_in(&name) <= manifest.epoch {
             store.logs.delete(&name).await?;
         }
     }
@@ -272,7 +273,7 @@ async fn remove_unnamed(medium: &Medium, manifest: &Manifest, recovered: &Recove
         }
     }
     for blob in store.blobs.list("segments").await? {
-        if !named.contains(&blob.name) {
+        if !named.contains(&blob.name) && epoch_in(&blob.name) <= manifest.epoch {
             store.blobs.delete(&blob.name).await?;
         }
     }

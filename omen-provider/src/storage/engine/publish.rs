@@ -18,7 +18,7 @@ use super::upkeep::lock;
 use super::{Durable, Engine, LogInspection};
 use crate::error::{Error, Result};
 use crate::storage::manifest::{self, deletions_name, manifest_name};
-use crate::storage::medium::{File, Suspects};
+use crate::storage::medium::File;
 use crate::storage::publication::{SavedDeletions, describe};
 use crate::storage::segment::Segment;
 use crate::storage::version::Version;
@@ -38,8 +38,9 @@ impl Engine {
     /// Publishes a manifest and makes what it says the durable version.
     ///
     /// # Errors
-    /// After [`Error::Conflict`] and [`Error::Unavailable`] the manifest is certainly not there;
-    /// after all others it may be.
+    /// After [`Error::Unavailable`] the manifest is certainly not there; after all others it may
+    /// be. After [`Error::Conflict`] the database has another writer, whose manifest may name what
+    /// this one does: nothing of it is removed by this one any more.
     pub(super) async fn publish(
         &self,
         durable: &mut Durable,
@@ -51,14 +52,12 @@ impl Engine {
         for (file, lsn) in self.writer.iter().flat_map(|writer| writer.upkeep.take_attached()) {
             durable.suspects.add(file, lsn);
         }
-        let suspected = durable.suspect(&next, &saved);
+        durable.suspect(&next, &saved);
         durable.manifest.number = manifest.number;
         durable.unsettled = true;
         if let Err(error) = manifest::publish(&self.medium.store, &manifest).await {
             if matches!(error, Error::Conflict(_)) {
                 self.fenced.store(true, SeqCst);
-                durable.suspects.withdraw(&suspected);
-                self.medium.garbage.add(suspected.into_iter().map(File::named));
             }
             return Err(error);
         }
@@ -130,13 +129,12 @@ impl Engine {
 }
 
 impl Durable {
-    /// Makes suspects of the files that a manifest is to name and no earlier one names; returns
-    /// those that were not suspected before.
-    fn suspect(&mut self, next: &Version, saved: &SavedDeletions) -> Vec<String> {
+    /// Makes suspects of the files that a manifest is to name and no earlier one names.
+    fn suspect(&mut self, next: &Version, saved: &SavedDeletions) {
         let known: HashSet<String> = names(&self.version, &self.saved).collect();
-        let fresh: Vec<String> = names(next, saved).filter(|name| !known.contains(name)).collect();
-        let suspects: &mut Suspects = &mut self.suspects;
-        fresh.into_iter().filter(|name| suspects.add(File::named(name.clone()), 0)).collect()
+        for name in names(next, saved).filter(|name| !known.contains(name)) {
+            self.suspects.add(File::named(name), 0);
+        }
     }
 
     /// The files of deletion vectors in `saved` that the durable version does not have.

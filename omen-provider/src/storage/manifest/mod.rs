@@ -19,11 +19,17 @@ use prost::Message;
 pub use record::{DeletionsRecord, Manifest, SegmentEntry, TableEntry, deletions_name};
 
 use super::frame::{self, FrameResult};
+use super::record::SegmentRecord;
+use super::schema::TableSchema;
 use super::store::Store;
 use crate::error::{Error, Result};
 
 /// Frame kind of a manifest.
 pub const KIND_MANIFEST: u8 = 32;
+/// Version of the format that this program writes and reads: which kinds of files and records a
+/// database may have. It stands in the manifest, so that a program never meets one that it does
+/// not know.
+pub const FORMAT_VERSION: u32 = 1;
 /// The folder of manifests.
 const FOLDER: &str = "manifest";
 
@@ -41,7 +47,9 @@ fn manifest_number(name: &str) -> Option<u64> {
 /// Publishes `manifest`.
 ///
 /// # Errors
-/// [`Error::Conflict`] if another writer published that number.
+/// [`Error::Conflict`] if another writer has published that number or a later one. This manifest
+/// is not the newest then, but it may have been, and the one that is may go on from it. After any
+/// other error it may or may not be there, or come to be there.
 pub async fn publish(store: &Store, manifest: &Manifest) -> Result<()> {
     let mut bytes = Vec::new();
     let payload = manifest.encode_to_vec();
@@ -59,6 +67,13 @@ pub async fn publish(store: &Store, manifest: &Manifest) -> Result<()> {
         // A store that repeats a request whose answer was lost meets its own file.
         Err(Error::AlreadyExists(_)) if store.blobs.read(&name).await? == bytes => {}
         Err(Error::AlreadyExists(_)) => return Err(taken()),
+        // The answer may be lost alone. An object that is read back is durable, as no name on a
+        // disk is after an error; one that is not there may still be on its way.
+        Err(error @ Error::ObjectStore { .. }) => match store.blobs.read(&name).await {
+            Ok(found) if found == bytes => {}
+            Ok(_) => return Err(taken()),
+            Err(_) => return Err(error),
+        },
         other => other?,
     }
     // The number may have been free only because a writer that went further removed its manifest.
@@ -106,6 +121,27 @@ pub async fn discard_before(store: &Store, number: u64) -> Result<()> {
     Ok(())
 }
 
+impl Manifest {
+    /// The schema of one of its tables.
+    ///
+    /// # Errors
+    /// [`Error::Corruption`] if no table is made like that.
+    pub fn schema(&self, entry: &TableEntry) -> Result<TableSchema> {
+        let damaged = |reason| Error::corruption(manifest_name(self.number), 0, reason);
+        let record = entry.table.clone().ok_or_else(|| damaged("a table has no schema".into()))?;
+        TableSchema::try_from(record).map_err(|error| damaged(error.to_string()))
+    }
+
+    /// The record of one of its segments.
+    ///
+    /// # Errors
+    /// [`Error::Corruption`] if there is none.
+    pub fn segment<'a>(&self, entry: &'a SegmentEntry) -> Result<&'a SegmentRecord> {
+        let none = || Error::corruption(manifest_name(self.number), 0, "a segment has no record");
+        entry.segment.as_ref().ok_or_else(none)
+    }
+}
+
 async fn read(store: &Store, number: u64) -> Result<Manifest> {
     let name = manifest_name(number);
     let bytes = store.blobs.read(&name).await?;
@@ -123,6 +159,12 @@ async fn read(store: &Store, number: u64) -> Result<Manifest> {
     }
     let manifest = Manifest::decode(frame.payload().as_slice())
         .map_err(|e| damaged(&format!("the manifest does not decode: {e}")))?;
+    if manifest.format != FORMAT_VERSION {
+        return Err(Error::invalid(format!(
+            "{name} has format version {}; this program reads version {FORMAT_VERSION}",
+            manifest.format
+        )));
+    }
     if manifest.number != number || manifest.epoch != frame.header.generation {
         return Err(damaged("the manifest contradicts its frame"));
     }
@@ -130,4 +172,48 @@ async fn read(store: &Store, number: u64) -> Result<Manifest> {
         return Err(damaged("the database id is not 16 bytes long"));
     }
     Ok(manifest)
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+
+    use super::super::record::{ColumnRecord, TableRecord};
+    use super::*;
+
+    async fn put(store: &Store, manifest: &Manifest) {
+        let mut bytes = Vec::new();
+        let payload = manifest.encode_to_vec();
+        frame::encode(KIND_MANIFEST, manifest.epoch, manifest.number, &[&payload], &mut bytes)
+            .unwrap();
+        store.blobs.put_if_absent(&manifest_name(manifest.number), bytes.into()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn other_versions_are_named() {
+        for format in [0, FORMAT_VERSION + 1] {
+            let store = Store::object_store(std::sync::Arc::new(InMemory::new()), "db");
+            let (database, number) = (vec![1; 16], 1);
+            put(&store, &Manifest { database, number, format, ..Manifest::default() }).await;
+            let error = newest(&store).await.unwrap_err();
+            let refused = format!("version {format}; this program reads version {FORMAT_VERSION}");
+            assert!(error.to_string().contains(&refused), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_table_is_damage() {
+        let manifest = Manifest { number: 7, ..Manifest::default() };
+        let columns = vec![ColumnRecord { id: 1, field: vec![0; 64], default: None }];
+        let record = TableRecord { id: 1, key: vec![0], columns, ..TableRecord::default() };
+        for table in [None, Some(TableRecord::default()), Some(record)] {
+            let error = manifest.schema(&TableEntry { table, ..TableEntry::default() });
+            let path = match error.unwrap_err() {
+                Error::Corruption { path, .. } => path,
+                other => panic!("{other}"),
+            };
+            assert_eq!(path, manifest_name(7));
+        }
+        assert!(manifest.segment(&SegmentEntry::default()).is_err());
+    }
 }

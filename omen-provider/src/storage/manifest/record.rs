@@ -32,6 +32,9 @@ pub struct Manifest {
     /// manifest for its own.
     #[prost(fixed64, tag = "8")]
     pub writer: u64,
+    /// Version of the format of the database, [`super::FORMAT_VERSION`].
+    #[prost(uint32, tag = "9")]
+    pub format: u32,
 }
 
 /// A table in a manifest.

@@ -34,6 +34,13 @@ pub fn epoch_of(file: u64) -> u64 {
     file >> 32
 }
 
+/// The epoch of the writer that made the file called `name`; 0 if no writer calls files so.
+pub fn epoch_in(name: &str) -> u64 {
+    let file = name.split_once('/').map_or(name, |(_, file)| file);
+    let digits = file.split_once('.').map_or(file, |(digits, _)| digits);
+    u64::from_str_radix(digits, 16).map_or(0, epoch_of)
+}
+
 impl Medium {
     /// A medium whose files are numbered within `epoch`.
     pub fn new(store: Store, options: Options, epoch: u64) -> Self {
