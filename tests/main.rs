@@ -1,6 +1,7 @@
 //! What OmenDB promises as a whole: one binary, one module for each promise.
 
 mod arrow_types;
+mod backup;
 mod bounds;
 mod crash;
 mod damage;

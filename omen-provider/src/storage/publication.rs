@@ -89,6 +89,7 @@ pub fn describe(
         flushed_lsn,
         log,
         next_table_id: base.next_table_id,
+        backup: false,
         tables: base.tables().iter().map(entry).collect(),
     }
 }

@@ -15,6 +15,7 @@
 //!
 //! Invariant: what is published is durable.
 
+mod backup;
 mod checkpoint;
 mod commit;
 mod inspect;

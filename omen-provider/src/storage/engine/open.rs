@@ -103,7 +103,7 @@ async fn claim(store: &Store, options: &Options, is_locked: bool) -> Result<Mani
 fn raised(previous: Manifest) -> Result<Manifest> {
     let (epoch, number) = (previous.epoch + 1, previous.number + 1);
     let writer = u64::from_le_bytes(random()?);
-    Ok(Manifest { epoch, number, writer, format: FORMAT_VERSION, ..previous })
+    Ok(Manifest { epoch, number, writer, format: FORMAT_VERSION, backup: false, ..previous })
 }
 
 async fn open_for_reading(store: Store, options: Options) -> Result<Arc<Engine>> {

@@ -16,7 +16,7 @@ mod record;
 use bytes::Bytes;
 use prost::Message;
 
-pub use record::{DeletionsRecord, Manifest, SegmentEntry, TableEntry, deletions_name};
+pub use record::{DeletionsRecord, Line, Manifest, SegmentEntry, TableEntry, deletions_name};
 
 use super::frame::{self, FrameResult};
 use super::record::SegmentRecord;
@@ -122,6 +122,11 @@ pub async fn discard_before(store: &Store, number: u64) -> Result<()> {
 }
 
 impl Manifest {
+    /// Who wrote it.
+    pub fn line(&self) -> Line {
+        Line { database: self.database.clone(), epoch: self.epoch, writer: self.writer }
+    }
+
     /// The schema of one of its tables.
     ///
     /// # Errors

@@ -49,6 +49,12 @@ impl Medium {
         Self { store, cache, options, garbage: Garbage::default(), next_file }
     }
 
+    /// Leaves out the counters up to `counter`: files have them that this epoch has not made here.
+    pub fn skip_files(&self, counter: u64) {
+        let next = self.next_file.load(Relaxed);
+        self.next_file.fetch_max((epoch_of(next) << 32) + counter + 1, Relaxed);
+    }
+
     /// A file number that was never used.
     pub fn next_file(&self) -> u64 {
         self.next_file.fetch_add(1, Relaxed)
