@@ -26,7 +26,7 @@ async fn found(disk: &FaultyFiles) -> Option<i64> {
 fn crash_leaves_the_old_backup_or_the_new_one() {
     block_on(async {
         let medium = Medium::disk();
-        let database = made(&medium).await;
+        let database = made(&medium, options()).await;
         let disk = FaultyFiles::new();
         let mut number = 0;
         let mut before = None;
@@ -78,7 +78,7 @@ fn crash_leaves_the_old_backup_or_the_new_one() {
 fn failed_backup_leaves_the_one_before() {
     block_on(async {
         let (medium, target) = (Medium::disk(), Medium::disk());
-        let database = made(&medium).await;
+        let database = made(&medium, options()).await;
         let failing = Failing::new(target.store());
         let back_up = || database.backup_to_store(failing.store(), &|_, _| {});
         let mut number = 0;
@@ -92,9 +92,12 @@ fn failed_backup_leaves_the_one_before() {
             rules.iter().flat_map(|rule| [(*rule, Effect::Nothing), (*rule, Effect::Whole)])
         {
             let before = number;
-            for _ in 0..60 {
+            for count in 0..60 {
                 number += 1;
                 write(&database, number).await.unwrap();
+                if count == 30 {
+                    database.checkpoint().await.unwrap();
+                }
             }
             failing.fail(fails, effect);
             let outcome = back_up().await;

@@ -16,7 +16,7 @@ async fn with_rows(medium: &Medium, statements: std::ops::RangeInclusive<i64>) -
 }
 
 fn copy_directory(from: &Path, to: &Path) {
-    for folder in ["log", "manifest", "segments"] {
+    for folder in ["log", "manifest", "segments"].iter().filter(|name| from.join(name).is_dir()) {
         std::fs::create_dir_all(to.join(folder)).unwrap();
         for file in files(from, folder) {
             std::fs::copy(&file, to.join(folder).join(file.file_name().unwrap())).unwrap();
@@ -188,14 +188,12 @@ fn damaged_database_is_not_backed_up_and_damaged_backup_not_restored() {
         let mut bytes = std::fs::read(&file).unwrap();
         bytes[10] ^= 1;
         std::fs::write(&file, &bytes).unwrap();
-        drop(database);
-        let database = medium.open(options()).await.unwrap();
         let elsewhere = folder.path().join("elsewhere");
         let Err(Error::Corruption { path, .. }) = database.backup(&elsewhere).await else {
             panic!("a damaged page is copied");
         };
         assert!(file.ends_with(&path), "{path}");
-        // What is in the earlier backup already is whole.
+        // What is in the earlier backup already is not copied again.
         database.backup(&copy).await.unwrap();
         assert_eq!(rows_in(Store::local(&copy)).await, model(80));
     });

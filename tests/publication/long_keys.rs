@@ -55,7 +55,7 @@ async fn long_keys(lead: Vec<u8>, manifest_bytes_max: u64) {
     }
     database.compact().await.unwrap();
     let compacted = files(&database).await;
-    assert_eq!(compacted.len(), (ROWS as usize).div_ceil(SEGMENT_ROWS));
+    assert!(compacted.len() > 3, "{compacted:?}");
     database.compact().await.unwrap();
     assert_eq!(files(&database).await, compacted, "disjoint segments are merged again");
     database.close().await.unwrap();

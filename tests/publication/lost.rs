@@ -115,7 +115,9 @@ fn two_tables_one_log() {
     block_on(async {
         let disk = FaultyFiles::new();
         let failing = Failing::new(disk.store());
-        let database = made(failing.store()).await;
+        let roomy = Options { memtable_bytes_max: 1 << 20, ..options() };
+        let database = roomy.open_store(failing.store()).await.unwrap();
+        database.create_table(Shape::Int.definition("t"), false).await.unwrap();
         database.create_table(Shape::Int.definition("u"), false).await.unwrap();
         disk.record();
         let mut written = vec![(0, 0)];

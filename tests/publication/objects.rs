@@ -73,7 +73,7 @@ impl View {
     pub fn unsteady(inner: &Arc<InMemory>, seed: u64) -> Self {
         let view = Self::new(inner);
         let mut seeded = Seeded::new(seed);
-        view.rule(Box::new(move |request, _| match (request, seeded.below(40)) {
+        view.rule(Box::new(move |request, _| match (request, seeded.below(100)) {
             (Request::Put, 0) | (Request::Delete, 0..3) | (Request::Get, 0) => Fate::Lost,
             (Request::Put, 1) | (Request::Delete, 3) => Fate::Unanswered,
             (Request::Put, 2) => Fate::Late(seeded.below(60)),

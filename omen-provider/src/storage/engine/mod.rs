@@ -92,8 +92,6 @@ struct Durable {
     suspects: Suspects,
     /// A flush that has begun; nothing else is published before it is.
     pending: Option<Pending>,
-    /// The number of the newest manifest that certainly stands; `manifest` has the newest tried.
-    stands: u64,
     /// Whether the outcome of the last publication is unknown.
     unsettled: bool,
     /// Whether the parts of a published manifest have not yet taken their place in the accepted
@@ -167,7 +165,6 @@ impl Durable {
         suspects: Suspects,
     ) -> Self {
         Self {
-            stands: manifest.number,
             manifest,
             version: Arc::new(version),
             saved,

@@ -5,8 +5,9 @@
 //! log before, manifests below it.
 //!
 //! However a publication ends (an error, a caller that stops waiting), the manifest may have become
-//! durable: its number is never used again, and what it names stays, as suspects, until a later one
-//! stands. Compaction waits for that (`settle_publication`); a flush is one.
+//! durable: what it names stays, as suspects, until a later one stands. Compaction waits for that
+//! (`settle_publication`); a flush is one. The next manifest is tried under the same number, which
+//! decides who has it: none, this writer's earlier one, or another writer's.
 //!
 //! Invariant: what the newest manifest on the medium names is there, whichever it is.
 
@@ -17,7 +18,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use super::upkeep::lock;
 use super::{Durable, Engine, LogInspection};
 use crate::error::{Error, Result};
-use crate::storage::manifest::{self, deletions_name, manifest_name};
+use crate::storage::manifest::{self, Manifest, deletions_name, manifest_name};
 use crate::storage::medium::File;
 use crate::storage::publication::{SavedDeletions, describe};
 use crate::storage::segment::Segment;
@@ -48,14 +49,13 @@ impl Engine {
     ) -> Result<()> {
         self.check_open()?;
         let Publication { next, saved, log, flushed_lsn, replaces } = publication;
-        let manifest = describe(&durable.manifest, &next, &saved, log, flushed_lsn);
+        let mut manifest = describe(&durable.manifest, &next, &saved, log, flushed_lsn);
         for (file, lsn) in self.writer.iter().flat_map(|writer| writer.upkeep.take_attached()) {
             durable.suspects.add(file, lsn);
         }
         durable.suspect(&next, &saved);
-        durable.manifest.number = manifest.number;
         durable.unsettled = true;
-        if let Err(error) = manifest::publish(&self.medium.store, &manifest).await {
+        if let Err(error) = manifest::publish_next(&self.medium.store, &mut manifest).await {
             if matches!(error, Error::Conflict(_)) {
                 self.fenced.store(true, SeqCst);
             }
@@ -63,8 +63,7 @@ impl Engine {
         }
         durable.unsettled = false;
         durable.installing |= replaces;
-        self.retire(durable, &next, &saved, log, flushed_lsn);
-        durable.stands = manifest.number;
+        self.retire(durable, &next, &saved, &manifest);
         durable.saved = saved;
         durable.manifest = manifest;
         durable.version = Arc::new(next);
@@ -83,21 +82,20 @@ impl Engine {
         durable: &mut Durable,
         next: &Version,
         saved: &SavedDeletions,
-        log: u64,
-        flushed_lsn: u64,
+        manifest: &Manifest,
     ) {
         let garbage = &self.medium.garbage;
         let named: HashSet<String> = names(next, saved).collect();
         garbage.spare(&named);
-        garbage.add(durable.suspects.settle(flushed_lsn, &named));
+        garbage.add(durable.suspects.settle(manifest.flushed_lsn, &named));
         let old = segments(&durable.version);
         garbage.add(old.filter(|s| !named.contains(&s.record().file_name())).map(File::of));
         let vectors = durable.saved.values().map(|record| deletions_name(record.file));
         garbage.add(vectors.filter(|name| !named.contains(name)).map(File::named));
-        if durable.manifest.log != log {
+        if durable.manifest.log != manifest.log {
             garbage.add([File::named(log_name(durable.manifest.log))]);
         }
-        let below = durable.stands..durable.manifest.number;
+        let below = durable.manifest.number..manifest.number;
         garbage.add(below.map(|number| File::named(manifest_name(number))));
     }
 

@@ -44,44 +44,93 @@ fn manifest_number(name: &str) -> Option<u64> {
     u64::from_str_radix(digits, 16).ok().filter(|&number| manifest_name(number) == name)
 }
 
-/// Publishes `manifest`.
+/// Publishes `manifest` under its number.
 ///
 /// # Errors
-/// [`Error::Conflict`] if another writer has published that number or a later one. This manifest
-/// is not the newest then, but it may have been, and the one that is may go on from it. After any
-/// other error it may or may not be there, or come to be there.
+/// [`Error::Conflict`] if another manifest has that number, or another writer a later one. This
+/// manifest is not the newest then, but it may have been, and the one that is may go on from it.
+/// After any other error it may or may not be there, or come to be there.
 pub async fn publish(store: &Store, manifest: &Manifest) -> Result<()> {
+    match put(store, manifest).await? {
+        // A store that repeats a request whose answer was lost meets its own file.
+        Put::Stands | Put::Equal => Ok(()),
+        Put::Ours | Put::Others => Err(taken(store)),
+    }
+}
+
+/// Publishes `manifest` under its number or, where earlier attempts of this writer turn out to have
+/// come through, under the next one. (That one is durable; what is only seen on a disk may not be.)
+/// A number that has another writer's manifest is never passed over: what that writer has done since
+/// would be lost.
+///
+/// # Errors
+/// As [`publish`].
+pub async fn publish_next(store: &Store, manifest: &mut Manifest) -> Result<()> {
+    loop {
+        match put(store, manifest).await? {
+            Put::Stands => return Ok(()),
+            Put::Equal | Put::Ours => manifest.number += 1,
+            Put::Others => return Err(taken(store)),
+        }
+    }
+}
+
+fn taken(store: &Store) -> Error {
+    Error::Conflict(format!(
+        "another writer has opened {} and published a manifest; this one has lost the database",
+        store.location
+    ))
+}
+
+/// What became of a manifest.
+enum Put {
+    /// It is durable and the newest.
+    Stands,
+    /// One with the same bytes has its number.
+    Equal,
+    /// Another one of the same writer has its number.
+    Ours,
+    /// Another writer has its number, or a later one.
+    Others,
+}
+
+async fn put(store: &Store, manifest: &Manifest) -> Result<Put> {
     let mut bytes = Vec::new();
     let payload = manifest.encode_to_vec();
     frame::encode(KIND_MANIFEST, manifest.epoch, manifest.number, &[&payload], &mut bytes)?;
     let name = manifest_name(manifest.number);
     let bytes = Bytes::from(bytes);
-    let taken = || {
-        Error::Conflict(format!(
-            "another writer has opened {} and published a manifest; this one has lost the \
-             database",
-            store.location
-        ))
-    };
     match store.blobs.put_if_absent(&name, bytes.clone()).await {
-        // A store that repeats a request whose answer was lost meets its own file.
-        Err(Error::AlreadyExists(_)) if store.blobs.read(&name).await? == bytes => {}
-        Err(Error::AlreadyExists(_)) => return Err(taken()),
+        Ok(()) => {}
+        Err(Error::AlreadyExists(_)) => {
+            let found = store.blobs.read(&name).await?;
+            return Ok(who_has(manifest, found == bytes, &found));
+        }
         // The answer may be lost alone. An object that is read back is durable, as no name on a
         // disk is after an error; one that is not there may still be on its way.
         Err(error @ Error::ObjectStore { .. }) => match store.blobs.read(&name).await {
             Ok(found) if found == bytes => {}
-            Ok(_) => return Err(taken()),
+            Ok(found) => return Ok(who_has(manifest, false, &found)),
             Err(_) => return Err(error),
         },
-        other => other?,
+        Err(error) => return Err(error),
     }
     // The number may have been free only because a writer that went further removed its manifest.
     if newest_number(store).await? > Some(manifest.number) {
         store.blobs.delete(&name).await?;
-        return Err(taken());
+        return Ok(Put::Others);
     }
-    Ok(())
+    Ok(Put::Stands)
+}
+
+/// Whose the bytes are that have the number of `manifest`.
+fn who_has(manifest: &Manifest, equal: bool, found: &[u8]) -> Put {
+    let name = manifest_name(manifest.number);
+    match decode(&name, manifest.number, found) {
+        _ if equal => Put::Equal,
+        Ok(found) if found.line() == manifest.line() => Put::Ours,
+        _ => Put::Others,
+    }
 }
 
 /// The newest manifest, if there is any.
@@ -149,9 +198,12 @@ impl Manifest {
 
 async fn read(store: &Store, number: u64) -> Result<Manifest> {
     let name = manifest_name(number);
-    let bytes = store.blobs.read(&name).await?;
-    let damaged = |reason: &str| Error::corruption(&name, 0, reason);
-    let frame = match frame::decode(&bytes) {
+    decode(&name, number, &store.blobs.read(&name).await?)
+}
+
+fn decode(name: &str, number: u64, bytes: &[u8]) -> Result<Manifest> {
+    let damaged = |reason: &str| Error::corruption(name, 0, reason);
+    let frame = match frame::decode(bytes) {
         FrameResult::Frame(frame) => frame,
         FrameResult::Torn { .. } => return Err(damaged("the manifest is cut short")),
         FrameResult::Bad { reason, .. } => return Err(damaged(reason)),
