@@ -2,8 +2,8 @@
 //! becomes of the answers; and it is the truth, or the database does not open.
 //!
 //! Two or three writers on one object store whose requests get lost or come late (`committers`),
-//! chosen moments of them (`takeover`), files whose bytes are not what they were (`lost`), and keys too
-//! long to stand in a manifest (`long_keys`).
+//! chosen moments of them (`takeover`), files whose bytes are not what they were (`lost`), and keys
+//! too long to stand in a manifest (`long_keys`).
 
 mod committers;
 mod long_keys;

@@ -244,9 +244,9 @@ impl Database {
         self.handle.engine().sample_indexes(table, limits, progress).await
     }
 
-    /// Makes a backup in a directory, or brings the one there to the present state: only what is new
-    /// is copied. The backup holds the database as of one statement, whoever writes meanwhile, and
-    /// is itself a database: [`Options::read_only`] opens it as it is.
+    /// Makes a backup in a directory, or brings the one there to the present state: only what is
+    /// new is copied. The backup holds the database as of one statement, whoever writes meanwhile,
+    /// and is itself a database: [`Options::read_only`] opens it as it is.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] if the directory is this database's own or lies in it, or holds

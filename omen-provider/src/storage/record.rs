@@ -112,8 +112,8 @@ pub fn bound_below(key: &[u8]) -> &[u8] {
     key.get(..KEY_BOUND_BYTES).unwrap_or(key)
 }
 
-/// A key of bounded length that is not below `key`; `key` itself if it is that short, or if there is
-/// none, since it begins with nothing but 0xFF.
+/// A key of bounded length that is not below `key`; `key` itself if it is that short, or if there
+/// is none, since it begins with nothing but 0xFF.
 pub fn bound_above(key: &[u8]) -> Cow<'_, [u8]> {
     let Some(prefix) = key.get(..KEY_BOUND_BYTES).filter(|prefix| prefix.len() < key.len()) else {
         return Cow::Borrowed(key);

@@ -88,6 +88,8 @@ struct Durable {
     manifest: Manifest,
     version: Arc<Version>,
     saved: SavedDeletions,
+    /// The number that the next manifest is tried under: those before are this writer's.
+    next_number: u64,
     /// Files that a manifest may name whose publication failed, or the log.
     suspects: Suspects,
     /// A flush that has begun; nothing else is published before it is.
@@ -165,6 +167,7 @@ impl Durable {
         suspects: Suspects,
     ) -> Self {
         Self {
+            next_number: manifest.number + 1,
             manifest,
             version: Arc::new(version),
             saved,

@@ -50,17 +50,21 @@ impl Engine {
         self.check_open()?;
         let Publication { next, saved, log, flushed_lsn, replaces } = publication;
         let mut manifest = describe(&durable.manifest, &next, &saved, log, flushed_lsn);
+        manifest.number = durable.next_number;
         for (file, lsn) in self.writer.iter().flat_map(|writer| writer.upkeep.take_attached()) {
             durable.suspects.add(file, lsn);
         }
         durable.suspect(&next, &saved);
         durable.unsettled = true;
-        if let Err(error) = manifest::publish_next(&self.medium.store, &mut manifest).await {
+        let published = manifest::publish_next(&self.medium.store, &mut manifest).await;
+        durable.next_number = manifest.number;
+        if let Err(error) = published {
             if matches!(error, Error::Conflict(_)) {
                 self.fenced.store(true, SeqCst);
             }
             return Err(error);
         }
+        durable.next_number += 1;
         durable.unsettled = false;
         durable.installing |= replaces;
         self.retire(durable, &next, &saved, &manifest);

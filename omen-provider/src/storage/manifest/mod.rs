@@ -58,10 +58,10 @@ pub async fn publish(store: &Store, manifest: &Manifest) -> Result<()> {
     }
 }
 
-/// Publishes `manifest` under its number or, where earlier attempts of this writer turn out to have
-/// come through, under the next one. (That one is durable; what is only seen on a disk may not be.)
-/// A number that has another writer's manifest is never passed over: what that writer has done since
-/// would be lost.
+/// Publishes `manifest` under its number or, where earlier attempts of this writer turn out to
+/// have come through, under the next one. (That one is durable; what is only seen on a disk may
+/// not be.) A number that has another writer's manifest is never passed over: what that writer has
+/// done since would be lost.
 ///
 /// # Errors
 /// As [`publish`].

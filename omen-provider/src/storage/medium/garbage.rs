@@ -5,8 +5,9 @@
 //! as no reader uses it; a deletion that fails is tried again with every later sweep.
 //!
 //! A *suspect* is a file of which that is not certain: a manifest names it whose publication had an
-//! unknown outcome, or another writer's that went on from it, or the log does, up to some statement. It is decided when a later manifest
-//! stands: what that does not name, nor the log that goes on from it, becomes garbage.
+//! unknown outcome, or another writer's that went on from it, or the log, up to some statement. It
+//! is decided when a later manifest stands: what that does not name, nor the log that goes on from
+//! it, becomes garbage.
 //!
 //! Every file that is written is, until something names it, in one of these hands: those of an
 //! [`Unnamed`] (which turns it into garbage when it is dropped), the suspects, or whoever retries
