@@ -16,6 +16,11 @@ const STATEMENTS: u64 = 12;
 /// Keys, few enough that statements write over each other.
 const KEYS: u64 = 200;
 
+/// So few bytes in memory that much is flushed unasked.
+fn hurried() -> Options {
+    Options { memtable_bytes_max: 8 << 10, ..options() }
+}
+
 /// What became of the statements.
 #[derive(Debug, Default)]
 struct Told {
@@ -52,7 +57,7 @@ async fn writer(view: View, seed: u64, told: &RefCell<Told>, next: &RefCell<i64>
         for _ in 0..seeded.below(40) {
             tokio::task::yield_now().await;
         }
-        let Ok(database) = options().open_store(view.store()).await else { continue };
+        let Ok(database) = hurried().open_store(view.store()).await else { continue };
         told.borrow_mut().opened += 1;
         for _ in 0..seeded.below(STATEMENTS) {
             match seeded.below(8) {
@@ -110,13 +115,13 @@ fn run(seed: u64, writers: u64) -> Result<Told, String> {
         told.allows(&rows)?;
         // Whoever opens it next finds the same, and leaves nothing that is not named.
         let store = View::new(&objects).store();
-        let database = options().open_store(store.clone()).await.map_err(|e| e.to_string())?;
+        let database = hurried().open_store(store.clone()).await.map_err(|e| e.to_string())?;
         if rows_of(&database).await != rows {
             return Err("the next writer has other rows than a reader".to_string());
         }
         database.compact().await.map_err(|e| e.to_string())?;
         drop(database);
-        let database = options().open_store(store.clone()).await.map_err(|e| e.to_string())?;
+        let database = hurried().open_store(store.clone()).await.map_err(|e| e.to_string())?;
         let parts = database.inspect().await.tables.remove(0).parts.len();
         let files = store.blobs.list("segments").await.map_err(|e| e.to_string())?;
         let segments = files.iter().filter(|file| file.name.ends_with(".parquet")).count();

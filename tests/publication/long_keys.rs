@@ -41,7 +41,8 @@ async fn files(database: &Database) -> BTreeSet<String> {
 /// `lead`: what all keys begin with.
 async fn long_keys(lead: Vec<u8>, manifest_bytes_max: u64) {
     let medium = Medium::disk();
-    let small = Options { segment_rows_max: SEGMENT_ROWS, ..options() };
+    let (segment_rows_max, memtable_bytes_max) = (SEGMENT_ROWS, 8 << 10);
+    let small = Options { segment_rows_max, memtable_bytes_max, ..options() };
     let database = medium.open(small.clone()).await.unwrap();
     let columns = schema().fields().iter().map(|field| (field.as_ref().clone(), None)).collect();
     let definition =

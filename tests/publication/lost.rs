@@ -8,7 +8,7 @@ use omen_provider::Error;
 
 use super::*;
 use crate::bounds::failing_store::{Call, Effect, Failing};
-use crate::faulty_disk::files::FaultyFiles;
+use crate::faulty_disk::files::{EIO, Failure, FaultyFiles};
 use crate::harness::media::Medium;
 
 /// The files of a folder, in order of their names.
@@ -109,15 +109,52 @@ fn entry_valid_but_value_lost() {
     }
 }
 
+/// A call of a flush fails once and the flush is tried again. A manifest that the first attempt gave
+/// a name, and did not make durable, is seen by the second, and gone after a power cut.
+#[test]
+fn manifest_that_is_only_seen_is_not_relied_on() {
+    let prepared = |disk: FaultyFiles| async move {
+        let database = made(disk.store()).await;
+        upsert(&database, 0..40, 1).await.unwrap();
+        database.checkpoint().await.unwrap();
+        upsert(&database, 20..60, 2).await.unwrap();
+        database
+    };
+    block_on(async {
+        let disk = FaultyFiles::new();
+        let database = prepared(disk.clone()).await;
+        let begin = disk.calls();
+        database.checkpoint().await.unwrap();
+        let (end, rows) = (disk.calls(), rows_of(&database).await);
+        let mut repeated = 0;
+        for call in begin + 1..=end {
+            for failure in [Failure::NoEffect(EIO), Failure::FullEffect(EIO), Failure::MarksClean] {
+                let disk = FaultyFiles::new();
+                let database = prepared(disk.clone()).await;
+                disk.fail_call(call, false, failure);
+                let failed = database.checkpoint().await.is_err();
+                let again = database.checkpoint().await;
+                repeated += u32::from(failed && again.is_ok());
+                for seed in 0..8 {
+                    let left = disk.after_power_cut(seed);
+                    let reopened = options().open_store(left.store()).await;
+                    let story = format!("{failure:?} at call {call}, seed {seed}");
+                    let reopened = reopened.unwrap_or_else(|e| panic!("{story}: {e}"));
+                    assert_eq!(rows_of(&reopened).await, rows, "{story}");
+                }
+            }
+        }
+        assert!(repeated > 20, "only {repeated} were repeated");
+    });
+}
+
 /// The log goes when the rows of both tables are in segments, not when those of one are.
 #[test]
 fn two_tables_one_log() {
     block_on(async {
         let disk = FaultyFiles::new();
         let failing = Failing::new(disk.store());
-        let roomy = Options { memtable_bytes_max: 1 << 20, ..options() };
-        let database = roomy.open_store(failing.store()).await.unwrap();
-        database.create_table(Shape::Int.definition("t"), false).await.unwrap();
+        let database = made(failing.store()).await;
         database.create_table(Shape::Int.definition("u"), false).await.unwrap();
         disk.record();
         let mut written = vec![(0, 0)];

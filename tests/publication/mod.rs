@@ -34,8 +34,9 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
     runtime.expect("a runtime").block_on(work)
 }
 
+/// With room for all rows of a test: what is flushed, it says.
 fn options() -> Options {
-    Options { memtable_bytes_max: 8 << 10, cache_bytes_max: 0, ..small() }
+    Options { memtable_bytes_max: 1 << 20, cache_bytes_max: 0, ..small() }
 }
 
 fn batch(keys: impl IntoIterator<Item = i64>, number: i64) -> RecordBatch {
