@@ -171,7 +171,6 @@ fn gc_spares_fence_and_live_epoch() {
             rows.extend((1100..1300).map(|key| (key, 4)));
             slow.release();
             let second = opening.await.unwrap();
-            eprintln!(second.as_ref().err(),);
             let_it_work().await;
             assert_eq!(seen(&objects).await, rows, "{folder}");
 
