@@ -109,8 +109,8 @@ fn entry_valid_but_value_lost() {
     }
 }
 
-/// A call of a flush fails once and the flush is tried again. A manifest that the first attempt gave
-/// a name, and did not make durable, is seen by the second, and gone after a power cut.
+/// A call of a flush fails once and the flush is tried again. A manifest that the first attempt
+/// gave a name, and did not make durable, is seen by the second, and gone after a power cut.
 #[test]
 fn manifest_that_is_only_seen_is_not_relied_on() {
     let prepared = |disk: FaultyFiles| async move {
