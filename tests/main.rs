@@ -8,6 +8,7 @@ mod damage;
 mod deep_sql;
 mod examples;
 mod faulty_disk;
+mod golden;
 mod harness;
 mod model;
 mod pages;
