@@ -112,6 +112,29 @@ fn other_databases_and_other_lines_are_refused() {
     });
 }
 
+/// One that was only opened and not closed: the rows that it has since are in its log.
+#[test]
+fn backup_that_was_opened_for_writing_is_refused_however_it_was_left() {
+    block_on(async {
+        let (medium, folder) = (Medium::disk(), tempfile::tempdir().unwrap());
+        let copy = folder.path().join("copy");
+        with_rows(&medium, 1..=20).await.backup(&copy).await.unwrap();
+        let opened = options().open(&copy).await.unwrap();
+        write(&opened, 21).await.unwrap();
+        drop(opened);
+        for number in 21..=25 {
+            // Each has opened it once more.
+            let database = with_rows(&medium, number..=number).await;
+            let refused = database.backup(&copy).await.unwrap_err();
+            assert!(matches!(refused, Error::InvalidInput(_)), "{refused}");
+        }
+        let database = with_rows(&medium, 26..=26).await;
+        let refused = database.backup(&copy).await.unwrap_err();
+        assert!(refused.to_string().contains("opened for writing"), "{refused}");
+        assert_eq!(rows_of(&options().open(&copy).await.unwrap()).await, model(21));
+    });
+}
+
 /// Files of the backup that are not what their names say are copied anew.
 #[test]
 fn damaged_file_of_a_backup_is_replaced() {
