@@ -3,7 +3,7 @@
 use omen_provider::Error;
 
 use super::*;
-use crate::faulty_disk::files::FaultyFiles;
+use crate::faulty_disk::files::{EIO, Failure, FaultyFiles};
 
 /// Power cuts at each point.
 const SEEDS: u64 = 3;
@@ -71,6 +71,47 @@ fn crash_leaves_the_old_backup_or_the_new_one() {
             before = Some(number);
         }
     });
+}
+
+/// A call fails once and the backup is made again: what the first attempt has left is seen, and is
+/// relied on only when its name is durable.
+#[test]
+fn repeated_backup_survives_a_power_cut() {
+    // With one segment alone no other file comes after it whose name would take its along.
+    for segments in [1, 3] {
+        block_on(repeated_backups(segments));
+    }
+}
+
+async fn repeated_backups(segments: i64) {
+    let medium = Medium::disk();
+    let database = made(&medium, options()).await;
+    for number in 1..=60 {
+        write(&database, number).await.unwrap();
+        if number % (60 / segments) == 0 {
+            database.checkpoint().await.unwrap();
+        }
+    }
+    let whole = FaultyFiles::new();
+    database.backup_to_store(whole.store(), &|_, _| {}).await.unwrap();
+    let mut repeated = 0;
+    for call in 1..=whole.calls() {
+        for failure in [Failure::NoEffect(EIO), Failure::FullEffect(EIO)] {
+            let disk = FaultyFiles::new();
+            disk.fail_call(call, false, failure);
+            if database.backup_to_store(disk.store(), &|_, _| {}).await.is_ok() {
+                continue;
+            }
+            repeated += 1;
+            database.backup_to_store(disk.store(), &|_, _| {}).await.unwrap();
+            for seed in 0..16 {
+                let left = disk.after_power_cut(seed);
+                let story = format!("{failure:?} at call {call}, seed {seed}");
+                assert_eq!(found(&left).await, Some(60), "{story}");
+            }
+        }
+    }
+    assert!(repeated > 20, "only {repeated} were repeated");
 }
 
 /// A disk that fails, and goes on.

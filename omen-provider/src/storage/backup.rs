@@ -15,8 +15,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
+use super::deletion_vector::file_head;
 use super::flush::write_runs;
-use super::manifest::{self, Line, Manifest};
+use super::manifest::{self, Line, Manifest, deletions_name};
 use super::medium::Medium;
 use super::publication::{SavedDeletions, describe, save_deletions};
 use super::record::{SegmentRecord, segment_name};
@@ -166,6 +169,8 @@ struct Copying<'a> {
     report: BackupReport,
     progress: Progress<'a>,
     total: u64,
+    /// Whether files were kept that no manifest names: seen, but perhaps not durable.
+    unsure: bool,
 }
 
 async fn copy(
@@ -186,7 +191,8 @@ async fn copy(
     medium.skip_files(last.unwrap_or(FIRST_OWN_FILE));
     let report = BackupReport { lsn: version.lsn, ..BackupReport::default() };
     let total = segments(version).map(|view| view.segment.record().bytes).sum();
-    let mut copying = Copying { medium, before, lengths, report, progress, total };
+    let unsure = false;
+    let mut copying = Copying { medium, before, lengths, report, progress, total, unsure };
     progress(0, total);
     for view in segments(version) {
         copying.bring(&view.segment).await?;
@@ -194,6 +200,7 @@ async fn copy(
     let next = copying.with_runs_written(version).await?;
     let saved = copying.vectors_there(&next).await?;
     let saved = save_deletions(&copying.medium, next.tables(), &saved).await?;
+    copying.make_names_durable().await?;
     let mut manifest = describe(&identity, &next, &saved, 0, version.lsn);
     manifest.backup = identity.backup;
     manifest::publish(&copying.medium.store, &manifest).await?;
@@ -209,6 +216,7 @@ impl Copying<'_> {
         let done = self.report.copied_bytes + self.report.kept_bytes;
         if self.lengths.contains_key(&name) {
             if self.is_there(segment).await? {
+                self.unsure |= self.record_before(record.file).is_none();
                 self.report.kept += 1;
                 self.report.kept_bytes += bytes;
                 (self.progress)(done + bytes, self.total);
@@ -250,9 +258,7 @@ impl Copying<'_> {
     /// it.
     async fn make_way(&self, record: &SegmentRecord) -> Result<()> {
         let name = record.file_name();
-        let tables = self.before.iter().flat_map(|before| &before.tables);
-        let mut records = tables.flat_map(|table| &table.segments).flat_map(|s| &s.segment);
-        match records.find(|there| there.file == record.file) {
+        match self.record_before(record.file) {
             Some(there) if *there != record.bounded() => Err(Error::invalid(format!(
                 "{} takes no backup of this database: {name} is another file there; it is a \
                  backup of a copy that has gone another way; name another directory",
@@ -260,6 +266,24 @@ impl Copying<'_> {
             ))),
             _ => self.medium.store.blobs.delete(&name).await,
         }
+    }
+
+    /// What the manifest that was there before says of a segment.
+    fn record_before(&self, file: u64) -> Option<&SegmentRecord> {
+        let tables = self.before.iter().flat_map(|before| &before.tables);
+        let mut records = tables.flat_map(|table| &table.segments).flat_map(|s| &s.segment);
+        records.find(|there| there.file == file)
+    }
+
+    /// An attempt that failed, or died, may have left files whose names are not durable. Any file
+    /// that is published makes those of its folder durable.
+    async fn make_names_durable(&self) -> Result<()> {
+        if !self.unsure {
+            return Ok(());
+        }
+        let (blobs, name) = (&self.medium.store.blobs, deletions_name(self.medium.next_file()));
+        blobs.put_if_absent(&name, Bytes::copy_from_slice(&file_head())).await?;
+        blobs.delete(&name).await
     }
 
     /// The version with its runs written as segments of the copy.
