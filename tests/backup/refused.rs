@@ -31,6 +31,7 @@ fn directory_of_the_database_is_refused() {
         let database = with_rows(&medium, 1..=50).await;
         let own = medium.folder();
         let link = tempfile::tempdir().unwrap();
+        #[cfg(unix)]
         std::os::unix::fs::symlink(own, link.path().join("link")).unwrap();
         let reader = medium.open(reading()).await.unwrap();
         for database in [&database, &reader] {
@@ -41,6 +42,9 @@ fn directory_of_the_database_is_refused() {
                 own.join("segments/.."),
                 link.path().join("link/backup"),
             ] {
+                if cfg!(not(unix)) && target.starts_with(link.path()) {
+                    continue;
+                }
                 let refused = database.backup(&target).await.unwrap_err();
                 assert!(matches!(refused, Error::InvalidInput(_)), "{refused}");
                 assert!(!own.join("backup").exists());
