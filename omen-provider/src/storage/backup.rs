@@ -90,7 +90,8 @@ pub async fn back_up(
 /// that nobody takes it for the one that the backup is of.
 ///
 /// # Errors
-/// [`Error::Corruption`] naming the file if what is copied is damaged; `target` is empty then.
+/// [`Error::Corruption`] naming the file if what is copied is damaged; `target` is empty then, as
+/// after any error before the last step.
 pub async fn restore(
     version: &Version,
     line: &Line,
@@ -104,8 +105,8 @@ pub async fn restore(
         .map_err(|e| Error::io("the system's random numbers", std::io::Error::other(e)))?;
     let identity = Line { database, ..line.clone() }.manifest(0, false);
     let restored = copy(version, identity, None, target.clone(), options, progress).await;
-    if restored.is_err() {
-        // The manifest comes last: what is there now is nothing.
+    if restored.is_err() && target.blobs.list("manifest").await?.is_empty() {
+        // The manifest comes last: without one, what is there is nothing.
         for blob in target.blobs.list("segments").await? {
             target.blobs.delete(&blob.name).await?;
         }
