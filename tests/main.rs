@@ -1,6 +1,7 @@
 //! What OmenDB promises as a whole: one binary, one module for each promise.
 
 mod arrow_types;
+mod backup;
 mod bounds;
 mod crash;
 mod damage;
@@ -8,9 +9,11 @@ mod deep_sql;
 mod disk_full;
 mod examples;
 mod faulty_disk;
+mod golden;
 mod harness;
 mod model;
 mod pages;
+mod publication;
 mod recovery;
 mod refusals;
 mod schedules;

@@ -24,6 +24,7 @@ Examples:
   omen inspect weather.db weather --plot weather.svg
                                               a picture of the table's learned index
   omen verify weather.db                      check every byte; exit code 1 if any is wrong
+  omen backup weather.db /mnt/weather.db      copy it, or what is new since the last backup
 
 A database is a directory. A path named like a subcommand is written with a leading ./
 (omen ./import). Without a path the database is in memory and gone at the end.
@@ -132,6 +133,22 @@ pub(crate) enum Command {
         #[command(flatten)]
         memory: MemoryArguments,
     },
+    /// Copy a database to another directory, or bring the copy there up to date
+    #[command(after_help = BACKUP_NOTES)]
+    Backup {
+        /// Directory of the database
+        path: PathBuf,
+        /// Directory of the backup; made if missing
+        directory: PathBuf,
+    },
+    /// Make a database of a backup, in a new directory
+    #[command(after_help = RESTORE_NOTES)]
+    Restore {
+        /// Directory of the backup
+        backup: PathBuf,
+        /// Directory to restore into; missing or empty
+        path: PathBuf,
+    },
     /// Make a database of real data in a new directory and show what it can do
     Demo {
         /// Directory to create; must not exist [default: omen-demo, omen-demo-2, …]
@@ -148,6 +165,28 @@ cut, is no damage.) A backup is the better answer. Without one, this gives up th
 Examples:
   omen repair my.db             what is damaged, and what would be kept; writes nothing
   omen repair my.db --cut-log   keep the statements before the damage";
+
+const BACKUP_NOTES: &str = "\
+The backup holds the database as of one statement, also while another process writes to it. Files
+that the backup has already are skipped: the second backup into a directory copies what is new. It
+replaces the first one all at once: a crash leaves the one or the other.
+
+A backup is itself a database: omen DIRECTORY --readonly queries it, omen verify DIRECTORY checks
+every byte of it. One that was opened for writing goes its own way, and takes no further backup. To
+go on working from a backup, restore it.
+
+Examples:
+  omen backup my.db /mnt/backup/my.db             make a backup, or bring it up to date
+  omen verify /mnt/backup/my.db                   check all of it
+  omen restore /mnt/backup/my.db restored.db      make a database of it";
+
+const RESTORE_NOTES: &str = "\
+Every file is checked as it is copied; a damaged backup is refused, naming the file, and nothing is
+restored. The new database has an id of its own: later backups of it go into another directory than
+those of the database it was once.
+
+Example:
+  omen restore /mnt/backup/my.db restored.db";
 
 const IMPORT_NOTES: &str = "\
 Types are inferred from the whole file: whole numbers become BIGINT, other numbers DOUBLE, true and

@@ -3,6 +3,7 @@
 //! It holds no database logic: everything goes through [`omen_provider`].
 
 mod args;
+mod backup;
 mod commands;
 mod compact;
 mod demo;
@@ -17,6 +18,7 @@ mod output;
 mod plot;
 mod progress;
 mod repair;
+mod restore;
 mod script;
 mod shell;
 mod sql_type;
@@ -61,6 +63,8 @@ async fn run() -> Result<()> {
         Some(Command::Verify { path }) => verify::run(&path).await,
         Some(Command::Repair { path, cut_log }) => repair::run(&path, cut_log).await,
         Some(Command::Compact { path, memory }) => compact::run(&path, memory).await,
+        Some(Command::Backup { path, directory }) => backup::run(&path, &directory).await,
+        Some(Command::Restore { backup, path }) => restore::run(&backup, &path).await,
         Some(Command::Demo { dir }) => demo::run(dir).await,
     }
 }

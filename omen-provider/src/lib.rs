@@ -51,6 +51,7 @@ pub use clock::Clock;
 pub use error::{Error, Result};
 pub use options::Options;
 pub use provider::Session;
+pub use storage::backup::BackupReport;
 pub use storage::database::Database;
 pub use storage::definition::TableDefinition;
 pub use storage::engine::{

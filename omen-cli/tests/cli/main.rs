@@ -3,6 +3,7 @@
 // Functions that tests share are not marked as tests.
 #![allow(clippy::unwrap_used)]
 
+mod backup;
 mod demo;
 mod flights;
 mod flights_csv;

@@ -40,6 +40,7 @@ pub(crate) mod compaction;
 pub(crate) mod flush;
 pub(crate) mod recovery;
 
+pub(crate) mod backup;
 pub(crate) mod scrub;
 
 pub(crate) mod engine;

@@ -14,10 +14,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use bytes::Bytes;
 
 use super::apply::{WriteMode, delete_keys, put_rows, put_segments, raise_row_id};
-use super::deletion_vector::DeletionVector;
+use super::deletion_vector::{self, DeletionVector};
 use super::key::Keys;
 use super::keyed_batch::KeyedBatch;
-use super::manifest::{DeletionsRecord, Manifest, SegmentEntry, TableEntry};
+use super::manifest::{DeletionsRecord, Manifest, TableEntry};
 use super::medium::{Medium, epoch_of};
 use super::publication::SavedDeletions;
 use super::record::SegmentRecord;
@@ -98,19 +98,15 @@ async fn load(medium: &Medium, manifest: &Manifest) -> Result<(Version, SavedDel
     let mut saved = SavedDeletions::new();
     let mut files: HashMap<u64, Bytes> = HashMap::new();
     for entry in &manifest.tables {
-        let TableEntry { table: Some(record), segments, next_row_id } = entry else {
-            return Err(Error::invalid("a table of the manifest has no schema"));
-        };
-        let schema = Arc::new(TableSchema::try_from(record.clone())?);
+        let TableEntry { segments, next_row_id, .. } = entry;
+        let schema = Arc::new(manifest.schema(entry)?);
         let mut table = TableVersion::new(Arc::clone(&schema));
         table.row_ids.fetch_max(*next_row_id, Relaxed);
         for entry in segments {
-            let SegmentEntry { segment: Some(record), deletions } = entry else {
-                return Err(Error::invalid("a segment of the manifest has no record"));
-            };
+            let record = manifest.segment(entry)?;
             check_length(record, &lengths)?;
             let segment = open_segment(medium, record, &schema).await?;
-            let dead = match deletions {
+            let dead = match &entry.deletions {
                 Some(deletions) => {
                     saved.insert(record.file, deletions.clone());
                     read_deletions(medium, deletions, record.rows, &mut files).await?
@@ -172,7 +168,10 @@ pub async fn read_deletions(
     let file = match files.get(&record.file) {
         Some(file) => file.clone(),
         None => match medium.store.blobs.read(&name).await {
-            Ok(file) => files.entry(record.file).or_insert(file).clone(),
+            Ok(file) => {
+                deletion_vector::check_file_head(&name, &file)?;
+                files.entry(record.file).or_insert(file).clone()
+            }
             Err(Error::NotFound(_)) => {
                 return Err(damaged("the file is missing; the manifest names it".to_string()));
             }

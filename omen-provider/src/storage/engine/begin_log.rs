@@ -12,7 +12,7 @@ use super::room::{give_up_reserve, lacks_space};
 use super::{Published, random};
 use crate::error::Result;
 use crate::storage::manifest::Manifest;
-use crate::storage::medium::Medium;
+use crate::storage::medium::{Medium, epoch_in};
 use crate::storage::recovery::Recovered;
 use crate::storage::version::Version;
 use crate::storage::wal::{LogHeader, LogPlace, LogWriter, log_name};
@@ -103,9 +103,11 @@ async fn begin_log(
     Ok(log)
 }
 
-/// Removes all logs but the one that is written and those that it goes on from.
+/// Removes all logs but the one that is written and those that it goes on from. One of a later epoch
+/// belongs to a writer that has taken the database over since, and stays.
 pub(super) async fn remove_other_logs(
     medium: &Medium,
+    manifest: &Manifest,
     log: &LogWriter<Arc<Version>>,
     resumed: &[LogPlace],
 ) -> Result<()> {
@@ -113,7 +115,7 @@ pub(super) async fn remove_other_logs(
     let mut kept: Vec<String> = resumed.iter().map(|log| log_name(log.header.number)).collect();
     kept.push(log_name(log.number()));
     for name in logs.list().await? {
-        if !kept.contains(&name) {
+        if !kept.contains(&name) && epoch_in(&name) <= manifest.epoch {
             logs.delete(&name).await?;
         }
     }

@@ -15,6 +15,7 @@
 //!
 //! Invariant: what is published is durable.
 
+mod backup;
 mod begin_log;
 mod checkpoint;
 mod commit;
@@ -91,12 +92,12 @@ struct Durable {
     manifest: Manifest,
     version: Arc<Version>,
     saved: SavedDeletions,
+    /// The number that the next manifest is tried under: those before are this writer's.
+    next_number: u64,
     /// Files that a manifest may name whose publication failed, or the log.
     suspects: Suspects,
     /// A flush that has begun; nothing else is published before it is.
     pending: Option<Pending>,
-    /// The number of the newest manifest that certainly stands; `manifest` has the newest tried.
-    stands: u64,
     /// Whether the outcome of the last publication is unknown.
     unsettled: bool,
     /// Whether the parts of a published manifest have not yet taken their place in the accepted
@@ -183,7 +184,7 @@ impl Durable {
         suspects: Suspects,
     ) -> Self {
         Self {
-            stands: manifest.number,
+            next_number: manifest.number + 1,
             manifest,
             version: Arc::new(version),
             saved,

@@ -16,8 +16,8 @@ use super::upkeep::{Upkeep, suspects_of_log};
 use super::{Durable, Engine, LogInspection, Published, Writer, random};
 use crate::error::{Error, Result};
 use crate::options::Options;
-use crate::storage::manifest::{self, Manifest, deletions_name};
-use crate::storage::medium::{File, Medium};
+use crate::storage::manifest::{self, FORMAT_VERSION, Manifest, deletions_name};
+use crate::storage::medium::{File, Medium, epoch_in};
 use crate::storage::record::{SegmentRecord, segment_name};
 use crate::storage::recovery::{LogCut, LogDamage, Recovered, recover};
 use crate::storage::store::{DirectoryLock, Store};
@@ -119,7 +119,7 @@ async fn claim(store: &Store, options: &Options, is_locked: bool) -> Result<Mani
 fn raised(previous: Manifest) -> Result<Manifest> {
     let (epoch, number) = (previous.epoch + 1, previous.number + 1);
     let writer = u64::from_le_bytes(random()?);
-    Ok(Manifest { epoch, number, writer, ..previous })
+    Ok(Manifest { epoch, number, writer, format: FORMAT_VERSION, backup: false, ..previous })
 }
 
 async fn open_for_reading(store: Store, options: Options) -> Result<Arc<Engine>> {
@@ -205,7 +205,7 @@ async fn open_for_writing(
         stands = manifest::publish(&medium.store, &claim).await;
     }
     stands?;
-    remove_other_logs(&medium, &log, &resumed).await?;
+    remove_other_logs(&medium, &claim, &log, &resumed).await?;
     remove_unnamed(&medium, &claim, &recovered).await?;
 
     let before = resumed.split_last().map_or(&[][..], |(_, before)| before);
@@ -249,7 +249,8 @@ async fn open_for_writing(
 }
 
 /// Removes segments, deletion vectors and manifests that a manifest and its logs do not name: an
-/// earlier writer left them behind.
+/// earlier writer left them behind. What has a later epoch belongs to a writer that has taken the
+/// database over since (on an object store nothing keeps it out), and stays.
 async fn remove_unnamed(medium: &Medium, manifest: &Manifest, recovered: &Recovered) -> Result<()> {
     let store = &medium.store;
     let mut named: HashSet<String> =
@@ -265,7 +266,7 @@ async fn remove_unnamed(medium: &Medium, manifest: &Manifest, recovered: &Recove
         }
     }
     for blob in store.blobs.list("segments").await? {
-        if !named.contains(&blob.name) {
+        if !named.contains(&blob.name) && epoch_in(&blob.name) <= manifest.epoch {
             store.blobs.delete(&blob.name).await?;
         }
     }

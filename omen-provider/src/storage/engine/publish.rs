@@ -5,8 +5,9 @@
 //! log before, manifests below it.
 //!
 //! However a publication ends (an error, a caller that stops waiting), the manifest may have become
-//! durable: its number is never used again, and what it names stays, as suspects, until a later one
-//! stands. Compaction waits for that (`settle_publication`); a flush is one.
+//! durable: what it names stays, as suspects, until a later one stands. Compaction waits for that
+//! (`settle_publication`); a flush is one. The next manifest is tried under the same number, which
+//! decides who has it: none, this writer's earlier one, or another writer's.
 //!
 //! Invariant: what the newest manifest on the medium names is there, whichever it is.
 
@@ -17,8 +18,8 @@ use std::sync::atomic::Ordering::SeqCst;
 use super::upkeep::lock;
 use super::{Durable, Engine, LogInspection};
 use crate::error::{Error, Result};
-use crate::storage::manifest::{self, deletions_name, manifest_name};
-use crate::storage::medium::{File, Suspects};
+use crate::storage::manifest::{self, Manifest, deletions_name, manifest_name};
+use crate::storage::medium::File;
 use crate::storage::publication::{SavedDeletions, describe};
 use crate::storage::segment::Segment;
 use crate::storage::version::Version;
@@ -39,8 +40,9 @@ impl Engine {
     /// Publishes a manifest and makes what it says the durable version.
     ///
     /// # Errors
-    /// After [`Error::Conflict`] and [`Error::Unavailable`] the manifest is certainly not there;
-    /// after all others it may be.
+    /// After [`Error::Unavailable`] the manifest is certainly not there; after all others it may
+    /// be. After [`Error::Conflict`] the database has another writer, whose manifest may name what
+    /// this one does: nothing of it is removed by this one any more.
     pub(super) async fn publish(
         &self,
         durable: &mut Durable,
@@ -48,29 +50,29 @@ impl Engine {
     ) -> Result<()> {
         self.check_open()?;
         let Publication { next, saved, log, flushed_lsn, replaces } = publication;
-        let manifest = describe(&durable.manifest, &next, &saved, log, flushed_lsn);
+        let mut manifest = describe(&durable.manifest, &next, &saved, log, flushed_lsn);
+        manifest.number = durable.next_number;
         for (file, lsn) in self.writer.iter().flat_map(|writer| writer.upkeep.take_attached()) {
             durable.suspects.add(file, lsn);
         }
-        let suspected = durable.suspect(&next, &saved);
-        durable.manifest.number = manifest.number;
+        durable.suspect(&next, &saved);
         durable.unsettled = true;
         if planted(Tooth::LogRemovedEarly) {
             self.retire_log(durable, log);
             self.medium.sweep().await;
         }
-        if let Err(error) = manifest::publish(&self.medium.store, &manifest).await {
+        let published = manifest::publish_next(&self.medium.store, &mut manifest).await;
+        durable.next_number = manifest.number;
+        if let Err(error) = published {
             if matches!(error, Error::Conflict(_)) {
                 self.fenced.store(true, SeqCst);
-                durable.suspects.withdraw(&suspected);
-                self.medium.garbage.add(suspected.into_iter().map(File::named));
             }
             return Err(error);
         }
+        durable.next_number += 1;
         durable.unsettled = false;
         durable.installing |= replaces;
-        self.retire(durable, &next, &saved, log, flushed_lsn);
-        durable.stands = manifest.number;
+        self.retire(durable, &next, &saved, &manifest);
         durable.saved = saved;
         durable.manifest = manifest;
         durable.version = Arc::new(next);
@@ -89,19 +91,18 @@ impl Engine {
         durable: &mut Durable,
         next: &Version,
         saved: &SavedDeletions,
-        log: u64,
-        flushed_lsn: u64,
+        manifest: &Manifest,
     ) {
         let garbage = &self.medium.garbage;
         let named: HashSet<String> = names(next, saved).collect();
         garbage.spare(&named);
-        garbage.add(durable.suspects.settle(flushed_lsn, &named));
+        garbage.add(durable.suspects.settle(manifest.flushed_lsn, &named));
         let old = segments(&durable.version);
         garbage.add(old.filter(|s| !named.contains(&s.record().file_name())).map(File::of));
         let vectors = durable.saved.values().map(|record| deletions_name(record.file));
         garbage.add(vectors.filter(|name| !named.contains(name)).map(File::named));
-        self.retire_log(durable, log);
-        let below = durable.stands..durable.manifest.number;
+        self.retire_log(durable, manifest.log);
+        let below = durable.manifest.number..manifest.number;
         garbage.add(below.map(|number| File::named(manifest_name(number))));
     }
 
@@ -140,13 +141,12 @@ impl Engine {
 }
 
 impl Durable {
-    /// Makes suspects of the files that a manifest is to name and no earlier one names; returns
-    /// those that were not suspected before.
-    fn suspect(&mut self, next: &Version, saved: &SavedDeletions) -> Vec<String> {
+    /// Makes suspects of the files that a manifest is to name and no earlier one names.
+    fn suspect(&mut self, next: &Version, saved: &SavedDeletions) {
         let known: HashSet<String> = names(&self.version, &self.saved).collect();
-        let fresh: Vec<String> = names(next, saved).filter(|name| !known.contains(name)).collect();
-        let suspects: &mut Suspects = &mut self.suspects;
-        fresh.into_iter().filter(|name| suspects.add(File::named(name.clone()), 0)).collect()
+        for name in names(next, saved).filter(|name| !known.contains(name)) {
+            self.suspects.add(File::named(name), 0);
+        }
     }
 
     /// The files of deletion vectors in `saved` that the durable version does not have.

@@ -5,8 +5,9 @@
 //! as no reader uses it; a deletion that fails is tried again with every later sweep.
 //!
 //! A *suspect* is a file of which that is not certain: a manifest names it whose publication had an
-//! unknown outcome, or the log does, up to some statement. It is decided when a later manifest
-//! stands: what that does not name, nor the log that goes on from it, becomes garbage.
+//! unknown outcome, or another writer's that went on from it, or the log, up to some statement. It
+//! is decided when a later manifest stands: what that does not name, nor the log that goes on from
+//! it, becomes garbage.
 //!
 //! Every file that is written is, until something names it, in one of these hands: those of an
 //! [`Unnamed`] (which turns it into garbage when it is dropped), the suspects, or whoever retries
@@ -133,24 +134,16 @@ impl Drop for Unnamed<'_> {
 }
 
 impl Suspects {
-    /// Adds a file that a manifest may name, or the log up to statement `lsn`; false if it is
-    /// among them already.
-    pub fn add(&mut self, file: File, lsn: u64) -> bool {
-        let is_new = !self.holds(&file.name);
-        if is_new {
+    /// Adds a file that a manifest may name, or the log up to statement `lsn`.
+    pub fn add(&mut self, file: File, lsn: u64) {
+        if !self.holds(&file.name) {
             self.files.push((file, lsn));
         }
-        is_new
     }
 
     /// Whether the file of that name is one of them.
     pub fn holds(&self, name: &str) -> bool {
         self.files.iter().any(|(file, _)| file.name == name)
-    }
-
-    /// Forgets files that certainly nothing names.
-    pub fn withdraw(&mut self, names: &[String]) {
-        self.files.retain(|(file, _)| !names.contains(&file.name));
     }
 
     /// A manifest stands that names `named` and all statements up to `flushed_lsn` by its segments:

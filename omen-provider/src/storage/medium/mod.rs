@@ -37,6 +37,13 @@ pub fn epoch_of(file: u64) -> u64 {
     file >> 32
 }
 
+/// The epoch of the writer that made the file called `name`; 0 if no writer calls files so.
+pub fn epoch_in(name: &str) -> u64 {
+    let file = name.split_once('/').map_or(name, |(_, file)| file);
+    let digits = file.split_once('.').map_or(file, |(digits, _)| digits);
+    u64::from_str_radix(digits, 16).map_or(0, epoch_of)
+}
+
 impl Medium {
     /// A medium whose files are numbered within `epoch`.
     pub fn new(store: Store, options: Options, epoch: u64) -> Self {
@@ -58,6 +65,12 @@ impl Medium {
             true => Some(self.loading.take(bytes.saturating_mul(2)).await),
             false => None,
         }
+    }
+
+    /// Leaves out the counters up to `counter`: files have them that this epoch has not made here.
+    pub fn skip_files(&self, counter: u64) {
+        let next = self.next_file.load(Relaxed);
+        self.next_file.fetch_max((epoch_of(next) << 32) + counter + 1, Relaxed);
     }
 
     /// A file number that was never used.

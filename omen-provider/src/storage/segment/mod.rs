@@ -16,6 +16,7 @@
 
 mod bytes_reader;
 mod columns;
+mod copy;
 mod decode;
 mod file_bytes;
 mod index;

@@ -102,7 +102,7 @@ impl Segment {
     }
 
     /// Ascending indices as runs of neighbours, none longer than a read may be.
-    fn runs(&self, pages: &[u32]) -> Vec<Range<u32>> {
+    pub(super) fn runs(&self, pages: &[u32]) -> Vec<Range<u32>> {
         let mut runs: Vec<Range<u32>> = Vec::new();
         for &page in pages {
             match runs.last_mut() {

@@ -24,7 +24,8 @@ use super::layout::PageLayout;
 use super::page_cache::Resident;
 use super::tail::{self, Core, Hints};
 use crate::error::{Error, Result};
-use crate::storage::record::SegmentRecord;
+use crate::storage::key::Keys;
+use crate::storage::record::{SegmentRecord, bound_above, bound_below};
 use crate::storage::schema::TableSchema;
 use crate::storage::store::Store;
 use crate::teeth::{Tooth, planted};
@@ -64,7 +65,8 @@ impl Segment {
         let name = record.file_name();
         let tail = read_tail(store, &record).await?;
         let core = tail.bytes.slice((record.core_offset - record.tail_offset) as usize..);
-        let damaged = |reason: String| Error::corruption(&name, record.core_offset, reason);
+        let core_offset = record.core_offset;
+        let damaged = |reason: String| Error::corruption(&name, core_offset, reason);
         let metadata = decode_metadata(&record, core.clone()).map_err(damaged)?;
         tail::check_version(&name, &metadata)?;
         let sections = core_sections(&record, &core, &metadata).map_err(damaged)?;
@@ -73,6 +75,8 @@ impl Segment {
         let fixed_width = schema.codec().fixed_width();
         let mut index =
             KeyIndex::of_fences(sections.fences, fixed_width, &layout).map_err(damaged)?;
+        let record = with_whole_keys(record, index.fences(), sections.last_key)
+            .map_err(|reason| Error::corruption(&name, core_offset, reason))?;
         let damaged_hints = |reason| Error::corruption(&name, record.tail_offset, reason);
         let hints = &tail.bytes[..tail.bytes.len() - core.len()];
         let fingerprints = match &tail.impaired {
@@ -105,7 +109,7 @@ impl Segment {
         }))
     }
 
-    /// What the manifest knows of it.
+    /// What the manifest knows of it, but with its outermost keys whole.
     pub fn record(&self) -> &SegmentRecord {
         &self.record
     }
@@ -154,6 +158,11 @@ impl Segment {
             None => Ok(tail.bytes),
             Some(reason) => Err(self.damaged(self.record.tail_offset, reason)),
         }
+    }
+
+    /// The bytes of the file from the tail on, read anew, the core verified.
+    pub(super) async fn tail_with_any_hints(&self) -> Result<Bytes> {
+        Ok(read_tail(&self.store, &self.record).await?.bytes)
     }
 
     /// The bytes of the file from the core on, read and verified anew.
@@ -237,6 +246,26 @@ fn core_sections<'a>(
     let length = usize::try_from(length - hints).map_err(|e| e.to_string())?;
     let bytes = core.get(..length).ok_or_else(|| format!("sections of {length} bytes"))?;
     Core::decode(bytes)
+}
+
+/// The record with the keys of the file, which must be those that it has bounds for.
+fn with_whole_keys(
+    mut record: SegmentRecord,
+    fences: &Keys,
+    last_key: Option<&[u8]>,
+) -> Result<SegmentRecord, String> {
+    let first = (!fences.is_empty()).then(|| fences.get(0)).ok_or("a segment without a fence")?;
+    if bound_below(&first) != bound_below(&record.min_key) {
+        return Err("the smallest key of the record is not the first of the file".to_string());
+    }
+    record.min_key = first.into_owned();
+    if let Some(last) = last_key {
+        if bound_above(last) != bound_above(&record.max_key) {
+            return Err("the largest key of the record is not the last of the file".to_string());
+        }
+        record.max_key = last.to_vec();
+    }
+    Ok(record)
 }
 
 /// Compares record, layout and Parquet metadata, which all say where pages lie.

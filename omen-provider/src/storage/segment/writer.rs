@@ -17,7 +17,7 @@ use super::parquet_file::ParquetFile;
 use super::tail::{Core, EncodedSections, Hints};
 use crate::error::{Error, Result};
 use crate::storage::key::Keys;
-use crate::storage::record::{SegmentRecord, segment_name};
+use crate::storage::record::{KEY_BOUND_BYTES, SegmentRecord, segment_name};
 use crate::storage::schema::TableSchema;
 use crate::storage::store::Store;
 use omen_index::fingerprints::Fingerprints;
@@ -132,6 +132,7 @@ impl SegmentWriter {
         let (page_rows, row_group_rows) =
             (parquet.layout().page_rows(), parquet.layout().row_group_rows());
         let (index, hashes) = (self.index, self.hashes);
+        let last_key = Some(self.max_key.as_slice()).filter(|key| key.len() > KEY_BOUND_BYTES);
         let finished = parquet
             .finish(|layout| {
                 let (index, fences) = index.finish().map_err(|e| Error::invalid(e.to_string()))?;
@@ -142,7 +143,8 @@ impl SegmentWriter {
                 }
                 let fingerprints = hashes.as_ref().map(|_| filter.as_slice());
                 let hints = Hints { index: &index, fingerprints };
-                Ok(EncodedSections::new(&hints, &Core { layout: &pages, fences: &fences }))
+                let core = Core { layout: &pages, fences: &fences, last_key };
+                Ok(EncodedSections::new(&hints, &core))
             })
             .await?;
         Ok(Some(SegmentRecord {
