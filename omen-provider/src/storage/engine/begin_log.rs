@@ -103,8 +103,8 @@ async fn begin_log(
     Ok(log)
 }
 
-/// Removes all logs but the one that is written and those that it goes on from. One of a later epoch
-/// belongs to a writer that has taken the database over since, and stays.
+/// Removes all logs but the one that is written and those that it goes on from. One of a later
+/// epoch belongs to a writer that has taken the database over since, and stays.
 pub(super) async fn remove_other_logs(
     medium: &Medium,
     manifest: &Manifest,
