@@ -215,14 +215,18 @@ fn full_while_a_query_sorts_more_than_its_memory_holds() {
     running.end_input();
     assert!(running.wait().unwrap().status.success());
     full.fill();
+    let sort = |copies, memory: &[&str]| {
+        let sql = format!(
+            "SELECT max(n) FROM (SELECT row_number() OVER (ORDER BY text, id, value) n \
+             FROM t, generate_series(1, {copies}))"
+        );
+        full.run(&[&["--format", "csv", "-c", &sql], memory].concat())
+    };
     // About 30 MB.
-    let sort = "SELECT max(n) FROM (SELECT row_number() OVER (ORDER BY text, id, value) n \
-                FROM t, generate_series(1, 10))";
-    let query = [&["--format", "csv", "-c", sort], LITTLE_MEMORY].concat();
-    full.run(&query).failure(1, NO_SPACE);
+    sort(10, LITTLE_MEMORY).failure(1, NO_SPACE);
     full.assert_holds(&["--readonly"], 5);
     full.free();
-    assert_eq!(full.run(&query).success().stdout, "max(n)\n200000\n");
+    assert_eq!(sort(3, &[]).success().stdout, "max(n)\n60000\n");
     let left = std::fs::read_dir(full.disk.path().join("db/spill"));
     assert_eq!(left.map_or(0, |entries| entries.count()), 0, "spilled files are left behind");
     full.assert_recovered(5);
