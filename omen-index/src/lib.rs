@@ -49,6 +49,13 @@
 //! models as it takes.
 
 #![deny(unsafe_code)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::duplicate_mod,
+        reason = "tests compile some files once more, over a scheduler's locks"
+    )
+)]
 
 mod error;
 pub mod fingerprints;

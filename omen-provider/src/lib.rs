@@ -36,6 +36,14 @@
 //! One process writes at a time; any number may read ([`Options::read_only`]). Dropping a
 //! [`Database`] without [`Database::close`] loses nothing.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::duplicate_mod,
+        reason = "tests compile some files once more, over a scheduler's locks"
+    )
+)]
+
 mod clock;
 mod error;
 mod options;

@@ -252,7 +252,7 @@ mod tests {
         let mixed = [vec![7; 200], vec![u8::MAX; 200]].concat();
         for key in [Vec::new(), vec![1; 256], long(0), long(9), long(254), mixed] {
             let (below, above) = (bound_below(&key), bound_above(&key));
-            assert!(below <= &key[..] && &*above >= &key[..], "{key:?}");
+            assert!(below <= &key[..] && *above >= key[..], "{key:?}");
             assert!(below.len() <= KEY_BOUND_BYTES && above.len() <= KEY_BOUND_BYTES, "{key:?}");
             assert_eq!((bound_below(below), &*bound_above(&above)), (below, &*above));
             if key.len() <= KEY_BOUND_BYTES {

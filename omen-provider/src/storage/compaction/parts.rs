@@ -13,6 +13,9 @@ use std::collections::HashMap;
 use crate::storage::segment::Segment;
 use crate::storage::version::{SegmentView, TableVersion};
 
+/// About how many live rows of a part lie below a key.
+type Rank<'a> = Box<dyn Fn(&[u8]) -> u64 + 'a>;
+
 /// A segment as the picker sees it.
 pub(super) struct Part<'a> {
     pub(super) file: u64,
@@ -24,8 +27,7 @@ pub(super) struct Part<'a> {
     pub(super) bytes: u64,
     /// Whether its learned index is damaged.
     pub(super) impaired: bool,
-    /// About how many live rows lie below a key.
-    pub(super) rank: Box<dyn Fn(&[u8]) -> u64 + 'a>,
+    pub(super) rank: Rank<'a>,
 }
 
 /// The segments of a table.
