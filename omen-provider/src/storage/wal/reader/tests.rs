@@ -173,7 +173,7 @@ fn a_file_made_to_be_read_for_hours_is_refused_at_once() {
 }
 
 #[test]
-fn zeros_behind_the_last_frame_are_its_end() {
+fn preallocated_bytes_are_end_of_log() {
     for zeros in [1, 27, 28, 511, 4096] {
         let mut log = Log::new();
         log.statement(10, 0);
