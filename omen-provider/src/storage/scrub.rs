@@ -36,8 +36,8 @@ pub struct Scrubbed {
 pub async fn scrub(medium: &Medium, segments: bool) -> Scrubbed {
     let mut attempt = 1;
     loop {
-        let manifest = match manifest::newest(&medium.store).await {
-            Ok(Some(manifest)) => manifest,
+        let (manifest, _pin) = match manifest::pin_newest(&medium.store).await {
+            Ok(Some(pinned)) => pinned,
             Ok(None) => {
                 let location = &medium.store.location;
                 let none = Error::NotFound(format!("there is no database in {location}"));

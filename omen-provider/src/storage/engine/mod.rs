@@ -38,7 +38,7 @@ use checkpoint::Pending;
 use upkeep::Upkeep;
 
 use super::manifest::Manifest;
-use super::medium::{Medium, Suspects};
+use super::medium::{Medium, Named, Suspects};
 use super::publication::SavedDeletions;
 use super::snapshot::{Snapshot, TableSnapshot};
 use super::store::DirectoryLock;
@@ -91,8 +91,8 @@ struct Durable {
     suspects: Suspects,
     /// A flush that has begun; nothing else is published before it is.
     pending: Option<Pending>,
-    /// The number of the newest manifest that certainly stands; `manifest` has the newest tried.
-    stands: u64,
+    /// The newest manifest that certainly stands, and those that were tried since: what they name.
+    tried: Vec<Named>,
     /// Whether the outcome of the last publication is unknown.
     unsettled: bool,
     /// Whether the parts of a published manifest have not yet taken their place in the accepted
@@ -165,8 +165,10 @@ impl Durable {
         saved: SavedDeletions,
         suspects: Suspects,
     ) -> Self {
+        let mut stands = publish::named(&manifest, &version, &saved);
+        stands.files.extend(suspects.names().map(String::from));
         Self {
-            stands: manifest.number,
+            tried: vec![stands],
             manifest,
             version: Arc::new(version),
             saved,

@@ -13,13 +13,13 @@ use super::upkeep::{Upkeep, suspects_of_log};
 use super::{Durable, Engine, LogInspection, Published, Writer, random};
 use crate::error::{Error, Result};
 use crate::options::Options;
-use crate::storage::manifest::{self, Manifest, deletions_name};
-use crate::storage::medium::Medium;
+use crate::storage::manifest::{self, DeletionsRecord, Manifest, deletions_name, manifest_name};
+use crate::storage::medium::{File, Medium, Named, delete, delete_unpinned};
 use crate::storage::record::{SegmentRecord, segment_name};
-use crate::storage::recovery::{LogCut, LogDamage, Recovered, recover};
-use crate::storage::store::{DirectoryLock, Store};
+use crate::storage::recovery::{LogCut, LogDamage, Opener, Recovered, read_logs, recover};
+use crate::storage::store::{DirectoryLock, Pin, Store};
 use crate::storage::version::Version;
-use crate::storage::wal::{LogHeader, LogWriter, Op, log_name};
+use crate::storage::wal::{LogHeader, LogWriter, Op, Statement, log_name};
 
 /// Times a read-only open starts again because a live writer went on and removed what it was
 /// reading.
@@ -51,7 +51,7 @@ impl Engine {
     pub async fn find_cut(store: Store, options: Options) -> Result<Option<LogCut>> {
         let medium = Medium::new(store, options, 0);
         let manifest = newest_of(&medium.store).await?;
-        Ok(recover(&medium, &manifest, false, LogDamage::Cut).await?.cut)
+        Ok(recover(&Opener::unpinned(&medium), &manifest, false, LogDamage::Cut).await?.cut)
     }
 
     /// Opens a database and cuts its log before what is damaged, if anything is. The log files as
@@ -110,24 +110,16 @@ async fn open_for_reading(store: Store, options: Options) -> Result<Arc<Engine>>
     let medium = Medium::new(store, options, 0);
     let mut attempt = 1;
     let (manifest, recovered) = loop {
-        let manifest = newest_of(&medium.store).await?;
-        let recovered = recover(&medium, &manifest, false, LogDamage::Refuse).await;
-        let newest = newest_of(&medium.store).await?;
+        let (manifest, pin) = pin_newest_of(&medium.store).await?;
+        let opener = Opener { pin: Some(Arc::new(pin)), ..Opener::unpinned(&medium) };
+        let recovered = recover(&opener, &manifest, false, LogDamage::Refuse).await;
+        // A writer that went on meanwhile may have removed a log that follows on this manifest's,
+        // or a segment that it attaches. (On an object store a log goes piece by piece.)
+        let goes_on = newest_of(&medium.store).await?.number != manifest.number;
         match recovered {
-            // A log that goes away is in segments up to its end: whoever has read less has missed
-            // some of it. (On an object store it goes piece by piece.)
-            Ok(recovered) if recovered.version.lsn >= newest.flushed_lsn => {
-                break (manifest, recovered);
-            }
-            Err(error) if newest.number == manifest.number || attempt == READ_ATTEMPTS => {
-                return Err(error);
-            }
-            Ok(_) if attempt == READ_ATTEMPTS => {
-                return Err(Error::Conflict(format!(
-                    "a writer went on each of the {READ_ATTEMPTS} times that {} was read",
-                    medium.store.location
-                )));
-            }
+            Ok(recovered) if !goes_on => break (manifest, recovered),
+            Err(error) if !goes_on || attempt == READ_ATTEMPTS => return Err(error),
+            Ok(_) if attempt == READ_ATTEMPTS => return Err(goes_on_too_fast(&medium.store)),
             _ => attempt += 1,
         }
     };
@@ -140,6 +132,17 @@ async fn open_for_reading(store: Store, options: Options) -> Result<Arc<Engine>>
         fenced: AtomicBool::new(false),
         lock: Mutex::new(None),
     }))
+}
+
+async fn pin_newest_of(store: &Store) -> Result<(Manifest, Pin)> {
+    manifest::pin_newest(store).await?.ok_or_else(|| no_database(store))
+}
+
+fn goes_on_too_fast(store: &Store) -> Error {
+    Error::Conflict(format!(
+        "a writer went on each of the {READ_ATTEMPTS} times that {} was read",
+        store.location
+    ))
 }
 
 async fn newest_of(store: &Store) -> Result<Manifest> {
@@ -176,7 +179,7 @@ async fn open_for_writing(
     on_damage: LogDamage,
 ) -> Result<(Arc<Engine>, Option<LogCut>)> {
     let medium = Medium::new(store, options, claim.epoch);
-    let recovered = recover(&medium, &claim, true, on_damage).await?;
+    let recovered = recover(&Opener::unpinned(&medium), &claim, true, on_damage).await?;
     if recovered.cut.is_some() {
         keep_logs(&medium).await?;
     }
@@ -249,14 +252,16 @@ async fn begin_log(
     Ok(log)
 }
 
-/// Removes logs, segments, deletion vectors and manifests that the new manifest and its log do not
-/// name: an earlier writer left them behind.
+/// Removes manifests, logs, segments and deletion vectors that the new manifest and its log do not
+/// name: an earlier writer left them behind. What readers have pinned becomes garbage.
 async fn remove_unnamed(medium: &Medium, manifest: &Manifest, recovered: &Recovered) -> Result<()> {
     let store = &medium.store;
-    let current = log_name(manifest.log);
-    for name in store.logs.list().await? {
-        if name != current {
-            store.logs.delete(&name).await?;
+    let mut spared = HashSet::new();
+    for number in manifest::before(store, manifest.number).await? {
+        if !delete_unpinned(store, &manifest_name(number)).await? {
+            let pinned = named_by(medium, number).await?;
+            spared.extend(pinned.files.iter().cloned());
+            medium.garbage.supersede([pinned]);
         }
     }
     let mut named: HashSet<String> =
@@ -266,17 +271,46 @@ async fn remove_unnamed(medium: &Medium, manifest: &Manifest, recovered: &Recove
         named.extend(views.map(|view| segment_name(view.segment.record().file)));
     }
     // The log still names the bulk-loaded segments of a table that it drops later.
-    for op in recovered.statements.iter().flat_map(|statement| &statement.ops) {
-        if let Op::Attach { segments, .. } = op {
-            named.extend(segments.iter().map(SegmentRecord::file_name));
+    named.extend(attached_segments(&recovered.statements));
+    named.insert(log_name(manifest.log));
+    let blobs = store.blobs.list("segments").await?.into_iter().map(|blob| blob.name);
+    for name in store.logs.list().await?.into_iter().chain(blobs) {
+        match (named.contains(&name), spared.contains(&name)) {
+            (true, _) => {}
+            (false, true) => medium.garbage.add([File::named(name)]),
+            (false, false) => delete(store, &name).await?,
         }
     }
-    for blob in store.blobs.list("segments").await? {
-        if !named.contains(&blob.name) {
-            store.blobs.delete(&blob.name).await?;
-        }
+    Ok(())
+}
+
+/// What an old manifest and the logs that go on from it name, as far as they can be read.
+async fn named_by(medium: &Medium, number: u64) -> Result<Named> {
+    let mut named = Named { manifest: manifest_name(number), files: HashSet::new() };
+    let manifest = match manifest::read(&medium.store, number).await {
+        Ok(manifest) => manifest,
+        // Nobody who has pinned it could read it either.
+        Err(Error::NotFound(_) | Error::Corruption { .. }) => return Ok(named),
+        Err(error) => return Err(error),
+    };
+    for entry in manifest.tables.iter().flat_map(|table| &table.segments) {
+        named.files.extend(entry.segment.iter().map(SegmentRecord::file_name));
+        named.files.extend(entry.deletions.iter().map(DeletionsRecord::file_name));
     }
-    manifest::discard_before(store, manifest.number).await
+    named.files.insert(log_name(manifest.log));
+    let logged = read_logs(medium, &manifest, false, LogDamage::Cut).await?;
+    named.files.extend(attached_segments(&logged.statements));
+    Ok(named)
+}
+
+/// The files of the segments that statements attach.
+fn attached_segments(statements: &[Statement]) -> impl Iterator<Item = String> {
+    let ops = statements.iter().flat_map(|statement| &statement.ops);
+    let segments = ops.filter_map(|op| match op {
+        Op::Attach { segments, .. } => Some(segments),
+        _ => None,
+    });
+    segments.flatten().map(SegmentRecord::file_name)
 }
 
 impl Published {

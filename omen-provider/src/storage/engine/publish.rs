@@ -2,7 +2,8 @@
 //!
 //! Called by flush (`checkpoint`) and compaction (`replace`) when segments and deletion vectors are
 //! durable. What the new manifest no longer needs becomes garbage: segments, deletion vectors, the
-//! log before, manifests below it.
+//! log before, manifests below it. (A reader in another process may have pinned one of those; what
+//! it names then waits for it, see `medium/garbage.rs`.)
 //!
 //! However a publication ends (an error, a caller that stops waiting), the manifest may have become
 //! durable: its number is never used again, and what it names stays, as suspects, until a later one
@@ -17,8 +18,8 @@ use std::sync::atomic::Ordering::SeqCst;
 use super::upkeep::lock;
 use super::{Durable, Engine, LogInspection};
 use crate::error::{Error, Result};
-use crate::storage::manifest::{self, deletions_name, manifest_name};
-use crate::storage::medium::{File, Suspects};
+use crate::storage::manifest::{self, Manifest, deletions_name, manifest_name};
+use crate::storage::medium::{File, Named, Suspects};
 use crate::storage::publication::{SavedDeletions, describe};
 use crate::storage::segment::Segment;
 use crate::storage::version::Version;
@@ -48,11 +49,10 @@ impl Engine {
         self.check_open()?;
         let Publication { next, saved, log, flushed_lsn, replaces } = publication;
         let manifest = describe(&durable.manifest, &next, &saved, log, flushed_lsn);
-        for (file, lsn) in self.writer.iter().flat_map(|writer| writer.upkeep.take_attached()) {
-            durable.suspects.add(file, lsn);
-        }
+        self.suspect_attached(durable);
         let suspected = durable.suspect(&next, &saved);
         durable.manifest.number = manifest.number;
+        durable.tried.push(named(&manifest, &next, &saved));
         durable.unsettled = true;
         if let Err(error) = manifest::publish(&self.medium.store, &manifest).await {
             if matches!(error, Error::Conflict(_)) {
@@ -64,8 +64,9 @@ impl Engine {
         }
         durable.unsettled = false;
         durable.installing |= replaces;
+        // A reader that still takes the manifest before for the newest has found them in its log.
+        self.suspect_attached(durable);
         self.retire(durable, &next, &saved, log, flushed_lsn);
-        durable.stands = manifest.number;
         durable.saved = saved;
         durable.manifest = manifest;
         durable.version = Arc::new(next);
@@ -98,8 +99,19 @@ impl Engine {
         if durable.manifest.log != log {
             garbage.add([File::named(log_name(durable.manifest.log))]);
         }
-        let below = durable.stands..durable.manifest.number;
-        garbage.add(below.map(|number| File::named(manifest_name(number))));
+        let last = durable.tried.len().saturating_sub(1);
+        garbage.supersede(durable.tried.drain(..last));
+    }
+
+    /// Makes suspects of the segments that statements have attached: the log names them, and with
+    /// it every manifest that it goes on from.
+    fn suspect_attached(&self, durable: &mut Durable) {
+        for (file, lsn) in self.writer.iter().flat_map(|writer| writer.upkeep.take_attached()) {
+            for tried in &mut durable.tried {
+                tried.files.insert(file.name().to_string());
+            }
+            durable.suspects.add(file, lsn);
+        }
     }
 
     /// Throws away files that were to be published and certainly are not, but for those that an
@@ -148,6 +160,12 @@ impl Durable {
         let is_new = |file: &u64| self.saved.values().all(|record| record.file != *file);
         files.filter(is_new).map(deletions_name).collect()
     }
+}
+
+/// What a manifest and its log name, as far as it is known when it is published.
+pub(super) fn named(manifest: &Manifest, version: &Version, saved: &SavedDeletions) -> Named {
+    let files = names(version, saved).chain([log_name(manifest.log)]).collect();
+    Named { manifest: manifest_name(manifest.number), files }
 }
 
 /// The files that a manifest names.

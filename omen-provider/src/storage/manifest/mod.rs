@@ -19,11 +19,13 @@ use prost::Message;
 pub use record::{DeletionsRecord, Manifest, SegmentEntry, TableEntry, deletions_name};
 
 use super::frame::{self, FrameResult};
-use super::store::Store;
+use super::store::{Pin, Store};
 use crate::error::{Error, Result};
 
 /// Frame kind of a manifest.
 pub const KIND_MANIFEST: u8 = 32;
+/// Times the newest manifest is looked for while a writer publishes newer ones.
+const PIN_ATTEMPTS: usize = 1000;
 /// The folder of manifests.
 const FOLDER: &str = "manifest";
 
@@ -84,6 +86,32 @@ pub async fn newest(store: &Store) -> Result<Option<Manifest>> {
     }
 }
 
+/// The newest manifest, if there is any, pinned: what it names stays while the pin lives, but for
+/// the logs that follow on its own. (Who needs those reads them and then sees whether the manifest
+/// is still the newest.) On a store without pins nothing is certain to stay.
+///
+/// # Errors
+/// As [`newest`].
+pub async fn pin_newest(store: &Store) -> Result<Option<(Manifest, Pin)>> {
+    for _ in 0..PIN_ATTEMPTS {
+        let Some(number) = newest_number(store).await? else { return Ok(None) };
+        let Some(pin) = store.blobs.pin(&manifest_name(number)).await? else { continue };
+        // Whoever deletes it may have begun before it was pinned.
+        if newest_number(store).await? != Some(number) {
+            continue;
+        }
+        match read(store, number).await {
+            Err(Error::NotFound(_)) => {}
+            other => return other.map(|manifest| Some((manifest, pin))),
+        }
+    }
+    Err(Error::Conflict(format!(
+        "the newest manifest of {} was another one each of the {PIN_ATTEMPTS} times it was read, \
+         or another program has locked it",
+        store.location
+    )))
+}
+
 async fn newest_number(store: &Store) -> Result<Option<u64>> {
     let mut newest = None;
     for blob in store.blobs.list(FOLDER).await? {
@@ -96,17 +124,18 @@ async fn newest_number(store: &Store) -> Result<Option<u64>> {
     Ok(newest)
 }
 
-/// Removes the manifests below `number`.
-pub async fn discard_before(store: &Store, number: u64) -> Result<()> {
-    for blob in store.blobs.list(FOLDER).await? {
-        if manifest_number(&blob.name).is_some_and(|n| n < number) {
-            store.blobs.delete(&blob.name).await?;
-        }
-    }
-    Ok(())
+/// The numbers of the manifests below `number`.
+pub async fn before(store: &Store, number: u64) -> Result<Vec<u64>> {
+    let blobs = store.blobs.list(FOLDER).await?;
+    let numbers = blobs.iter().filter_map(|blob| manifest_number(&blob.name));
+    Ok(numbers.filter(|&n| n < number).collect())
 }
 
-async fn read(store: &Store, number: u64) -> Result<Manifest> {
+/// Manifest `number`.
+///
+/// # Errors
+/// As [`newest`], and [`Error::NotFound`] if there is none.
+pub async fn read(store: &Store, number: u64) -> Result<Manifest> {
     let name = manifest_name(number);
     let bytes = store.blobs.read(&name).await?;
     let damaged = |reason: &str| Error::corruption(&name, 0, reason);

@@ -9,7 +9,7 @@ mod garbage;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-pub use garbage::{File, Garbage, Suspects, Unnamed};
+pub use garbage::{File, Garbage, Named, Suspects, Unnamed, delete, delete_unpinned};
 
 use super::segment::{PageCache, Segment};
 use super::store::Store;

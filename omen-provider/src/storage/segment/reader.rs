@@ -25,7 +25,7 @@ use super::tail::{self, Core, Hints};
 use crate::error::{Error, Result};
 use crate::storage::record::SegmentRecord;
 use crate::storage::schema::TableSchema;
-use crate::storage::store::Store;
+use crate::storage::store::{Pin, Store};
 use omen_index::fingerprints::{self, Fingerprints};
 
 /// An open segment; immutable, cheap to clone.
@@ -43,6 +43,8 @@ pub struct Segment {
     pub(super) impaired: bool,
     pub(super) schema: Arc<TableSchema>,
     pub(super) columns: Arc<ColumnMap>,
+    /// Keeps writers in other processes from removing the file.
+    _pin: Option<Arc<Pin>>,
 }
 
 impl Segment {
@@ -91,7 +93,13 @@ impl Segment {
             impaired,
             schema: Arc::clone(schema),
             columns: Arc::new(columns),
+            _pin: None,
         }))
+    }
+
+    /// The same segment, held by the pin on a manifest that names it; so is whatever reads it.
+    pub fn pinned(&self, pin: Option<&Arc<Pin>>) -> Arc<Self> {
+        Arc::new(Self { _pin: pin.cloned(), ..self.clone() })
     }
 
     /// What the manifest knows of it.

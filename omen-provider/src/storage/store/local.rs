@@ -20,7 +20,7 @@ use bytes::Bytes;
 
 use super::directory::{Directory, OpenFile, failed};
 use super::files::{FileHandle, Files, append_all, read_full_at};
-use super::{BlobInfo, BlobWriter, Blobs, LogFile, Logs, check_name};
+use super::{BlobInfo, BlobWriter, Blobs, Lock, LogFile, Logs, Pin, check_name};
 use crate::error::{Error, Result};
 
 /// Folder of logs.
@@ -103,6 +103,20 @@ impl Blobs for LocalDisk {
     async fn delete(&self, name: &str) -> Result<()> {
         self.directory.open_files.remove(name);
         self.directory.delete(name)
+    }
+
+    async fn pin(&self, name: &str) -> Result<Option<Pin>> {
+        match self.directory.lock(name, Lock::Shared) {
+            Err(Error::NotFound(_)) => Ok(None),
+            pin => pin,
+        }
+    }
+
+    async fn unpinned(&self, name: &str) -> Result<Option<Pin>> {
+        match self.directory.lock(name, Lock::Exclusive) {
+            Err(Error::NotFound(_)) => Ok(Some(Pin::unseen())),
+            right => right,
+        }
     }
 
     async fn clean(&self) -> Result<()> {

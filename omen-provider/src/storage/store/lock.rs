@@ -1,10 +1,16 @@
-//! One writer per directory: the lock on its `LOCK` file, held for life.
+//! Locks on files: one writer per directory, and who reads a file that must not go away.
+//!
+//! The writer holds the lock on the `LOCK` file of its directory for life. A reader holds a shared
+//! lock on what it reads, which writes nothing and works on media that nobody can write to; who
+//! wants to delete that needs it alone.
 //!
 //! A whole-file lock of the operating system (flock), not a POSIX record lock: those vanish when
 //! any descriptor of the file is closed. It also keeps out a second handle in the same process,
-//! and ends with the process, however it ends. The file itself stays; its content means nothing.
+//! and ends with the process, however it ends. `LOCK` itself stays; its content means nothing.
 
+use std::fmt::Debug;
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use super::directory::make_root;
@@ -14,18 +20,60 @@ use crate::error::{Error, Result};
 /// Name of the lock file.
 pub(super) const LOCK_FILE: &str = "LOCK";
 
-/// The right to write in a directory; freed when dropped.
-#[derive(Debug)]
-pub struct DirectoryLock {
-    file: File,
+/// How a file is locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lock {
+    /// Together with others who do so.
+    Shared,
+    /// Alone.
+    Exclusive,
 }
 
-impl Drop for DirectoryLock {
+/// A lock on a file; freed when dropped.
+pub trait FileLock: Debug + Send + Sync {}
+
+/// What a file system gives that knows no locks.
+#[derive(Debug)]
+pub(super) struct NoLock;
+
+impl FileLock for NoLock {}
+
+/// A lock of the operating system.
+#[derive(Debug)]
+struct SystemLock(File);
+
+impl FileLock for SystemLock {}
+
+impl Drop for SystemLock {
     /// Closing the file would not be enough: a process forked at this moment holds it open too.
     fn drop(&mut self) {
         // The system frees the lock with the last descriptor if this fails.
-        let _ = self.file.unlock();
+        let _ = self.0.unlock();
     }
+}
+
+/// Locks an existing file; `None` if another lock excludes it.
+pub(super) fn lock_file(path: &Path, lock: Lock) -> io::Result<Option<Box<dyn FileLock>>> {
+    // Some network file systems lock alone only what is open for writing.
+    let file = OpenOptions::new().read(true).write(lock == Lock::Exclusive).open(path)?;
+    let locked = match lock {
+        Lock::Shared => file.try_lock_shared(),
+        Lock::Exclusive => file.try_lock(),
+    };
+    match locked {
+        Ok(()) => Ok(Some(Box::new(SystemLock(file)))),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
+            Ok(Some(Box::new(NoLock)))
+        }
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// The right to write in a directory; freed when dropped.
+#[derive(Debug)]
+pub struct DirectoryLock {
+    _lock: SystemLock,
 }
 
 impl DirectoryLock {
@@ -46,7 +94,7 @@ impl DirectoryLock {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(&path).map_err(|e| Error::io(shown(), e))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { file }),
+            Ok(()) => Ok(Self { _lock: SystemLock(file) }),
             Err(TryLockError::WouldBlock) => {
                 Err(Error::Locked { path: directory.display().to_string() })
             }

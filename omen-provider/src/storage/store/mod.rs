@@ -32,7 +32,7 @@ use object_store::ObjectStore;
 use crate::error::{Error, Result};
 
 pub use files::{DirEntry, FileHandle, FileInfo, Files, SystemFiles};
-pub use lock::DirectoryLock;
+pub use lock::{DirectoryLock, FileLock, Lock};
 
 /// A blob as [`Blobs::list`] sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +71,35 @@ pub trait Blobs: Debug + Send + Sync + 'static {
 
     /// Removes what unfinished writers of an earlier process left behind.
     async fn clean(&self) -> Result<()>;
+
+    /// Announces to all processes that a blob is read until the pin is dropped; writes nothing.
+    /// `None` if there is no such blob, or it is just being deleted. A pin says nothing of what was
+    /// there before: look again whether the blob is there.
+    ///
+    /// The default is that of stores on which nobody sees a reader (object stores): what it reads
+    /// may go away, and it then begins again with what is newer.
+    async fn pin(&self, _name: &str) -> Result<Option<Pin>> {
+        Ok(Some(Pin::unseen()))
+    }
+
+    /// The right to delete a blob: nobody has pinned it, and nobody can before what is returned is
+    /// dropped. `None` if somebody has. A missing blob is free to be deleted.
+    async fn unpinned(&self, _name: &str) -> Result<Option<Pin>> {
+        Ok(Some(Pin::unseen()))
+    }
+}
+
+/// Keeps a blob from being deleted, or from being pinned, until it is dropped.
+#[derive(Debug)]
+pub struct Pin {
+    _lock: Option<Box<dyn FileLock>>,
+}
+
+impl Pin {
+    /// A pin that nobody sees.
+    pub fn unseen() -> Self {
+        Self { _lock: None }
+    }
 }
 
 /// A blob being written. Dropping it unfinished leaves no blob.
