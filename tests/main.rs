@@ -10,6 +10,7 @@ mod faulty_disk;
 mod harness;
 mod model;
 mod pages;
+mod readers;
 mod refusals;
 mod sql;
 mod tidy;

@@ -176,6 +176,18 @@ impl Database {
         self.handle.engine().snapshot()
     }
 
+    /// Brings a database that was opened read-only up to date with the process that writes it:
+    /// every statement acknowledged there before this call is visible afterwards. Returns the
+    /// position of the newest visible statement. Snapshots, streams and plans from before stay what
+    /// they were. A database opened for writing is always up to date.
+    ///
+    /// # Errors
+    /// [`Error::Corruption`] naming the file that is damaged, [`Error::Conflict`] if a writer went
+    /// on too fast; what was visible before stays so.
+    pub async fn refresh(&self) -> Result<u64> {
+        self.handle.engine().refresh().await
+    }
+
     /// Brings all rows into segments and empties the log.
     ///
     /// # Errors

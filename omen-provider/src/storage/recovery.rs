@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 
-pub use logs::{Logged, read_logs};
+pub use logs::{Access, LogEnd, Logged, read_logs, read_on};
 pub use replay::replay;
 
 use super::deletion_vector::DeletionVector;
@@ -45,6 +45,8 @@ pub struct Recovered {
     pub next_lsn: u64,
     /// Bytes of all log files read.
     pub log_bytes: u64,
+    /// Where the last log ends; none if there is no log.
+    pub end: Option<LogEnd>,
     /// Where the log was given up; never, unless that was asked for.
     pub cut: Option<LogCut>,
 }
@@ -100,22 +102,21 @@ impl<'a> Opener<'a> {
     }
 }
 
-/// Reads the database that `manifest` describes. `take_over`: no other writer may append to its
-/// log any more.
+/// Reads the database that `manifest` describes.
 pub async fn recover(
     opener: &Opener<'_>,
     manifest: &Manifest,
-    take_over: bool,
+    access: Access,
     on_damage: LogDamage,
 ) -> Result<Recovered> {
     let (durable, saved) = load(opener, manifest).await?;
-    let Logged { statements, next_lsn, bytes, cut } =
-        read_logs(opener.medium, manifest, take_over, on_damage).await?;
+    let Logged { statements, next_lsn, bytes, cut, end } =
+        read_logs(opener.medium, manifest, access, on_damage).await?;
     let mut version = durable.clone();
     for statement in &statements {
         replay(opener, &mut version, statement).await?;
     }
-    Ok(Recovered { durable, saved, version, statements, next_lsn, log_bytes: bytes, cut })
+    Ok(Recovered { durable, saved, version, statements, next_lsn, log_bytes: bytes, cut, end })
 }
 
 /// The version that a manifest describes.

@@ -2,7 +2,8 @@
 //!
 //! `open` brings it up from the store, `commit` takes statements, `load` takes streams of rows of
 //! any length, `maintenance` decides when to flush (`checkpoint`), merge and compact (`replace`);
-//! both end in `publish`, and `upkeep` knows what fails. `inspect` and `verify` look inside. The
+//! both end in `publish`, and `upkeep` knows what fails. `follow` is what a reader beside a writer
+//! does. `inspect` and `verify` look inside. The
 //! front doors and the provider call it.
 //!
 //! Locks, always taken in this order:
@@ -17,6 +18,7 @@
 
 mod checkpoint;
 mod commit;
+mod follow;
 mod inspect;
 mod load;
 mod maintenance;
@@ -35,6 +37,7 @@ pub use sample::{SampleLimits, TableSample};
 pub use verify::VerifyReport;
 
 use checkpoint::Pending;
+use follow::Following;
 use upkeep::Upkeep;
 
 use super::manifest::Manifest;
@@ -53,8 +56,10 @@ pub struct Engine {
     published: Arc<Published>,
     /// Absent in a database opened read-only.
     writer: Option<Writer>,
-    /// What the log looked like when it was opened.
-    opened: LogInspection,
+    /// Where a database opened read-only stands.
+    following: Option<tokio::sync::Mutex<Following>>,
+    /// What the log looked like when it was opened, or brought up to date.
+    opened: Mutex<LogInspection>,
     closed: AtomicBool,
     /// Another writer has taken the database over; nothing may be written any more.
     fenced: AtomicBool,

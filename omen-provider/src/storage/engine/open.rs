@@ -5,10 +5,11 @@
 //! publish a manifest that names it; remove what nothing names. A crash between any two steps
 //! leaves a database that opens the same way.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex};
 
+use super::follow::read_newest;
 use super::upkeep::{Upkeep, suspects_of_log};
 use super::{Durable, Engine, LogInspection, Published, Writer, random};
 use crate::error::{Error, Result};
@@ -16,14 +17,10 @@ use crate::options::Options;
 use crate::storage::manifest::{self, DeletionsRecord, Manifest, deletions_name, manifest_name};
 use crate::storage::medium::{File, Medium, Named, delete, delete_unpinned};
 use crate::storage::record::{SegmentRecord, segment_name};
-use crate::storage::recovery::{LogCut, LogDamage, Opener, Recovered, read_logs, recover};
-use crate::storage::store::{DirectoryLock, Pin, Store};
+use crate::storage::recovery::{Access, LogCut, LogDamage, Opener, Recovered, read_logs, recover};
+use crate::storage::store::{DirectoryLock, Store};
 use crate::storage::version::Version;
 use crate::storage::wal::{LogHeader, LogWriter, Op, Statement, log_name};
-
-/// Times a read-only open starts again because a live writer went on and removed what it was
-/// reading.
-const READ_ATTEMPTS: usize = 100;
 
 /// Times the epoch is claimed anew because a handle that was dropped published meanwhile.
 const CLAIM_ATTEMPTS: usize = 8;
@@ -51,7 +48,7 @@ impl Engine {
     pub async fn find_cut(store: Store, options: Options) -> Result<Option<LogCut>> {
         let medium = Medium::new(store, options, 0);
         let manifest = newest_of(&medium.store).await?;
-        Ok(recover(&Opener::unpinned(&medium), &manifest, false, LogDamage::Cut).await?.cut)
+        Ok(recover(&Opener::unpinned(&medium), &manifest, Access::Look, LogDamage::Cut).await?.cut)
     }
 
     /// Opens a database and cuts its log before what is damaged, if anything is. The log files as
@@ -108,48 +105,24 @@ fn raised(previous: Manifest) -> Result<Manifest> {
 
 async fn open_for_reading(store: Store, options: Options) -> Result<Arc<Engine>> {
     let medium = Medium::new(store, options, 0);
-    let mut attempt = 1;
-    let (manifest, recovered) = loop {
-        let (manifest, pin) = pin_newest_of(&medium.store).await?;
-        let opener = Opener { pin: Some(Arc::new(pin)), ..Opener::unpinned(&medium) };
-        let recovered = recover(&opener, &manifest, false, LogDamage::Refuse).await;
-        // A writer that went on meanwhile may have removed a log that follows on this manifest's,
-        // or a segment that it attaches. (On an object store a log goes piece by piece.)
-        let goes_on = newest_of(&medium.store).await?.number != manifest.number;
-        match recovered {
-            Ok(recovered) if !goes_on => break (manifest, recovered),
-            Err(error) if !goes_on || attempt == READ_ATTEMPTS => return Err(error),
-            Ok(_) if attempt == READ_ATTEMPTS => return Err(goes_on_too_fast(&medium.store)),
-            _ => attempt += 1,
-        }
-    };
+    let (following, version) = read_newest(&medium, HashMap::new()).await?;
     Ok(Arc::new(Engine {
         medium,
-        opened: LogInspection::new(&manifest, recovered.log_bytes),
-        published: Arc::new(Published::new(recovered.version)),
+        opened: Mutex::new(following.inspection()),
+        published: Arc::new(Published::new(version)),
         writer: None,
+        following: Some(tokio::sync::Mutex::new(following)),
         closed: AtomicBool::new(false),
         fenced: AtomicBool::new(false),
         lock: Mutex::new(None),
     }))
 }
 
-async fn pin_newest_of(store: &Store) -> Result<(Manifest, Pin)> {
-    manifest::pin_newest(store).await?.ok_or_else(|| no_database(store))
-}
-
-fn goes_on_too_fast(store: &Store) -> Error {
-    Error::Conflict(format!(
-        "a writer went on each of the {READ_ATTEMPTS} times that {} was read",
-        store.location
-    ))
-}
-
 async fn newest_of(store: &Store) -> Result<Manifest> {
     manifest::newest(store).await?.ok_or_else(|| no_database(store))
 }
 
-fn no_database(store: &Store) -> Error {
+pub(super) fn no_database(store: &Store) -> Error {
     Error::NotFound(format!("there is no database in {}", store.location))
 }
 
@@ -179,7 +152,8 @@ async fn open_for_writing(
     on_damage: LogDamage,
 ) -> Result<(Arc<Engine>, Option<LogCut>)> {
     let medium = Medium::new(store, options, claim.epoch);
-    let recovered = recover(&Opener::unpinned(&medium), &claim, true, on_damage).await?;
+    let recovered =
+        recover(&Opener::unpinned(&medium), &claim, Access::TakeOver, on_damage).await?;
     if recovered.cut.is_some() {
         keep_logs(&medium).await?;
     }
@@ -211,7 +185,8 @@ async fn open_for_writing(
         medium,
         published,
         writer: Some(writer),
-        opened,
+        opened: Mutex::new(opened),
+        following: None,
         closed: AtomicBool::new(false),
         fenced: AtomicBool::new(false),
         lock: Mutex::new(lock),
@@ -298,7 +273,7 @@ async fn named_by(medium: &Medium, number: u64) -> Result<Named> {
         named.files.extend(entry.deletions.iter().map(DeletionsRecord::file_name));
     }
     named.files.insert(log_name(manifest.log));
-    let logged = read_logs(medium, &manifest, false, LogDamage::Cut).await?;
+    let logged = read_logs(medium, &manifest, Access::Look, LogDamage::Cut).await?;
     named.files.extend(attached_segments(&logged.statements));
     Ok(named)
 }

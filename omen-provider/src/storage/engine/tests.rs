@@ -1,5 +1,6 @@
 //! The engine end to end on an object store in memory and on a directory, against a map.
 
+mod follow;
 mod repair;
 
 use std::collections::BTreeMap;

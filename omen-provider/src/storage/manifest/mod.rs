@@ -112,7 +112,11 @@ pub async fn pin_newest(store: &Store) -> Result<Option<(Manifest, Pin)>> {
     )))
 }
 
-async fn newest_number(store: &Store) -> Result<Option<u64>> {
+/// The number of the newest manifest.
+///
+/// # Errors
+/// [`Error::Corruption`] if a file in the folder is none of ours.
+pub async fn newest_number(store: &Store) -> Result<Option<u64>> {
     let mut newest = None;
     for blob in store.blobs.list(FOLDER).await? {
         let Some(number) = manifest_number(&blob.name) else {

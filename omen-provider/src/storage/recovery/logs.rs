@@ -1,16 +1,49 @@
 //! Reading the chain of logs that goes on from a manifest.
 //!
 //! Called by recovery, by who checks files, and by the engine. Reads only.
+//!
+//! Beside a live writer ([`Access::Follow`]) only what is durable is given back: of what is merely
+//! written a power cut may still take some away. A page that is just being copied looks like
+//! damage; so damage there is looked at again before it is believed.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use bytes::BytesMut;
 
 use super::{LogCut, LogDamage};
 use crate::error::{Error, Result};
 use crate::storage::manifest::Manifest;
 use crate::storage::medium::{Medium, epoch_of};
 use crate::storage::wal::{
-    LogContents, Statement, has_records, log_name, log_number, read_log, read_log_before_damage,
+    LogContents, LogHeader, Statement, has_records, log_name, log_number, read_log,
+    read_log_before_damage,
 };
+
+/// How often damage is looked at again beside a live writer, and the pause before each time.
+const SECOND_LOOKS: usize = 10;
+const SECOND_LOOK_PAUSE: Duration = Duration::from_millis(10);
+
+/// Who reads a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Somebody who only wants to know what is in the file.
+    Look,
+    /// A reader beside a live writer.
+    Follow,
+    /// The next writer: nobody else may append any more.
+    TakeOver,
+}
+
+/// How far a chain of logs was read.
+#[derive(Debug, Clone)]
+pub struct LogEnd {
+    header: LogHeader,
+    /// Where the last complete statement of the file ends.
+    offset: u64,
+    /// The lsn that follows.
+    next_lsn: u64,
+}
 
 /// What the logs of a database hold.
 #[derive(Debug)]
@@ -23,17 +56,19 @@ pub struct Logged {
     pub bytes: u64,
     /// Where it was given up.
     pub cut: Option<LogCut>,
+    /// Where the last of them ends; none if there is no log.
+    pub end: Option<LogEnd>,
 }
 
 /// Reads the chain of logs that begins with the manifest's.
 pub async fn read_logs(
     medium: &Medium,
     manifest: &Manifest,
-    take_over: bool,
+    access: Access,
     on_damage: LogDamage,
 ) -> Result<Logged> {
     let next_lsn = manifest.flushed_lsn + 1;
-    let mut logged = Logged { statements: Vec::new(), next_lsn, bytes: 0, cut: None };
+    let mut logged = Logged { statements: Vec::new(), next_lsn, bytes: 0, cut: None, end: None };
     let mut database = [0; 16];
     database.copy_from_slice(&manifest.database);
     // A database whose creation was cut short has a manifest and no log yet.
@@ -41,7 +76,15 @@ pub async fn read_logs(
     // Of the first log any: what a reopening wrote anew got new numbers.
     let mut first_lsns = 0..=u64::MAX;
     while let Some(number) = next {
-        let read = read_whole(medium, &database, number, take_over).await;
+        let mut read = read_whole(medium, &database, number, access).await;
+        for _ in 0..SECOND_LOOKS {
+            if access != Access::Follow || !matches!(read, Err(Error::Corruption { .. })) {
+                break;
+            }
+            medium.options.clock.pause(SECOND_LOOK_PAUSE).await;
+            read = read_whole(medium, &database, number, access).await;
+        }
+        let read = read.map_err(|error| missing_log(&log_name(number), error));
         let read = read.and_then(|(log, bytes)| match first_lsns.contains(&log.header.first_lsn) {
             true => Ok((log, bytes)),
             false => Err(does_not_follow(number, log.header.first_lsn)),
@@ -54,10 +97,12 @@ pub async fn read_logs(
                 logged.cut = Some(LogCut { damage, statements: 0, bytes });
                 let Some((log, _)) = before else { break };
                 // What the seal names, if there is one, cannot be relied on.
-                (LogContents { next_log: None, ..log }, bytes)
+                (LogContents { next_log: None, dropped_tail_bytes: 0, ..log }, bytes)
             }
             Err(error) => return Err(error),
         };
+        let offset = bytes - log.dropped_tail_bytes;
+        logged.end = Some(LogEnd { header: log.header, offset, next_lsn: log.next_lsn });
         first_lsns = log.next_lsn..=log.next_lsn;
         logged.bytes += bytes;
         logged.next_lsn = logged.next_lsn.max(log.next_lsn);
@@ -69,6 +114,60 @@ pub async fn read_logs(
         cut.statements = logged.statements.len() as u64;
     }
     Ok(logged)
+}
+
+/// Reads on from where an earlier reading ended, beside a live writer; `None` if only reading
+/// everything anew can tell what is there now.
+pub async fn read_on(medium: &Medium, from: &LogEnd) -> Result<Option<Logged>> {
+    let mut end = from.clone();
+    let mut logged =
+        Logged { statements: Vec::new(), next_lsn: from.next_lsn, bytes: 0, cut: None, end: None };
+    loop {
+        let (log, bytes) = match read_tail(medium, &end).await {
+            Ok(read) => read,
+            Err(Error::Corruption { .. } | Error::NotFound(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        end.offset += bytes - log.dropped_tail_bytes;
+        end.next_lsn = log.next_lsn;
+        logged.bytes += bytes - log.dropped_tail_bytes;
+        logged.next_lsn = log.next_lsn;
+        logged.statements.extend(log.statements);
+        let Some(next) = log.next_log else { break };
+        let first = LogHeader { number: next, first_lsn: log.next_lsn, ..end.header };
+        match read_head(medium, first).await? {
+            Some(header) => end = LogEnd { header, offset: LogHeader::BYTES as u64, ..end },
+            None => return Ok(None),
+        }
+    }
+    logged.end = Some(end);
+    Ok(Some(logged))
+}
+
+/// What follows on `end` in its file, and how many bytes that are.
+async fn read_tail(medium: &Medium, end: &LogEnd) -> Result<(LogContents, u64)> {
+    let LogHeader { number, database, .. } = end.header;
+    let tail = medium.store.logs.read_durable(&log_name(number), end.offset).await?;
+    // As a log of its own, which begins there.
+    let head = LogHeader { first_lsn: end.next_lsn, ..end.header }.encode();
+    let mut bytes = BytesMut::with_capacity(head.len() + tail.len());
+    bytes.extend_from_slice(&head);
+    bytes.extend_from_slice(&tail);
+    let log = read_log(number, &database, &bytes.freeze())?;
+    Ok((log, tail.len() as u64))
+}
+
+/// The header of the log file that is expected to follow, if it does.
+async fn read_head(medium: &Medium, expected: LogHeader) -> Result<Option<LogHeader>> {
+    let name = log_name(expected.number);
+    let bytes = match medium.store.logs.read_durable(&name, 0).await {
+        Ok(bytes) => bytes,
+        Err(Error::NotFound(_)) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let Ok(header) = LogHeader::decode(&bytes, &name) else { return Ok(None) };
+    let follows = LogHeader { generation: header.generation, ..expected } == header;
+    Ok(follows.then_some(header))
 }
 
 fn does_not_follow(number: u64, first_lsn: u64) -> Error {
@@ -107,18 +206,24 @@ async fn read_whole(
     medium: &Medium,
     database: &[u8; 16],
     number: u64,
-    take_over: bool,
+    access: Access,
 ) -> Result<(LogContents, u64)> {
     let name = log_name(number);
     let logs = &medium.store.logs;
-    let read = if take_over { logs.take_over(&name).await } else { logs.read(&name).await };
-    let mut bytes = read.map_err(|error| missing_log(&name, error))?;
+    let mut bytes = match access {
+        Access::Look => logs.read(&name).await?,
+        Access::Follow => logs.read_durable(&name, 0).await?,
+        Access::TakeOver => logs.take_over(&name).await?,
+    };
     let mut log = read_log(number, database, &bytes)?;
     if !log.sealed
         && let Some(successor) = written_successor(medium, database, number).await?
     {
         // A live writer may have gone on meanwhile.
-        bytes = logs.read(&name).await.map_err(|error| missing_log(&name, error))?;
+        bytes = match access {
+            Access::Follow => logs.read_durable(&name, 0).await?,
+            Access::Look | Access::TakeOver => logs.read(&name).await?,
+        };
         log = read_log(number, database, &bytes)?;
         if !log.sealed {
             let end = bytes.len() as u64 - log.dropped_tail_bytes;

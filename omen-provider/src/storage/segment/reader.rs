@@ -44,7 +44,7 @@ pub struct Segment {
     pub(super) schema: Arc<TableSchema>,
     pub(super) columns: Arc<ColumnMap>,
     /// Keeps writers in other processes from removing the file.
-    _pin: Option<Arc<Pin>>,
+    pub(super) _pin: Option<Arc<Pin>>,
 }
 
 impl Segment {

@@ -119,6 +119,13 @@ pub trait Logs: Debug + Send + Sync + 'static {
     async fn create(&self, name: &str) -> Result<Box<dyn LogFile>>;
     /// Everything appended so far; [`crate::Error::NotFound`] if there is no such log.
     async fn read(&self, name: &str) -> Result<Bytes>;
+    /// What was appended from byte `from` on, after making sure that all of it survives a power
+    /// cut, whether its writer has done so or not. Room behind the end of what was written may be
+    /// left out.
+    async fn read_durable(&self, name: &str, from: u64) -> Result<Bytes> {
+        let bytes = self.read(name).await?;
+        Ok(bytes.slice(bytes.len().min(from as usize)..))
+    }
     /// Like [`Logs::read`], after making sure that no earlier writer can append any more: what it
     /// returns is final. (On one machine the directory lock has done so already.)
     async fn take_over(&self, name: &str) -> Result<Bytes>;
