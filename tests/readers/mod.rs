@@ -190,8 +190,9 @@ async fn taken_back(call: u64, reopens: bool) -> usize {
     run(&writer, "CREATE TABLE t (id BIGINT PRIMARY KEY, round BIGINT)").await;
     let reader = read_only().open_store(disk.store()).await.unwrap();
     disk.fail_call(disk.calls() + call, false, Failure::NoEffect(EIO));
-    let insert = writer.session().sql("INSERT INTO t SELECT value, 1 FROM generate_series(1, 200)");
-    if let Ok(frame) = insert.await {
+    let session = writer.session();
+    let insert = "INSERT INTO t SELECT value, 1 FROM generate_series(1, 200)";
+    if let Ok(frame) = session.sql(insert).await {
         let _ = frame.collect().await;
     }
     disk.heal();
