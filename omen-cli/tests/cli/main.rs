@@ -11,6 +11,7 @@ mod kill;
 mod omen;
 mod output;
 mod plot;
+mod readers;
 mod same_rows;
 mod script;
 #[cfg(unix)]

@@ -1,10 +1,13 @@
 //! Readers that follow a writer which goes on at the worst moment.
 
+use std::ops::Range;
 use std::sync::Mutex;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 
 use super::*;
+use crate::storage::store::{BlobInfo, BlobWriter, Blobs, Pin};
 
 /// Logs of which one reading goes wrong, once something is set.
 #[derive(Debug)]
@@ -102,4 +105,85 @@ async fn a_half_copied_page_is_no_damage() {
     *upset.next.lock().unwrap() = None;
     reader.refresh().await.unwrap();
     assert_eq!(contents(&reader).await.len(), 30);
+}
+
+/// Blobs that let something happen just before a manifest gets its name.
+struct Halting {
+    blobs: Arc<dyn Blobs>,
+    next: Mutex<Option<BoxFuture<'static, ()>>>,
+}
+
+impl std::fmt::Debug for Halting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Halting")
+    }
+}
+
+#[async_trait::async_trait]
+impl Blobs for Halting {
+    async fn put_if_absent(&self, name: &str, bytes: Bytes) -> crate::Result<()> {
+        let event = match name.starts_with("manifest/") {
+            true => self.next.lock().unwrap().take(),
+            false => None,
+        };
+        if let Some(event) = event {
+            event.await;
+        }
+        self.blobs.put_if_absent(name, bytes).await
+    }
+    async fn create(&self, name: &str) -> crate::Result<Box<dyn BlobWriter>> {
+        self.blobs.create(name).await
+    }
+    async fn read_ranges(&self, name: &str, ranges: &[Range<u64>]) -> crate::Result<Vec<Bytes>> {
+        self.blobs.read_ranges(name, ranges).await
+    }
+    async fn read(&self, name: &str) -> crate::Result<Bytes> {
+        self.blobs.read(name).await
+    }
+    async fn list(&self, folder: &str) -> crate::Result<Vec<BlobInfo>> {
+        self.blobs.list(folder).await
+    }
+    async fn delete(&self, name: &str) -> crate::Result<()> {
+        self.blobs.delete(name).await
+    }
+    async fn clean(&self) -> crate::Result<()> {
+        self.blobs.clean().await
+    }
+    async fn pin(&self, name: &str) -> crate::Result<Option<Pin>> {
+        self.blobs.pin(name).await
+    }
+    async fn unpinned(&self, name: &str) -> crate::Result<Option<Pin>> {
+        self.blobs.unpinned(name).await
+    }
+}
+
+#[tokio::test]
+async fn segments_that_the_log_leads_a_reader_to_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::local(folder.path());
+    let halting = Arc::new(Halting { blobs: Arc::clone(&store.blobs), next: Mutex::default() });
+    let blobs = Arc::clone(&halting) as _;
+    let db = small().open_store(Store { blobs, ..store }).await.unwrap();
+    db.create_table(definition(), false).await.unwrap();
+    db.checkpoint().await.unwrap();
+    db.table("t").unwrap().insert(rows(0..10, "a")).await.unwrap();
+    // While the next manifest is written: a bulk statement, and somebody who reads it.
+    let (beside, path) = (db.clone(), folder.path().to_path_buf());
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let event = async move {
+        load_many(&beside, 100..20_000).await;
+        let reader = Options { read_only: true, ..small() }.open(path).await.unwrap();
+        sender.send(reader).unwrap();
+    };
+    *halting.next.lock().unwrap() = Some(Box::pin(event));
+    db.checkpoint().await.unwrap();
+    let reader = receiver.await.unwrap();
+    db.table("t").unwrap().delete([5_i64, 500]).await.unwrap();
+    db.compact().await.unwrap();
+    let parts = reader.inspect().await.tables.remove(0).parts;
+    let files: Vec<String> = parts.into_iter().filter_map(|part| part.file).collect();
+    assert!(!files.is_empty());
+    for file in files {
+        assert!(folder.path().join(&file).exists(), "{file} is gone");
+    }
 }
