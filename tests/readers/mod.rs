@@ -2,6 +2,7 @@
 //! acknowledged is seen, what a crash takes back is not.
 
 mod cold;
+mod lifetimes;
 mod processes;
 
 use std::path::Path;

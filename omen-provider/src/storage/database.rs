@@ -54,11 +54,16 @@ impl Options {
             }
         }
         refuse_foreign_directory(directory)?;
+        self.open_files(directory, Store::local(directory)).await
+    }
+
+    /// Opens the database in a directory, whose files are read and written by `store`.
+    pub(crate) async fn open_files(self, directory: &Path, store: Store) -> Result<Database> {
         let lock = match self.read_only {
             true => None,
-            false => Some(DirectoryLock::acquire(directory)?),
+            false => Some(DirectoryLock::acquire_after(directory).await?),
         };
-        Database::start(Store::local(directory), lock, self).await
+        Database::start(store, lock, self).await
     }
 
     /// Checks the files of the database in a directory, whether it opens or not: every checksum,
@@ -88,7 +93,7 @@ impl Options {
         if Engine::find_cut(Store::local(directory), self.clone()).await?.is_none() {
             return Ok(None);
         }
-        let lock = DirectoryLock::acquire(directory)?;
+        let lock = DirectoryLock::acquire_after(directory).await?;
         let (engine, cut) = Engine::cut_log(Store::local(directory), Some(lock), self).await?;
         engine.shut_down();
         Ok(cut)

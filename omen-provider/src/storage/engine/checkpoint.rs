@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
 use super::publish::Publication;
+use super::upkeep::lock;
 use super::{Durable, Engine, Writer, random};
 use crate::error::{Error, Result};
 use crate::storage::carry::carry_to_segments;
@@ -107,7 +108,8 @@ impl Engine {
         }
         writer.upkeep.sealed_bytes.store(pending.sealed_bytes, SeqCst);
         writer.log.wait_all().await?;
-        write_runs(&self.medium, &pending.base, &mut pending.flushed).await?;
+        let go_on = || self.check_open();
+        write_runs(&self.medium, &pending.base, &mut pending.flushed, &go_on).await?;
         let next = pending.next()?;
         let saved = match &pending.saved {
             Some(saved) => saved.clone(),
@@ -158,6 +160,7 @@ impl Engine {
             new.replace_parts(&removed, views);
             next.put_table(new);
         }
+        next.pin_segments(lock(&self.pin).as_ref());
         self.install(writer, &mut accepted, next).await
     }
 

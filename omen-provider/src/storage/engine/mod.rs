@@ -38,13 +38,13 @@ pub use verify::VerifyReport;
 
 use checkpoint::Pending;
 use follow::Following;
-use upkeep::Upkeep;
+use upkeep::{Upkeep, lock};
 
 use super::manifest::Manifest;
 use super::medium::{Medium, Named, Suspects};
 use super::publication::SavedDeletions;
 use super::snapshot::{Snapshot, TableSnapshot};
-use super::store::DirectoryLock;
+use super::store::{DirectoryLock, Pin};
 use super::version::Version;
 use super::wal::LogWriter;
 use crate::error::{Error, Result};
@@ -63,7 +63,17 @@ pub struct Engine {
     closed: AtomicBool,
     /// Another writer has taken the database over; nothing may be written any more.
     fenced: AtomicBool,
-    lock: Mutex<Option<DirectoryLock>>,
+    /// Free when the last task is done that holds it too.
+    lock: Mutex<Option<Arc<DirectoryLock>>>,
+    /// The pin on the manifest that stands, by which statements' segments are held.
+    pin: Mutex<Option<Arc<Pin>>>,
+}
+
+/// The right to write, held by whoever works on the database: while one is there no other writer
+/// is, though the database be closed meanwhile. Empty where the store knows no lock.
+#[derive(Debug)]
+struct Lease {
+    _lock: Option<Arc<DirectoryLock>>,
 }
 
 /// The version that readers see.
@@ -132,11 +142,21 @@ impl Engine {
         &self.medium.store.location
     }
 
-    /// Stops background work at its next step and frees the directory. Loses nothing: every
-    /// acknowledged statement is in the log.
+    /// Stops background work at its next step; with the last of it the directory is free. Loses
+    /// nothing: every acknowledged statement is in the log.
     pub fn shut_down(&self) {
+        let mut lock = lock(&self.lock);
         self.closed.store(true, SeqCst);
-        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(lock) = lock.take() {
+            lock.give_up();
+        }
+    }
+
+    /// The right to work on the database.
+    fn lease(&self) -> Result<Lease> {
+        let lock = lock(&self.lock);
+        self.check_open()?;
+        Ok(Lease { _lock: lock.clone() })
     }
 
     fn check_open(&self) -> Result<()> {

@@ -115,6 +115,7 @@ async fn open_for_reading(store: Store, options: Options) -> Result<Arc<Engine>>
         closed: AtomicBool::new(false),
         fenced: AtomicBool::new(false),
         lock: Mutex::new(None),
+        pin: Mutex::new(None),
     }))
 }
 
@@ -189,9 +190,30 @@ async fn open_for_writing(
         following: None,
         closed: AtomicBool::new(false),
         fenced: AtomicBool::new(false),
-        lock: Mutex::new(lock),
+        lock: Mutex::new(lock.map(Arc::new)),
+        pin: Mutex::new(None),
     };
+    engine.pin_opened().await?;
     Ok((Arc::new(engine), recovered.cut))
+}
+
+impl Engine {
+    /// Holds what was opened by a pin on the manifest that was published for it.
+    async fn pin_opened(&self) -> Result<()> {
+        let writer = self.writer()?;
+        let mut durable = writer.maintenance.lock().await;
+        let pin = self.pin_manifest(durable.manifest.number).await;
+        let pinned = |version: &Arc<Version>| {
+            let mut version = Version::clone(version);
+            version.pin_segments(pin.as_ref());
+            Arc::new(version)
+        };
+        durable.version = pinned(&durable.version);
+        let mut accepted = writer.accepted.lock().await;
+        *accepted = pinned(&accepted);
+        self.published.set(Arc::clone(&accepted));
+        Ok(())
+    }
 }
 
 /// A new log that holds the surviving statements, durable: what the old log's pages in the

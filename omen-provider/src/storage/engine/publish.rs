@@ -22,6 +22,7 @@ use crate::storage::manifest::{self, Manifest, deletions_name, manifest_name};
 use crate::storage::medium::{File, Named, Suspects};
 use crate::storage::publication::{SavedDeletions, describe};
 use crate::storage::segment::Segment;
+use crate::storage::store::Pin;
 use crate::storage::version::Version;
 use crate::storage::wal::log_name;
 
@@ -47,7 +48,7 @@ impl Engine {
         publication: Publication,
     ) -> Result<()> {
         self.check_open()?;
-        let Publication { next, saved, log, flushed_lsn, replaces } = publication;
+        let Publication { mut next, saved, log, flushed_lsn, replaces } = publication;
         let manifest = describe(&durable.manifest, &next, &saved, log, flushed_lsn);
         self.suspect_attached(durable);
         let suspected = durable.suspect(&next, &saved);
@@ -68,7 +69,9 @@ impl Engine {
         self.suspect_attached(durable);
         self.retire(durable, &next, &saved, log, flushed_lsn);
         durable.saved = saved;
+        let pin = self.pin_manifest(manifest.number).await;
         durable.manifest = manifest;
+        next.pin_segments(pin.as_ref());
         durable.version = Arc::new(next);
         if let Some(writer) = &self.writer {
             *lock(&writer.upkeep.standing) = LogInspection::new(&durable.manifest, 0);
@@ -101,6 +104,16 @@ impl Engine {
         }
         let last = durable.tried.len().saturating_sub(1);
         garbage.supersede(durable.tried.drain(..last));
+    }
+
+    /// Pins a manifest that was published here for all that reads by it: snapshots and streams may
+    /// outlive this database, and the next writer must spare their files. If it cannot be pinned,
+    /// they are safe only as long as this database is open.
+    pub(super) async fn pin_manifest(&self, number: u64) -> Option<Arc<Pin>> {
+        let name = manifest_name(number);
+        let pin = self.medium.store.blobs.pin(&name).await.ok().flatten().map(Arc::new);
+        *lock(&self.pin) = pin.clone();
+        pin
     }
 
     /// Makes suspects of the segments that statements have attached: the log names them, and with

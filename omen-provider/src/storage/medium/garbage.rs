@@ -28,11 +28,11 @@ use crate::storage::segment::Segment;
 use crate::storage::store::Store;
 use crate::storage::wal::log_number;
 
-/// A file, and the segment in it if readers may use that.
+/// A file, and who uses it if readers may.
 #[derive(Debug, Clone)]
 pub struct File {
     name: String,
-    segment: Option<Arc<Segment>>,
+    users: Option<Arc<()>>,
 }
 
 /// A manifest and the files that it names, or the log that goes on from it.
@@ -69,12 +69,12 @@ pub struct Suspects {
 impl File {
     /// A file that no reader uses.
     pub fn named(name: String) -> Self {
-        Self { name, segment: None }
+        Self { name, users: None }
     }
 
     /// The file of a segment that readers may use.
     pub fn of(segment: &Arc<Segment>) -> Self {
-        Self { name: segment.record().file_name(), segment: Some(Arc::clone(segment)) }
+        Self { name: segment.record().file_name(), users: Some(segment.users()) }
     }
 
     /// The name of the file.
@@ -82,9 +82,9 @@ impl File {
         &self.name
     }
 
-    /// Whether nobody else holds the segment.
+    /// Whether nobody holds the segment.
     fn is_unused(&self) -> bool {
-        self.segment.as_ref().is_none_or(|segment| Arc::strong_count(segment) == 1)
+        self.users.as_ref().is_none_or(|users| Arc::strong_count(users) == 1)
     }
 }
 

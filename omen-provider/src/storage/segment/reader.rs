@@ -43,8 +43,10 @@ pub struct Segment {
     pub(super) impaired: bool,
     pub(super) schema: Arc<TableSchema>,
     pub(super) columns: Arc<ColumnMap>,
-    /// Keeps writers in other processes from removing the file.
+    /// Keeps other writers from removing the file.
     pub(super) _pin: Option<Arc<Pin>>,
+    /// Shared by all that are the same open file, whatever pins them.
+    pub(super) users: Arc<()>,
 }
 
 impl Segment {
@@ -94,12 +96,18 @@ impl Segment {
             schema: Arc::clone(schema),
             columns: Arc::new(columns),
             _pin: None,
+            users: Arc::default(),
         }))
     }
 
     /// The same segment, held by the pin on a manifest that names it; so is whatever reads it.
     pub fn pinned(&self, pin: Option<&Arc<Pin>>) -> Arc<Self> {
         Arc::new(Self { _pin: pin.cloned(), ..self.clone() })
+    }
+
+    /// Counts who uses the open file: nobody, when this is the last of its clones.
+    pub fn users(&self) -> Arc<()> {
+        Arc::clone(&self.users)
     }
 
     /// What the manifest knows of it.
