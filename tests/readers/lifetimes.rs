@@ -29,7 +29,7 @@ async fn read_after(pins: bool, closes: bool) -> omen_provider::Result<Vec<(i64,
     let frame = session.sql("SELECT id, round FROM t ORDER BY id").await.unwrap();
     let plan = frame.create_physical_plan().await.unwrap();
     let context = session.context().task_ctx();
-    drop(session);
+    drop((session, frame));
     if closes {
         database.close().await?;
     }

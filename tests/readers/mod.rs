@@ -74,6 +74,7 @@ async fn old_snapshot(pins: bool, rewrites: usize) -> omen_provider::Result<Vec<
     let first = stream.next().await.unwrap()?;
     let frame = reader.session().sql("SELECT id, round FROM t ORDER BY id").await.unwrap();
     let plan = frame.create_physical_plan().await.unwrap();
+    drop(frame);
     for round in 1..=rewrites {
         run(&writer, &rewrite(round)).await;
         writer.checkpoint().await.unwrap();
