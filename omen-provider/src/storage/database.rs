@@ -1,9 +1,9 @@
 //! The front door: opening a database, its tables, its care.
 //!
 //! A [`Database`] and everything made from it share one handle; when the last of them is dropped,
-//! background work stops, and with the last of it the directory is free again: who opens it anew in
-//! this process waits for that. Snapshots and streams outlive the handle. Nothing is lost by not calling
-//! [`Database::close`]; it only makes the next open quicker.
+//! background work stops, and with the last of it the directory is free again: who opens it anew
+//! in this process waits for that. Snapshots and streams outlive the handle. Nothing is lost by not
+//! calling [`Database::close`]; it only makes the next open quicker.
 
 use std::path::Path;
 use std::sync::Arc;
