@@ -59,6 +59,13 @@ impl Engine {
             Some(version) => version,
             None => {
                 let (newest, version) = read_newest(&self.medium, self.open_segments()).await?;
+                if newest.manifest.database != following.manifest.database {
+                    // File numbers, and pages in the cache, mean other files there.
+                    return Err(Error::Conflict(format!(
+                        "another database lies in {} now; open it anew",
+                        self.location()
+                    )));
+                }
                 *following = newest;
                 version
             }

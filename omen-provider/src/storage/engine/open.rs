@@ -295,8 +295,12 @@ async fn named_by(medium: &Medium, number: u64) -> Result<Named> {
         named.files.extend(entry.deletions.iter().map(DeletionsRecord::file_name));
     }
     named.files.insert(log_name(manifest.log));
-    let logged = read_logs(medium, &manifest, Access::Look, LogDamage::Cut).await?;
-    named.files.extend(attached_segments(&logged.statements));
+    match read_logs(medium, &manifest, Access::Look, LogDamage::Cut).await {
+        Ok(logged) => named.files.extend(attached_segments(&logged.statements)),
+        // A log of another format, for one: its reader may lose what it attached, nobody else.
+        Err(Error::InvalidInput(_) | Error::Corruption { .. } | Error::NotFound(_)) => {}
+        Err(error) => return Err(error),
+    }
     Ok(named)
 }
 
