@@ -57,8 +57,11 @@ impl Drop for SystemLock {
 
 /// Locks an existing file; `None` if another lock excludes it.
 pub(super) fn lock_file(path: &Path, lock: Lock) -> io::Result<Option<Box<dyn FileLock>>> {
-    // Some network file systems lock alone only what is open for writing.
-    let file = OpenOptions::new().read(true).write(lock == Lock::Exclusive).open(path)?;
+    // Some network file systems lock alone only what is open for writing; others do not ask.
+    let file = match OpenOptions::new().read(true).write(lock == Lock::Exclusive).open(path) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => File::open(path)?,
+        file => file?,
+    };
     let locked = match lock {
         Lock::Shared => file.try_lock_shared(),
         Lock::Exclusive => file.try_lock(),
