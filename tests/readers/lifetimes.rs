@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt};
 use omen_provider::{Database, Options};
 
 use super::cold::cold_store;
-use super::{ROWS, comes_down_to, files, made, read, rewrite, rounds, whole};
+use super::{ROWS, comes_down_to, files, made, read, rewrite, rounds};
 use crate::harness::block_on;
 use crate::harness::media::{Medium, small};
 use crate::harness::run;
