@@ -26,7 +26,7 @@ fn directory() -> Option<PathBuf> {
 }
 
 fn say(number: u64) {
-    print!("{MARK}{number}\n");
+    println!("{MARK}{number}");
     stdout().flush().unwrap();
 }
 

@@ -27,7 +27,6 @@ fn a_reading_shell_follows_the_writer() {
     }
     place.sql("CREATE TABLE u (id BIGINT PRIMARY KEY)");
     assert_eq!(ask("SELECT count(*) AS n FROM u;"), "n\n0\n");
-    drop(ask);
     drop(input);
     assert_eq!(reader.wait().unwrap().code(), Some(0));
 }
