@@ -13,6 +13,8 @@ mod readings;
 
 #[cfg(feature = "peers")]
 pub mod peers;
+#[cfg(feature = "stores")]
+pub mod stores;
 #[cfg(feature = "peers")]
 pub mod turns;
 #[cfg(feature = "peers")]

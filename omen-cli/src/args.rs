@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use omen_provider::Options;
+
 use crate::failure::Failure;
 use crate::output::Format;
 use crate::plot::PlotFile;
@@ -22,6 +24,7 @@ Examples:
   omen inspect weather.db weather --plot weather.svg
                                               a picture of the table's learned index
   omen verify weather.db                      check every byte; exit code 1 if any is wrong
+  omen backup weather.db /mnt/weather.db      copy it, or what is new since the last backup
 
 A database is a directory. A path named like a subcommand is written with a leading ./
 (omen ./import). Without a path the database is in memory and gone at the end.
@@ -70,9 +73,27 @@ pub(crate) struct ShellArguments {
     /// Print the time of each statement to standard error
     #[arg(long)]
     pub(crate) timing: bool,
+    #[command(flatten)]
+    pub(crate) memory: MemoryArguments,
     /// -c and -f in the order in which they were given
     #[arg(skip)]
     pub(crate) inputs: Vec<Input>,
+}
+
+/// How much memory may be used.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct MemoryArguments {
+    /// Memory for queries, caches and writing together, as 512M or 2G; queries that need more than
+    /// half of it use files in the database's directory, or end [default: 1G]
+    #[arg(long, value_name = "SIZE", value_parser = memory_size)]
+    memory_limit: Option<usize>,
+}
+
+impl MemoryArguments {
+    /// Options with limits that add up to it.
+    pub(crate) fn options(self) -> Options {
+        self.memory_limit.map_or_else(Options::default, Options::within_memory)
+    }
 }
 
 /// One `-c` or `-f`.
@@ -109,6 +130,24 @@ pub(crate) enum Command {
     Compact {
         /// Directory of the database
         path: PathBuf,
+        #[command(flatten)]
+        memory: MemoryArguments,
+    },
+    /// Copy a database to another directory, or bring the copy there up to date
+    #[command(after_help = BACKUP_NOTES)]
+    Backup {
+        /// Directory of the database
+        path: PathBuf,
+        /// Directory of the backup; made if missing
+        directory: PathBuf,
+    },
+    /// Make a database of a backup, in a new directory
+    #[command(after_help = RESTORE_NOTES)]
+    Restore {
+        /// Directory of the backup
+        backup: PathBuf,
+        /// Directory to restore into; missing or empty
+        path: PathBuf,
     },
     /// Make a database of real data in a new directory and show what it can do
     Demo {
@@ -126,6 +165,28 @@ cut, is no damage.) A backup is the better answer. Without one, this gives up th
 Examples:
   omen repair my.db             what is damaged, and what would be kept; writes nothing
   omen repair my.db --cut-log   keep the statements before the damage";
+
+const BACKUP_NOTES: &str = "\
+The backup holds the database as of one statement, also while another process writes to it. Files
+that the backup has already are skipped: the second backup into a directory copies what is new. It
+replaces the first one all at once: a crash leaves the one or the other.
+
+A backup is itself a database: omen DIRECTORY --readonly queries it, omen verify DIRECTORY checks
+every byte of it. One that was opened for writing goes its own way, and takes no further backup. To
+go on working from a backup, restore it.
+
+Examples:
+  omen backup my.db /mnt/backup/my.db             make a backup, or bring it up to date
+  omen verify /mnt/backup/my.db                   check all of it
+  omen restore /mnt/backup/my.db restored.db      make a database of it";
+
+const RESTORE_NOTES: &str = "\
+Every file is checked as it is copied; a damaged backup is refused, naming the file, and nothing is
+restored. The new database has an id of its own: later backups of it go into another directory than
+those of the database it was once.
+
+Example:
+  omen restore /mnt/backup/my.db restored.db";
 
 const IMPORT_NOTES: &str = "\
 Types are inferred from the whole file: whole numbers become BIGINT, other numbers DOUBLE, true and
@@ -163,6 +224,8 @@ pub(crate) struct ImportArguments {
     /// Separator of CSV fields: one character, or "tab" [default: a comma; tab for .tsv]
     #[arg(long, value_parser = delimiter)]
     pub(crate) delimiter: Option<u8>,
+    #[command(flatten)]
+    pub(crate) memory: MemoryArguments,
 }
 
 /// Formats that can be imported.
@@ -253,6 +316,32 @@ fn delimiter(text: &str) -> Result<u8, String> {
     }
 }
 
+/// Less memory than this is no use to anybody.
+const MEMORY_MIN: usize = 16 << 20;
+
+/// A number of bytes, perhaps with K, M, G or T behind it.
+fn memory_size(text: &str) -> Result<usize, String> {
+    let upper = text.trim().to_ascii_uppercase();
+    let number = upper.trim_end_matches('B').trim_end_matches('I');
+    let (digits, shift) = match number.char_indices().next_back() {
+        Some((at, 'K')) => (&number[..at], 10),
+        Some((at, 'M')) => (&number[..at], 20),
+        Some((at, 'G')) => (&number[..at], 30),
+        Some((at, 'T')) => (&number[..at], 40),
+        _ => (number, 0),
+    };
+    let wrong = || "expected a size such as 512M, 1.5G or 2147483648".to_string();
+    let number: f64 = digits.trim().parse().map_err(|_| wrong())?;
+    let bytes = number * (1_u64 << shift) as f64;
+    if !bytes.is_finite() || bytes < 0.0 {
+        return Err(wrong());
+    }
+    match bytes as usize {
+        bytes if bytes >= MEMORY_MIN => Ok(bytes),
+        _ => Err("expected 16M at least".to_string()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -292,5 +381,22 @@ mod tests {
         assert_eq!(import.key, ["a", "b"]);
         assert_eq!(import.delimiter, Some(b'\t'));
         assert!(delimiter("ab").is_err() && delimiter("\"").is_err());
+    }
+
+    #[test]
+    fn memory_is_read_with_and_without_units() {
+        for (text, bytes) in
+            [("512M", 512 << 20), ("1.5g", 3 << 29), ("64 MiB", 64 << 20), ("20000000", 20_000_000)]
+        {
+            assert_eq!(memory_size(text), Ok(bytes), "{text}");
+        }
+        for wrong in ["", "M", "-2G", "many", "1K", "NaN", "1e400", "2GG"] {
+            assert!(memory_size(wrong).is_err(), "{wrong}");
+        }
+        let words = ["omen", "import", "d", "t", "f.csv", "--memory-limit", "2G"];
+        let Some(Command::Import(import)) = parse(&words).command else { panic!("no import") };
+        assert_eq!(import.memory.options().query_bytes_max, 1 << 30);
+        let shell = parse(&["omen"]).shell;
+        assert_eq!(shell.memory.options().query_bytes_max, Options::default().query_bytes_max);
     }
 }

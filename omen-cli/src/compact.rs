@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use omen_provider::Options;
 
+use crate::args::MemoryArguments;
 use crate::failure::Result;
 use crate::interrupt::interruptible_apart;
 use crate::{notes, open};
 
 /// Runs the subcommand; says where the files of each table are.
-pub(crate) async fn run(path: &Path) -> Result<()> {
-    let options = Options { create: false, ..Options::default() };
+pub(crate) async fn run(path: &Path, memory: MemoryArguments) -> Result<()> {
+    let options = Options { create: false, ..memory.options() };
     let database = open::open(Some(path), options).await?;
     let started = Instant::now();
     let compacted = database.clone();

@@ -69,9 +69,12 @@ fn plain(message: &str) -> String {
     rest.to_string()
 }
 
-const LAYERS: [&str; 5] = [
+const LAYERS: [&str; 8] = [
     "External error: ",
     "Arrow error: ",
+    "Io error: ",
+    "IO error: ",
+    "Resources exhausted: ",
     "Cast error: ",
     "Execution error: ",
     "Error during planning: ",
@@ -84,6 +87,10 @@ mod tests {
     #[test]
     fn message_loses_the_names_of_layers() {
         assert_eq!(plain("Arrow error: External error: no space"), "no space");
+        assert_eq!(
+            plain("Not enough memory\ncaused by\nResources exhausted: queries may hold 1 MB"),
+            "queries may hold 1 MB"
+        );
         assert_eq!(
             plain("Optimizer rule 'x' failed\ncaused by\nArrow error: Cast error: no number"),
             "no number"

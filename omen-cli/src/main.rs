@@ -3,6 +3,7 @@
 //! It holds no database logic: everything goes through [`omen_provider`].
 
 mod args;
+mod backup;
 mod commands;
 mod compact;
 mod demo;
@@ -17,6 +18,7 @@ mod output;
 mod plot;
 mod progress;
 mod repair;
+mod restore;
 mod script;
 mod shell;
 mod sql_type;
@@ -60,7 +62,9 @@ async fn run() -> Result<()> {
         Some(Command::Inspect(arguments)) => inspect::run(&arguments).await,
         Some(Command::Verify { path }) => verify::run(&path).await,
         Some(Command::Repair { path, cut_log }) => repair::run(&path, cut_log).await,
-        Some(Command::Compact { path }) => compact::run(&path).await,
+        Some(Command::Compact { path, memory }) => compact::run(&path, memory).await,
+        Some(Command::Backup { path, directory }) => backup::run(&path, &directory).await,
+        Some(Command::Restore { backup, path }) => restore::run(&backup, &path).await,
         Some(Command::Demo { dir }) => demo::run(dir).await,
     }
 }
@@ -73,7 +77,7 @@ async fn run_sql(arguments: ShellArguments) -> Result<()> {
         create: !arguments.no_create && !arguments.readonly,
         // Statements are left behind with their threads; what they have begun to commit is not.
         runtime: Some(tokio::runtime::Handle::current()),
-        ..Options::default()
+        ..arguments.memory.options()
     };
     let database = open::open(arguments.path.as_deref(), options).await?;
     let settings = Settings {

@@ -74,17 +74,16 @@ pub enum Error {
     /// takes no more writes until it is reopened; reads go on.
     #[error("outcome unknown: {0}; reopen the database to learn what became durable")]
     OutcomeUnknown(String),
-    /// There is no room for the statement before rows in memory or the log are flushed, and the
-    /// flush fails. Nothing was written. Repeat it when the cause is gone: the flush is tried again
-    /// by itself. Reads go on, and so do deletions for a while.
-    #[error(
-        "no room for the statement: {what}, and the flush that would make room fails: {source}; \
-         nothing was written; statements are taken again as soon as a flush succeeds"
-    )]
+    /// A limit of memory or disk space is reached. Either there is no room for a statement: the disk
+    /// is full, or rows in memory or the log are to be flushed first and the flush fails. Nothing
+    /// was written; repeat it when the cause is gone, there is no need to open the database again.
+    /// Reads go on, and so do deletions for a while. Or a query needs more memory, or more space for
+    /// spill files, than queries may use: it ended, and what it held is free again.
+    #[error("no room: {what}: {source}")]
     Exhausted {
-        /// What is used up, and how far.
+        /// What is used up, how far, and what makes room.
         what: String,
-        /// Why the flush fails.
+        /// What met the limit: the flush that failed, the operator of a query, the disk.
         source: Arc<Error>,
     },
     /// The handle was closed, or the database was opened read-only.
@@ -107,6 +106,15 @@ impl Error {
         Self::Io { path: path.into(), source: Arc::new(source) }
     }
 
+    /// Whether the disk was full.
+    pub(crate) fn lacks_space(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => is_full(source),
+            Self::Exhausted { source, .. } => source.lacks_space(),
+            _ => false,
+        }
+    }
+
     /// An [`Error::Corruption`] of `path` at `offset`.
     pub(crate) fn corruption(
         path: impl Into<String>,
@@ -120,6 +128,12 @@ impl Error {
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::InvalidInput(message.into())
     }
+}
+
+/// Whether a disk is full, or a quota or a limit of the length of files reached.
+pub(crate) fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    [StorageFull, QuotaExceeded, FileTooLarge].contains(&error.kind())
 }
 
 impl From<arrow::error::ArrowError> for Error {

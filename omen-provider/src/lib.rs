@@ -40,6 +40,10 @@ mod clock;
 mod error;
 mod options;
 mod storage;
+#[cfg(feature = "teeth")]
+pub mod teeth;
+#[cfg(not(feature = "teeth"))]
+mod teeth;
 
 mod provider;
 
@@ -47,6 +51,7 @@ pub use clock::Clock;
 pub use error::{Error, Result};
 pub use options::Options;
 pub use provider::Session;
+pub use storage::backup::BackupReport;
 pub use storage::database::Database;
 pub use storage::definition::TableDefinition;
 pub use storage::engine::{

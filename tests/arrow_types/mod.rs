@@ -4,7 +4,7 @@
 //! Parquet itself is asked what it can hold: a column that its writer and reader carry through
 //! unchanged must be carried by a table; any other must be refused when the table is made.
 
-mod columns;
+pub mod columns;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -33,7 +33,7 @@ fn batch(column: &ArrayRef) -> RecordBatch {
 }
 
 /// Whether Parquet gives the column back unchanged.
-fn parquet_holds(column: &ArrayRef) -> bool {
+pub fn parquet_holds(column: &ArrayRef) -> bool {
     let batch = batch(column);
     let through = || {
         let mut file = Vec::new();

@@ -2,7 +2,8 @@
 //! that nobody reads any more; also while the disk fails (`failing`).
 
 mod failing;
-mod failing_store;
+mod loads;
+mod queries;
 
 use arrow::array::RecordBatch;
 use futures::TryStreamExt;

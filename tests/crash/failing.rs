@@ -8,19 +8,23 @@ use std::time::Instant;
 
 use omen_provider::{Error, Result};
 
-use super::files::{REOPENED, report};
-use super::script::{State, Statement, read, script};
+use super::files::{report, take_turn};
+use super::script::{State, Statement, read};
+use super::scripts::{Script, five};
 use super::{block_on, compare, difference, open};
 use crate::faulty_disk::files::{EIO, EMFILE, ENOSPC, Failure, FaultyFiles};
 
-/// Every which pair of a call and a way to fail is tried; `OMEN_CRASH_SEEDS=50` tries all of them,
-/// once and for ever.
-const EVERY: u64 = 29;
-/// Ways to fail.
-const FAILURES: [Failure; 6] = [
+/// Every which way to fail is tried in every run of the tests; the long run tries all of them. (A
+/// prime, so that calls, failures and their duration mix.)
+const EVERY: u64 = 251;
+/// A signal came in between.
+const EINTR: i32 = 4;
+/// How a call can fail.
+const FAILURES: [Failure; 7] = [
     Failure::NoEffect(EIO),
     Failure::NoEffect(ENOSPC),
     Failure::NoEffect(EMFILE),
+    Failure::NoEffect(EINTR),
     Failure::FullEffect(EIO),
     Failure::Short(5),
     Failure::MarksClean,
@@ -57,20 +61,19 @@ fn after(
     }
 }
 
-/// Runs the script, with the database closed and opened again on the way, to its first error, and
-/// then one more statement, which may well succeed.
-async fn run(disk: &FaultyFiles, script: &[Statement]) -> Run {
+/// Runs the script to its first error, and then one more statement, which may well succeed.
+async fn run(disk: &FaultyFiles, script: &Script) -> Run {
     let mut run = Run { acknowledged: 0, error: None, allowed: vec![State::new()] };
     run.error = run_on(disk, script, &mut run).await.err();
     run
 }
 
-async fn run_on(disk: &FaultyFiles, script: &[Statement], run: &mut Run) -> Result<()> {
+async fn run_on(disk: &FaultyFiles, script: &Script, run: &mut Run) -> Result<()> {
     let mut database = open(disk.store()).await?;
-    for (number, statement) in script.iter().enumerate() {
-        if REOPENED.contains(&number) {
-            database.close().await?;
-            database = open(disk.store()).await?;
+    for (number, statement) in script.statements.iter().enumerate() {
+        if let Some(turn) = script.turns.get(&number) {
+            let (store, state) = (|| disk.store(), &script.states[number]);
+            database = take_turn(store, database, *turn, state).await?;
         }
         let outcome = statement.run(&database, number).await;
         run.allowed = after(std::mem::take(&mut run.allowed), (statement, number), &outcome);
@@ -106,12 +109,39 @@ async fn go_on(
     compared.map_err(|e| format!("opened again, written to and cut: {e}"))
 }
 
-/// Lets one call fail, or all from it on.
-fn fail(
-    script: &[Statement],
-    (call, lasting): (u64, bool),
+/// A way in which a run of a script can fail.
+#[derive(Debug, Clone, Copy)]
+pub struct Way {
+    /// The call that fails first.
+    call: u64,
+    /// Whether all later ones fail too.
+    lasting: bool,
     failure: Failure,
-) -> std::result::Result<(), String> {
+}
+
+impl Way {
+    /// Ways by number, those of one call side by side.
+    pub fn numbered(number: u64) -> Self {
+        let ways = FAILURES.len() as u64;
+        let failure = FAILURES[(number / 2 % ways) as usize];
+        // Signals come to an end; writes are repeated until then.
+        let lasting = number % 2 == 1 && failure != Failure::NoEffect(EINTR);
+        Self { call: 1 + number / 2 / ways, lasting, failure }
+    }
+
+    /// How many ways there are.
+    pub fn count(script: &Script) -> u64 {
+        let disk = FaultyFiles::new();
+        let run = block_on(run(&disk, script));
+        assert!(run.error.is_none(), "\"{}\": {:?}", script.name, run.error);
+        disk.calls() * 2 * FAILURES.len() as u64
+    }
+}
+
+/// Runs a script that fails in this way. Cuts the power; and, from the same moment, opens the
+/// database while the power stays on, writes to it, and cuts the power then.
+pub fn fail(script: &Script, way: Way) -> std::result::Result<(), String> {
+    let Way { call, lasting, failure } = way;
     let disk = FaultyFiles::new();
     disk.fail_call(call, lasting, failure);
     let Run { acknowledged, error, allowed } = block_on(run(&disk, script));
@@ -120,34 +150,32 @@ fn fail(
     disk.heal();
     let outcome = block_on(compare(left.store(), &allowed)).map(drop);
     let outcome = outcome.and_then(|()| block_on(go_on(&disk, &allowed, call)));
-    let story = |e| {
-        let statement = script.get(acknowledged);
-        format!("{failure:?} at call {call}, lasting {lasting}, in {statement:?} ({error:?}): {e}")
-    };
-    outcome.map_err(story)
+    let statement = script.statements.get(acknowledged);
+    let name = &script.name;
+    outcome.map_err(|e| format!("\"{name}\", {way:?}, in {statement:?} ({error:?}): {e}"))
+}
+
+/// Fails in every `every`-th way until one is not survived, at most `most` times; says how many
+/// were tried.
+pub fn first_false_success(script: &Script, every: usize, most: usize) -> Option<(u64, String)> {
+    let ways = (0..Way::count(script)).step_by(every).take(most);
+    (1..).zip(ways).find_map(|(tried, number)| {
+        fail(script, Way::numbered(number)).err().map(|loss| (tried, loss))
+    })
 }
 
 #[test]
 fn a_failing_file_system_is_never_taken_for_success() {
     let started = Instant::now();
-    let script = script();
-    let disk = FaultyFiles::new();
-    assert!(block_on(run(&disk, &script)).error.is_none());
-    let all = super::seeds() >= 50;
-    let calls = 1..=disk.calls();
-    let ways = calls.flat_map(|call| FAILURES.into_iter().map(move |failure| (call, failure)));
-    let mut runs = 0;
-    let mut failures = Vec::new();
-    for (turn, (call, failure)) in ways.enumerate() {
-        for lasting in [false, true] {
-            if all
-                || (turn as u64).is_multiple_of(EVERY) && (turn as u64 / EVERY % 2 == 1) == lasting
-            {
-                runs += 1;
-                failures.extend(fail(&script, (call, lasting), failure).err());
-            }
+    let (mut ways, mut runs, mut failures) = (0, 0, Vec::new());
+    for script in five() {
+        let count = Way::count(&script);
+        for number in (0..count).step_by(EVERY as usize) {
+            runs += 1;
+            failures.extend(fail(&script, Way::numbered(number)).err());
         }
+        ways += count;
     }
-    println!("{} calls, {runs} runs, {:.1?}", disk.calls(), started.elapsed());
+    println!("{ways} ways to fail, {runs} runs, {:.1?}", started.elapsed());
     report(&failures, runs);
 }

@@ -1,14 +1,12 @@
-//! Fifty statements over three tables, and what the database must hold after each of them.
+//! Statements over three tables, and what the database must hold after each of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use futures::{TryStreamExt, stream};
 use omen_provider::{Database, Key, Result, TableDefinition};
-
-use crate::faulty_disk::Seeded;
 
 /// Tables by name; rows by key.
 pub type State = BTreeMap<String, BTreeMap<i64, String>>;
@@ -36,8 +34,8 @@ pub enum Statement {
 
 use Statement::{Checkpoint, Compact, Create, Delete, Drop, Insert, InsertMany, Upsert};
 
-/// The script.
-pub fn script() -> Vec<Statement> {
+/// A script that meets much in fifty statements.
+pub fn thought_of() -> Vec<Statement> {
     let keys = |range: std::ops::Range<i64>| range.collect::<Vec<_>>();
     let scattered = |count: i64, step: i64| (0..count).map(|i| i * step % 997).collect::<Vec<_>>();
     let mut script = vec![
@@ -91,48 +89,6 @@ pub fn script() -> Vec<Statement> {
         Delete("a", vec![7000]),
     ]);
     script
-}
-
-/// Fifty statements as chance has it, the same for the same seed.
-pub fn random_script(seed: u64) -> Vec<Statement> {
-    let mut seeded = Seeded::new(seed);
-    let mut state = State::new();
-    let mut script = Vec::new();
-    while script.len() < 50 {
-        let name = ["a", "b", "c"][seeded.below(3) as usize];
-        let statement = match state.get(name) {
-            None => Create(name),
-            Some(rows) => random_statement(&mut seeded, name, rows),
-        };
-        statement.apply(&mut state, script.len());
-        script.push(statement);
-    }
-    script
-}
-
-fn random_statement(
-    seeded: &mut Seeded,
-    name: &'static str,
-    rows: &BTreeMap<i64, String>,
-) -> Statement {
-    let kind = seeded.below(20);
-    let count = if kind == 0 { 200 + seeded.below(1200) } else { 1 + seeded.below(40) };
-    // Here and there one behind the other, so that parts come to lie apart.
-    let (first, step) = (seeded.below(3000), 1 + seeded.below(3) * 7);
-    let mut keys: Vec<i64> = (0..count).map(|i| ((first + i * step) % 3001) as i64).collect();
-    let mut seen = BTreeSet::new();
-    keys.retain(|key| seen.insert(*key));
-    let mut new = keys.clone();
-    new.retain(|key| !rows.contains_key(key));
-    match kind {
-        0 if !new.is_empty() => InsertMany(name, new),
-        1..=5 if !new.is_empty() => Insert(name, new),
-        6 => Drop(name),
-        7 | 8 => Checkpoint,
-        9 | 10 => Compact,
-        11..=14 => Delete(name, keys),
-        _ => Upsert(name, keys),
-    }
 }
 
 impl Statement {

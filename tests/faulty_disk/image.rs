@@ -32,7 +32,7 @@ pub(super) fn after_power_cut(state: &State, seeded: &mut Seeded) -> State {
     for (name, log) in state.logs.iter().chain(deleted) {
         let certain = state.logs.contains_key(name) && !state.unsure.contains(name);
         if certain || seeded.coin() {
-            let live = surviving_bytes(log, state.omit_log_sync, seeded);
+            let live = surviving_bytes(log, seeded);
             let synced = live.len();
             let log = Log { live, synced, ..Log::default() };
             image.logs.insert(name.clone(), log);
@@ -41,13 +41,10 @@ pub(super) fn after_power_cut(state: &State, seeded: &mut Seeded) -> State {
     image
 }
 
-fn surviving_bytes(log: &Log, none_unsynced: bool, seeded: &mut Seeded) -> Vec<u8> {
+fn surviving_bytes(log: &Log, seeded: &mut Seeded) -> Vec<u8> {
     let mut bytes = log.live[..log.synced].to_vec();
     for hole in &log.holes {
         bytes[hole.clone()].fill(0);
-    }
-    if none_unsynced {
-        return bytes;
     }
     let tail = [Tail::Lost, Tail::Kept, Tail::Beginning, Tail::Pieces][seeded.below(4) as usize];
     let pieces: Vec<_> = log.unsynced_pieces().collect();

@@ -93,7 +93,6 @@ struct State {
     crashed: bool,
     /// From which call on (once, or for ever), and how.
     fault: Option<(u64, bool, Fault)>,
-    omit_log_sync: bool,
 }
 
 /// A log file.
@@ -151,12 +150,6 @@ impl FaultyDisk {
     /// Fails call number `call` (the first is 1) and, if `lasting`, every later one.
     pub fn fail_call(&self, call: u64, lasting: bool, fault: Fault) {
         self.lock().fault = Some((call, lasting, fault));
-    }
-
-    /// A planted bug: a log's sync returns without doing anything. At a power cut, then, nothing
-    /// unsynced survives, so that a test of durability must notice.
-    pub fn omit_log_sync(&self, omit: bool) {
-        self.lock().omit_log_sync = omit;
     }
 
     /// A new disk with what survives if power is lost now.
@@ -411,10 +404,8 @@ impl LogFile for Writing {
     async fn sync(&mut self) -> Result<()> {
         let mut state = self.disk.lock();
         let extent = state.begin(&self.name);
-        let omit = state.omit_log_sync;
         let log = state.log(&self.name)?;
         match extent {
-            Extent::Whole if omit => Ok(()),
             Extent::Whole => {
                 log.sync();
                 Ok(())

@@ -215,13 +215,3 @@ fn bytes_marked_clean_by_a_failed_sync_are_never_written() {
     assert_eq!(image[700..3700], bytes(0, 3000));
     assert_eq!(image[3700..], bytes(3, 100));
 }
-
-#[test]
-fn omitted_sync_loses_everything() {
-    let disk = FaultyDisk::new();
-    disk.omit_log_sync(true);
-    half_synced(&disk);
-    for seed in 0..20 {
-        assert!(log_of(&disk.durable_image(seed)).is_empty());
-    }
-}

@@ -1,5 +1,6 @@
 //! What the tests share: the media that a database can lie on, and rows in and out.
 
+pub mod failing_store;
 pub mod media;
 pub mod rows;
 pub mod watched;

@@ -68,6 +68,18 @@ impl Blobs for Cold {
     async fn unpinned(&self, name: &str) -> Result<Option<Pin>> {
         self.store().blobs.unpinned(name).await
     }
+
+    async fn hold_reserve(&self, bytes: u64) -> Result<()> {
+        self.store().blobs.hold_reserve(bytes).await
+    }
+
+    async fn give_up_reserve(&self) -> Result<bool> {
+        self.store().blobs.give_up_reserve().await
+    }
+
+    fn spill_folder(&self) -> Result<Option<PathBuf>> {
+        self.store().blobs.spill_folder()
+    }
 }
 
 #[async_trait]
@@ -86,6 +98,10 @@ impl Logs for Cold {
 
     async fn take_over(&self, name: &str) -> Result<Bytes> {
         self.store().logs.take_over(name).await
+    }
+
+    async fn resume(&self, name: &str, bytes: u64) -> Result<Box<dyn LogFile>> {
+        self.store().logs.resume(name, bytes).await
     }
 
     async fn list(&self) -> Result<Vec<String>> {

@@ -40,6 +40,21 @@ pub fn dependencies(path: &str, manifest: &str) -> Vec<String> {
     complaints
 }
 
+/// The feature by which tests plant bugs is asked for by dev-dependencies alone.
+pub fn teeth(path: &str, manifest: &str) -> Vec<String> {
+    let (mut place, mut complaints) = ("", Vec::new());
+    for line in manifest.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
+        if line.starts_with('[') {
+            place = line;
+        }
+        let is_allowed = place.contains("dev-dependencies") || line == "teeth = []";
+        if line.contains("teeth") && !is_allowed {
+            complaints.push(format!("{path}: {place} asks for planted bugs: {line}"));
+        }
+    }
+    complaints
+}
+
 /// Complaints if the package needs anything.
 pub fn no_dependencies(path: &str, manifest: &str) -> Vec<String> {
     let needed = section(manifest, "dependencies");
@@ -74,6 +89,17 @@ mod tests {
         assert_eq!(dependencies("Cargo.toml", MANIFEST).len(), 2);
         assert_eq!(no_dependencies("Cargo.toml", MANIFEST).len(), 3);
         assert_eq!(dependencies("Cargo.toml", "[dependencies]\nx.workspace = true"), [""; 0]);
+    }
+
+    #[test]
+    fn planted_bugs_outside_of_dev_dependencies_are_found() {
+        let asks = "omen-provider = { workspace = true, features = [\"teeth\"] }";
+        let manifest = |section: &str| format!("[features]\nteeth = []\n[{section}]\n{asks}\n");
+        assert_eq!(teeth("Cargo.toml", &manifest("dev-dependencies")), [""; 0]);
+        for section in ["dependencies", "build-dependencies", "workspace.dependencies"] {
+            assert_eq!(teeth("Cargo.toml", &manifest(section)).len(), 1, "{section}");
+        }
+        assert_eq!(teeth("Cargo.toml", "[features]\ndefault = [\"teeth\"]").len(), 1);
     }
 
     #[test]

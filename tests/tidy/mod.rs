@@ -148,7 +148,9 @@ fn manifests_follow_the_rules() {
     for member in manifests::list(workspace, "workspace", "members") {
         let path = format!("{member}/Cargo.toml");
         complaints.extend(manifests::dependencies(&path, find(&path).expect("a manifest")));
+        complaints.extend(manifests::teeth(&path, find(&path).expect("a manifest")));
     }
+    complaints.extend(manifests::teeth("Cargo.toml", workspace));
     let defaults = manifests::list(workspace, "workspace", "default-members");
     let binaries = defaults.iter().map(|member| {
         let manifest = find(&format!("{member}/Cargo.toml")).expect("a manifest");

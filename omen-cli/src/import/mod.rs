@@ -18,7 +18,7 @@ use std::time::Instant;
 use arrow::datatypes::SchemaRef;
 use futures::StreamExt;
 use futures::stream;
-use omen_provider::{Database, Error, Options, Table, TableDefinition};
+use omen_provider::{Database, Error, Table, TableDefinition};
 use tokio::sync::mpsc;
 
 use crate::args::ImportArguments;
@@ -36,7 +36,7 @@ const BATCHES_WAITING_MAX: usize = 4;
 /// Runs the subcommand.
 pub(crate) async fn run(arguments: &ImportArguments) -> Result<()> {
     let source = Source::open(arguments)?;
-    let database = open::open(Some(&arguments.path), Options::default()).await?;
+    let database = open::open(Some(&arguments.path), arguments.memory.options()).await?;
     let (target, arguments) = (database.clone(), arguments.clone());
     let progress = Progress::new("reading types", source.bytes);
     let bar = progress.clone();

@@ -1,6 +1,6 @@
 //! `omen demo`: the first thing that a newcomer runs.
 
-use crate::omen::Place;
+use crate::omen::{Place, binary};
 
 #[test]
 fn demo_shows_everything_and_never_overwrites() {
@@ -40,5 +40,5 @@ fn next_command_is_the_one_that_was_used() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("  cargo run"), "{text}");
     let text = place.run(&["demo"]).success().stdout;
-    assert!(text.contains(env!("CARGO_BIN_EXE_omen")), "{text}");
+    assert!(text.contains(&binary()), "{text}");
 }

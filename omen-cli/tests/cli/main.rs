@@ -3,11 +3,11 @@
 // Functions that tests share are not marked as tests.
 #![allow(clippy::unwrap_used)]
 
+mod backup;
 mod demo;
 mod flights;
 mod flights_csv;
 mod import;
-mod kill;
 mod omen;
 mod output;
 mod plot;
@@ -19,3 +19,5 @@ mod shell;
 #[cfg(unix)]
 mod terminal;
 mod tools;
+#[cfg(unix)]
+mod violence;

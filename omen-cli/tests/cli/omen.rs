@@ -19,6 +19,12 @@ pub(crate) struct Outcome {
     pub(crate) stderr: String,
 }
 
+/// The command under test: the one that was built with the tests, unless `OMEN_BINARY` names
+/// another, such as a copy for a run that takes longer than until the next build.
+pub(crate) fn binary() -> String {
+    std::env::var("OMEN_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_omen").to_string())
+}
+
 impl Place {
     pub(crate) fn new() -> Self {
         Self { directory: TempDir::new().unwrap() }
@@ -36,7 +42,7 @@ impl Place {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.program(env!("CARGO_BIN_EXE_omen"), arguments);
+        let mut command = self.program(&binary(), arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

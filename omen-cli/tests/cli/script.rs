@@ -111,10 +111,32 @@ fn exit_codes_tell_usage_from_errors() {
 #[test]
 fn help_teaches_with_examples() {
     let outcome = Place::new().run(&["--help"]).success();
-    for word in ["omen demo", "omen import", "--readonly", "Exit codes", "inspect", "verify"] {
+    for word in [
+        "omen demo",
+        "omen import",
+        "--readonly",
+        "--memory-limit",
+        "Exit codes",
+        "inspect",
+        "verify",
+    ] {
         assert!(outcome.stdout.contains(word), "{word} is missing in {}", outcome.stdout);
     }
     assert!(Place::new().run(&["--version"]).success().stdout.contains("DataFusion"));
+}
+
+#[test]
+fn memory_limit_is_kept_and_named_by_the_query_that_meets_it() {
+    let place = Place::new();
+    let sql = "SELECT cardinality(array_agg(value)) AS n FROM generate_series(1, 2000000)";
+    let limited = ["db", "--memory-limit", "16M", "-c", sql];
+    let outcome = place.run(&limited).failure(1, "--memory-limit");
+    assert!(outcome.stderr.contains("queries may hold 8.0 MB"), "{outcome:?}");
+    assert_eq!(place.run(&["db", "-c", sql]).success().stdout, "n\n2000000\n");
+    let show = "SHOW datafusion.runtime.memory_limit";
+    let shown = place.run(&["db", "--memory-limit", "64M", "-c", show]).success().stdout;
+    assert!(shown.contains("32M"), "{shown}");
+    place.run(&["db", "--memory-limit", "1K"]).failure(2, "16M at least");
 }
 
 #[test]

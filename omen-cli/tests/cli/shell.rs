@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::omen::Place;
+use crate::omen::{Place, binary};
 use crate::terminal::{ARROW_UP, CTRL_C, CTRL_D, ENTER, HANDED_OVER, PATIENCE, Terminal};
 
 /// Says that it has begun and soon keeps a worker for very long: no row of the join passes its
@@ -90,7 +90,7 @@ fn shell_greets_edits_and_remembers() {
 #[test]
 fn redirected_rows_are_all_that_standard_output_gets() {
     let place = Place::new();
-    let script = format!("exec '{}' db > rows.csv", env!("CARGO_BIN_EXE_omen"));
+    let script = format!("exec '{}' db > rows.csv", binary());
     let mut shell = Terminal::start_by(&place, "sh", &["-c", &script]);
     assert!(shell.answer("SELECT 6 * 7 AS answer;").starts_with("1 row in"));
     assert!(shell.answer("SELECT nothing;").starts_with("error: "));

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rexpect::process::WaitStatus;
 use rexpect::session::{PtySession, spawn_command};
 
-use crate::omen::Place;
+use crate::omen::{Place, binary};
 
 /// Longer than anything takes on a machine with much else to do; shorter than any of the queries
 /// that never end.
@@ -36,7 +36,7 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// Starts the command with `arguments` and waits for its prompt.
     pub(crate) fn start(place: &Place, arguments: &[&str]) -> Self {
-        Self::start_by(place, env!("CARGO_BIN_EXE_omen"), arguments)
+        Self::start_by(place, &binary(), arguments)
     }
 
     /// The same, by way of another program.

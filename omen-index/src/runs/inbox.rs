@@ -14,13 +14,15 @@
 //! an inbox is sorted its keys ascend strictly; otherwise each of its entries is in the table,
 //! where newer entries are found first. The table may have entries of later clones as well.
 
+// By its path, since this file is included by path in `scheduled`.
+#[path = "inbox/memory.rs"]
 mod memory;
 
 use std::cmp::Ordering::Less;
-use std::sync::Arc;
 
 use self::memory::Memory;
 use super::keys::{KeyList, Log, Sorted};
+use super::sync::Arc;
 
 /// Entries that the first memory of an inbox has room for.
 const FIRST_CAPACITY: usize = 64;

@@ -54,10 +54,15 @@ mod map;
 mod merge;
 mod merging;
 mod numbers;
+#[cfg(test)]
+mod scheduled;
 mod slots;
 mod sort;
 mod tail;
 mod tiers;
+
+// What threads meet in; `scheduled` has others in its place.
+use std::sync;
 
 pub use byte_keys::ByteKeys;
 pub use keys::KeyList;

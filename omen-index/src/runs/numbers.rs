@@ -4,9 +4,9 @@
 
 use std::cmp::Ordering;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::keys::{KeyList, Log, Part, Sealed, Sorted};
+use super::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use super::{merge, sort};
 use crate::fingerprints::{Fingerprints, hash_u64};
 use crate::rmi::Rmi;

@@ -9,6 +9,12 @@
 mod errors;
 mod guard;
 
+mod query_pool;
+mod spill;
+
+mod large_joins;
+mod runtime;
+
 mod deep_plans;
 
 mod explain;

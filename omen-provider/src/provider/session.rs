@@ -21,6 +21,8 @@ use super::create_table::TableClauses;
 use super::deep_plans::with_room;
 use super::exact_counts::with_summaries;
 use super::guard;
+use super::large_joins::with_large_joins;
+use super::runtime::QueryRuntime;
 use crate::error::Error;
 use crate::storage::database::Database;
 use crate::storage::handle::Handle;
@@ -45,7 +47,8 @@ impl std::fmt::Debug for Session {
 }
 
 impl Database {
-    /// A new SQL session.
+    /// A new SQL session. All sessions of a database share the memory of
+    /// [`Options::query_bytes_max`](crate::Options::query_bytes_max).
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -56,16 +59,21 @@ impl Database {
     /// # Ok(()) }
     /// ```
     pub fn session(&self) -> Session {
-        self.session_with_config(Session::default_config())
+        let config = QueryRuntime::of(self.handle()).fitted(Session::default_config());
+        self.session_with_config(config)
     }
 
     /// A new SQL session with other settings; begin with [`Session::default_config`].
     pub fn session_with_config(&self, config: SessionConfig) -> Session {
+        let runtime = QueryRuntime::of(self.handle());
         let rules = PhysicalOptimizer::new().rules;
+        let rules = with_summaries(&rules).unwrap_or(rules);
+        let rules = with_large_joins(rules, Arc::clone(runtime.pool()));
         let state = SessionStateBuilder::new()
             .with_config(config)
+            .with_runtime_env(runtime.env())
             .with_default_features()
-            .with_physical_optimizer_rules(with_summaries(&rules).unwrap_or(rules))
+            .with_physical_optimizer_rules(rules)
             .build();
         let ctx = SessionContext::new_with_state(state);
         let registered = register(self.handle(), &ctx);
@@ -147,12 +155,14 @@ impl Session {
                 super::create_table::create_table(self, command, clauses).await
             }
             LogicalPlan::Ddl(DdlStatement::DropTable(command)) => self.drop_table(command).await,
+            plan if QueryRuntime::of(&self.handle).set(&plan)? => self.no_rows(),
             plan => self.ctx.execute_logical_plan(plan).await,
         }
     }
 
     /// DataFusion's context of this session: for settings, functions and further tables. SQL that
-    /// it is given itself is not checked for its depth.
+    /// it is given itself is not checked for its depth, and `SET datafusion.runtime.…` would give
+    /// it memory of its own.
     pub fn context(&self) -> &SessionContext {
         &self.ctx
     }

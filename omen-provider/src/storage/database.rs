@@ -11,6 +11,7 @@ use std::sync::Arc;
 use arrow::record_batch::RecordBatch;
 use futures::stream::{Stream, StreamExt};
 
+use super::backup::{BackupReport, Progress};
 use super::definition::TableDefinition;
 use super::engine::{Engine, Inspection, SampleLimits, TableSample, VerifyReport};
 use super::handle::Handle;
@@ -98,6 +99,28 @@ impl Options {
         let (engine, cut) = Engine::cut_log(Store::local(directory), Some(lock), self).await?;
         engine.shut_down();
         Ok(cut)
+    }
+
+    /// Makes a database of a backup, in a directory that is empty or not there: with a new id, so
+    /// that it is a database of its own, and with every file checked as it is copied. `progress` is
+    /// told how many bytes of how many are done.
+    ///
+    /// # Errors
+    /// [`Error::Corruption`] naming the file of the backup that is damaged; [`Error::InvalidInput`]
+    /// if the directory is not empty. No database is made then.
+    pub async fn restore(
+        self,
+        backup: impl AsRef<Path>,
+        directory: impl AsRef<Path>,
+        progress: Progress<'_>,
+    ) -> Result<BackupReport> {
+        let (backup, directory) = (backup.as_ref(), directory.as_ref());
+        refuse_nested(backup, directory)?;
+        refuse_foreign_directory(directory)?;
+        let options = Self { read_only: true, create: false, ..self };
+        let database = options.open(backup).await?;
+        let _lock = DirectoryLock::acquire(directory)?;
+        database.handle.engine().restore(Store::local(directory), progress).await
     }
 
     /// Opens the database in any store.
@@ -239,6 +262,48 @@ impl Database {
         self.handle.engine().sample_indexes(table, limits, progress).await
     }
 
+    /// Makes a backup in a directory, or brings the one there to the present state: only what is
+    /// new is copied. The backup holds the database as of one statement, whoever writes meanwhile,
+    /// and is itself a database: [`Options::read_only`] opens it as it is.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if the directory is this database's own or lies in it, or holds
+    /// anything else than an earlier backup of it, also one that was opened for writing since;
+    /// [`Error::Corruption`] naming a file of this database that is damaged. Whatever fails, and if
+    /// the machine does, the earlier backup stays.
+    pub async fn backup(&self, directory: impl AsRef<Path>) -> Result<BackupReport> {
+        self.backup_with_progress(directory, &|_, _| {}).await
+    }
+
+    /// As [`Database::backup`]; `progress` is told how many bytes of how many are done.
+    ///
+    /// # Errors
+    /// As [`Database::backup`].
+    pub async fn backup_with_progress(
+        &self,
+        directory: impl AsRef<Path>,
+        progress: Progress<'_>,
+    ) -> Result<BackupReport> {
+        let directory = directory.as_ref();
+        refuse_nested(Path::new(self.location()), directory)?;
+        refuse_foreign_directory(directory)?;
+        let _lock = DirectoryLock::acquire(directory)?;
+        self.backup_to_store(Store::local(directory), progress).await
+    }
+
+    /// As [`Database::backup_with_progress`], into any store. Nothing keeps a writer out of an
+    /// object store; a backup that meets one fails.
+    ///
+    /// # Errors
+    /// As [`Database::backup`].
+    pub async fn backup_to_store(
+        &self,
+        store: Store,
+        progress: Progress<'_>,
+    ) -> Result<BackupReport> {
+        self.handle.engine().back_up(store, progress).await
+    }
+
     /// Flushes, and frees the directory. Every handle made from this database is closed with it.
     ///
     /// # Errors
@@ -251,6 +316,23 @@ impl Database {
     pub(crate) fn handle(&self) -> &Arc<Handle> {
         &self.handle
     }
+}
+
+/// Refuses a directory for a copy of `source` that is the same, or lies in it.
+fn refuse_nested(source: &Path, directory: &Path) -> Result<()> {
+    // A database that lies in no directory has none in it.
+    let Ok(source) = source.canonicalize() else { return Ok(()) };
+    let directory = std::path::absolute(directory)
+        .map_err(|e| Error::io(directory.display().to_string(), e))?;
+    let there = directory.ancestors().find_map(|above| above.canonicalize().ok());
+    if there.is_some_and(|there| there.starts_with(&source)) {
+        return Err(Error::invalid(format!(
+            "{} lies in the directory of {}; name another one",
+            directory.display(),
+            source.display()
+        )));
+    }
+    Ok(())
 }
 
 /// Refuses to make a database among somebody's files: a path may be mistyped.

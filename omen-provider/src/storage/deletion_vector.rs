@@ -5,16 +5,58 @@
 //!
 //! ```text
 //! encoded: count u32 | per chunk: number u32, length u32, Roaring bitmap (portable format)
+//! file: magic "OMENDEAD" | format version u32 | crc u32 of the 12 bytes before | vectors
 //! ```
-//! (All integers little-endian; the checksum is that of the file that holds it.)
+//! (All integers little-endian. Where a vector lies in a file, and its checksum, are in the
+//! manifest.)
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
+use super::frame::le_u32;
+use crate::error::{Error, Result};
+
 /// Rows per chunk.
 const CHUNK_ROWS: u32 = 1 << 16;
+
+/// First bytes of every file of deletion vectors.
+const MAGIC: &[u8; 8] = b"OMENDEAD";
+/// Version of such files.
+const FORMAT_VERSION: u32 = 1;
+/// Length of the head of such a file.
+const HEAD_BYTES: usize = 16;
+
+/// What a file of deletion vectors begins with.
+pub fn file_head() -> [u8; HEAD_BYTES] {
+    let mut head = [0; HEAD_BYTES];
+    head[..8].copy_from_slice(MAGIC);
+    head[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+    let crc = crc32c::crc32c(&head[..12]);
+    head[12..].copy_from_slice(&crc.to_le_bytes());
+    head
+}
+
+/// Checks the head of the file called `name`.
+///
+/// # Errors
+/// [`Error::Corruption`] if it is none, [`Error::InvalidInput`] if another version of the format
+/// wrote it.
+pub fn check_file_head(name: &str, file: &[u8]) -> Result<()> {
+    let whole = file.first_chunk::<HEAD_BYTES>().filter(|head| {
+        head.starts_with(MAGIC) && crc32c::crc32c(&head[..12]) == le_u32(&head[12..])
+    });
+    match whole.map(|head| le_u32(&head[8..])) {
+        Some(FORMAT_VERSION) => Ok(()),
+        Some(version) => Err(Error::invalid(format!(
+            "{name} has format version {version}; this program reads version {FORMAT_VERSION}"
+        ))),
+        None => {
+            Err(Error::corruption(name, 0, "the file does not begin with the head of its kind"))
+        }
+    }
+}
 
 /// A persistent set of deleted row positions.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -142,6 +184,25 @@ mod tests {
 
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn head_of_a_file_is_checked() {
+        let head = file_head();
+        check_file_head("f", &[&head[..], b"vectors"].concat()).unwrap();
+        for at in 0..head.len() {
+            let mut flipped = head;
+            flipped[at] ^= 4;
+            let damage = check_file_head("f", &flipped);
+            assert!(matches!(damage, Err(Error::Corruption { .. })), "{at}: {damage:?}");
+            assert!(check_file_head("f", &head[..at]).is_err());
+        }
+        let mut later = head;
+        later[8] += 1;
+        let crc = crc32c::crc32c(&later[..12]);
+        later[12..].copy_from_slice(&crc.to_le_bytes());
+        let error = check_file_head("f", &later).unwrap_err();
+        assert!(error.to_string().contains("version 2"), "{error}");
+    }
 
     proptest! {
         #[test]

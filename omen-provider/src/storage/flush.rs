@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::medium::Medium;
 use super::merge_scan::Source;
-use super::rewrite::{GoOn, write_segments_while};
+use super::rewrite::{Cuts, GoOn, Rewrite};
 use super::run::Run;
 use super::schema::TableId;
 use super::segment::Segment;
@@ -38,8 +38,10 @@ pub async fn write_runs(
             continue;
         }
         let sources = run_sources(table);
-        let (schema, bounds) = (&table.schema, bounds(table));
-        let segments = write_segments_while(medium, schema, sources, &bounds, true, go_on).await?;
+        let (cuts, bounds) = (Cuts::of(&medium.options), bounds(table));
+        let schema = &table.schema;
+        let rewrite = Rewrite { medium, schema, bounds, overlapping: true, cuts, go_on };
+        let segments = rewrite.run(sources).await?;
         flushed.push(FlushedTable { table: id, segments });
     }
     Ok(())

@@ -20,6 +20,7 @@
 //! Invariant: [`decode`] never panics and never looks past its input, whatever the bytes.
 
 use crate::error::{Error, Result};
+use crate::teeth::{Tooth, planted};
 
 /// First two bytes of every frame: "OM".
 pub(crate) const MAGIC: u16 = u16::from_le_bytes(*b"OM");
@@ -140,7 +141,8 @@ pub(crate) fn decode(bytes: &[u8]) -> FrameResult<'_> {
     let (masked, trailer) = body.split_at(header.length as usize);
     let payload_crc = le_u32(trailer);
     let bad = |reason| FrameResult::Bad { header: Some(header), reason };
-    if crc32c::crc32c_append(seed(header.generation, header.lsn), masked) != payload_crc {
+    let found = crc32c::crc32c_append(seed(header.generation, header.lsn), masked);
+    if found != payload_crc && !planted(Tooth::ChecksumSkipped) {
         return bad("the checksum of the payload differs");
     }
     if trailer.last() != Some(&END) {

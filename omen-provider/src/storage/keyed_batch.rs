@@ -41,6 +41,12 @@ impl KeyedBatch {
         &self.keys
     }
 
+    /// `count` of the rows, from `start` on.
+    pub fn slice(&self, start: usize, count: usize) -> Self {
+        let positions: Vec<u32> = (start as u32..(start + count) as u32).collect();
+        Self { rows: self.rows.slice(start, count), keys: self.keys.take(&positions) }
+    }
+
     /// How many rows.
     pub fn len(&self) -> usize {
         self.keys.len()

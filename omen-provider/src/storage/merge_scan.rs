@@ -1,7 +1,8 @@
 //! Several sources in key order as one stream in key order: what flush, compaction and range
 //! reads go through.
 //!
-//! Memory: one batch per source and the batch being made. Sources share no key.
+//! Memory: one batch per source and the batch being made, which has fewer rows if they are wide.
+//! Sources share no key.
 //!
 //! Invariant: keys of the output ascend strictly, across batches too.
 
@@ -16,8 +17,11 @@ use super::keyed_batch::KeyedBatch;
 use super::live_rows::LiveRows;
 use super::run::RunScan;
 use super::schema::TableSchema;
-use super::segment::Segment;
+use super::segment::{Segment, bytes_per_row};
 use crate::error::{Error, Result};
+
+/// A batch takes at most this much memory, or one row.
+const BATCH_BYTES_MAX: usize = 16 << 20;
 
 /// Rows in key order, in the stored schema.
 pub enum Source {
@@ -33,6 +37,8 @@ pub enum Source {
 struct Cursor {
     current: KeyedBatch,
     next_row: usize,
+    /// Bytes of a row of the current batch in memory, on average.
+    bytes_per_row: usize,
     rest: BoxStream<'static, Result<RecordBatch>>,
 }
 
@@ -70,7 +76,8 @@ impl Merge {
                 Source::Segment(segment, rows) => segment.scan(rows, None, self.batch_rows),
             };
             if let Some(current) = next_keyed(&self.schema, &mut rest).await? {
-                self.cursors.push(Cursor { current, next_row: 0, rest });
+                let bytes_per_row = bytes_per_row(current.rows());
+                self.cursors.push(Cursor { current, next_row: 0, bytes_per_row, rest });
             }
         }
         Ok(())
@@ -83,15 +90,18 @@ impl Merge {
         }
         let mut picked: Vec<(usize, usize)> = Vec::with_capacity(self.batch_rows);
         let mut keys = Keys::new(self.schema.codec().fixed_width());
-        let mut exhausted = None;
-        while picked.len() < self.batch_rows && exhausted.is_none() {
+        let (mut exhausted, mut bytes) = (None, 0);
+        while picked.len() < self.batch_rows && bytes < BATCH_BYTES_MAX && exhausted.is_none() {
             let source = self.lowest();
-            let until = self.limit_of(source, self.batch_rows - picked.len());
+            let fitting = (BATCH_BYTES_MAX - bytes) / self.cursors[source].bytes_per_row;
+            let rows = fitting.max(1).min(self.batch_rows - picked.len());
+            let until = self.limit_of(source, rows);
             let cursor = &mut self.cursors[source];
             for row in cursor.next_row..until {
                 picked.push((source, row));
                 keys.push_from(cursor.current.keys(), row);
             }
+            bytes += (until - cursor.next_row) * cursor.bytes_per_row;
             cursor.next_row = until;
             exhausted = (until == cursor.current.keys().len()).then_some(source);
         }
@@ -163,6 +173,7 @@ impl Merge {
         match next_keyed(&self.schema, &mut self.cursors[source].rest).await? {
             Some(batch) => {
                 let cursor = &mut self.cursors[source];
+                cursor.bytes_per_row = bytes_per_row(batch.rows());
                 cursor.current = batch;
                 cursor.next_row = 0;
             }

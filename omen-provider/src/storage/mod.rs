@@ -5,6 +5,7 @@
 
 pub mod store;
 
+pub(crate) mod budget;
 pub(crate) mod frame;
 pub(crate) mod key;
 pub mod record;
@@ -39,6 +40,7 @@ pub(crate) mod compaction;
 pub(crate) mod flush;
 pub(crate) mod recovery;
 
+pub(crate) mod backup;
 pub(crate) mod scrub;
 
 pub(crate) mod engine;

@@ -10,8 +10,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 
-use super::deletion_vector::DeletionVector;
-use super::manifest::{DeletionsRecord, Manifest, SegmentEntry, TableEntry, deletions_name};
+use super::deletion_vector::{self, DeletionVector};
+use super::manifest::{
+    DeletionsRecord, FORMAT_VERSION, Manifest, SegmentEntry, TableEntry, deletions_name,
+};
 use super::medium::Medium;
 use super::record::TableRecord;
 use super::version::{TableVersion, Version};
@@ -42,7 +44,7 @@ pub async fn save_deletions(
         return Ok(current);
     }
     let file = medium.next_file();
-    let mut bytes = Vec::new();
+    let mut bytes = deletion_vector::file_head().to_vec();
     for (segment, dead) in fresh {
         let offset = bytes.len();
         dead.encode(&mut bytes);
@@ -73,7 +75,7 @@ pub fn describe(
             .segments
             .iter()
             .map(|view| SegmentEntry {
-                segment: Some(view.segment.record().clone()),
+                segment: Some(view.segment.record().bounded()),
                 deletions: deletions.get(&view.segment.record().file).cloned(),
             })
             .collect(),
@@ -82,10 +84,12 @@ pub fn describe(
         database: previous.database.clone(),
         epoch: previous.epoch,
         writer: previous.writer,
+        format: FORMAT_VERSION,
         number: previous.number + 1,
         flushed_lsn,
         log,
         next_table_id: base.next_table_id,
+        backup: false,
         tables: base.tables().iter().map(entry).collect(),
     }
 }

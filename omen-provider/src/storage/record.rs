@@ -3,9 +3,11 @@
 //! A field number is never reused; unknown fields are skipped, missing ones take their default.
 //! FORMAT.md lists the same fields.
 
+use std::borrow::Cow;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::Schema;
 use arrow::ipc::convert::{IpcSchemaEncoder, fb_to_schema};
 use arrow::ipc::root_as_schema;
 use arrow::ipc::writer::DictionaryTracker;
@@ -50,6 +52,9 @@ pub struct ColumnRecord {
     pub default: Option<String>,
 }
 
+/// Bytes of a key in the records of segments.
+pub const KEY_BOUND_BYTES: usize = 256;
+
 /// A segment: what must be known before its file is opened.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct SegmentRecord {
@@ -68,10 +73,10 @@ pub struct SegmentRecord {
     /// CRC32C of the hints, the bytes from `tail_offset` to `core_offset`.
     #[prost(fixed32, tag = "5")]
     pub hints_crc: u32,
-    /// Smallest encoded key.
+    /// Smallest encoded key; as it is written ([`SegmentRecord::bounded`]), perhaps a smaller one.
     #[prost(bytes = "vec", tag = "6")]
     pub min_key: Vec<u8>,
-    /// Largest encoded key.
+    /// Largest encoded key; as it is written, perhaps a larger one.
     #[prost(bytes = "vec", tag = "7")]
     pub max_key: Vec<u8>,
     /// Rows per page: page `p` of every column holds rows `p * page_rows ..` of the file.
@@ -93,6 +98,32 @@ impl SegmentRecord {
     pub fn file_name(&self) -> String {
         segment_name(self.file)
     }
+
+    /// The record as manifest and log have it: with long keys cut short, so that many segments have
+    /// room in one manifest, whatever their keys. The file knows them whole.
+    pub fn bounded(&self) -> Self {
+        let (min_key, max_key) = (bound_below(&self.min_key), bound_above(&self.max_key));
+        Self { min_key: min_key.to_vec(), max_key: max_key.into_owned(), ..self.clone() }
+    }
+}
+
+/// A key of bounded length that is not above `key`.
+pub fn bound_below(key: &[u8]) -> &[u8] {
+    key.get(..KEY_BOUND_BYTES).unwrap_or(key)
+}
+
+/// A key of bounded length that is not below `key`; `key` itself if it is that short, or if there
+/// is none, since it begins with nothing but 0xFF.
+pub fn bound_above(key: &[u8]) -> Cow<'_, [u8]> {
+    let Some(prefix) = key.get(..KEY_BOUND_BYTES).filter(|prefix| prefix.len() < key.len()) else {
+        return Cow::Borrowed(key);
+    };
+    let Some(last) = prefix.iter().rposition(|byte| *byte != u8::MAX) else {
+        return Cow::Borrowed(key);
+    };
+    let mut bound = prefix[..=last].to_vec();
+    bound[last] += 1;
+    Cow::Owned(bound)
 }
 
 /// The name of segment file `number`.
@@ -154,7 +185,11 @@ impl TryFrom<ColumnRecord> for Column {
         let Some(encoded) = encoded else {
             return Err(Error::invalid("a column record must hold one field"));
         };
-        let field: Arc<Field> = Arc::clone(&fb_to_schema(encoded).fields()[0]);
+        // Arrow panics at types that it does not know, and at some that cannot be.
+        let decoded = std::panic::catch_unwind(AssertUnwindSafe(|| fb_to_schema(encoded)));
+        let Some(field) = decoded.ok().and_then(|schema| schema.fields().first().cloned()) else {
+            return Err(Error::invalid("a column record has a type that there is not"));
+        };
         Ok(Self { id: record.id, field, default: record.default })
     }
 }
@@ -163,7 +198,7 @@ impl TryFrom<ColumnRecord> for Column {
 mod tests {
     use std::collections::HashMap;
 
-    use arrow::datatypes::{DataType, TimeUnit};
+    use arrow::datatypes::{DataType, Field, TimeUnit};
 
     use super::*;
 
@@ -190,6 +225,43 @@ mod tests {
             let column = Column { id, field, default: Some("1 + 1".to_string()) };
             assert_eq!(round_trip(&column).unwrap(), column);
         }
+    }
+
+    #[test]
+    fn no_bytes_of_a_column_end_the_program() {
+        let fields = [DataType::Int64, DataType::Timestamp(TimeUnit::Second, Some("UTC".into()))];
+        let mut guarded = 0;
+        for data_type in fields {
+            let field = Arc::new(Field::new("name", data_type, true));
+            let whole = ColumnRecord::from(&Column { id: 1, field, default: None });
+            for at in 0..whole.field.len() {
+                for byte in 0..=u8::MAX {
+                    let mut record = whole.clone();
+                    record.field[at] = byte;
+                    let error = Column::try_from(record).err();
+                    guarded += u32::from(error.is_some_and(|e| e.to_string().contains("type")));
+                }
+            }
+        }
+        assert!(guarded > 0, "arrow refuses them all by itself");
+    }
+
+    #[test]
+    fn bounds_of_keys_are_short_and_on_their_side() {
+        let long = |byte: u8| [vec![byte; 300], vec![1]].concat();
+        let mixed = [vec![7; 200], vec![u8::MAX; 200]].concat();
+        for key in [Vec::new(), vec![1; 256], long(0), long(9), long(254), mixed] {
+            let (below, above) = (bound_below(&key), bound_above(&key));
+            assert!(below <= &key[..] && &*above >= &key[..], "{key:?}");
+            assert!(below.len() <= KEY_BOUND_BYTES && above.len() <= KEY_BOUND_BYTES, "{key:?}");
+            assert_eq!((bound_below(below), &*bound_above(&above)), (below, &*above));
+            if key.len() <= KEY_BOUND_BYTES {
+                assert_eq!((below, &*above), (&key[..], &key[..]));
+            }
+        }
+        assert_eq!(*bound_above(&long(u8::MAX)), long(u8::MAX)[..]);
+        // Keys of one beginning have one bound: it does not tell them apart.
+        assert!(*bound_above(&long(9)) > *bound_below(&long(9)));
     }
 
     #[test]

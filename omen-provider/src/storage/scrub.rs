@@ -61,8 +61,7 @@ async fn scrub_manifest(medium: &Medium, manifest: &Manifest, segments: bool) ->
     let mut schemas = HashMap::new();
     let mut files = HashMap::new();
     for entry in &manifest.tables {
-        let record = entry.table.clone().ok_or_else(|| Error::invalid("a table has no schema"));
-        let schema = match record.and_then(TableSchema::try_from) {
+        let schema = match manifest.schema(entry) {
             Ok(schema) => Arc::new(schema),
             Err(error) => {
                 found.problems.push(error);
@@ -70,9 +69,12 @@ async fn scrub_manifest(medium: &Medium, manifest: &Manifest, segments: bool) ->
             }
         };
         for entry in &entry.segments {
-            let Some(segment) = &entry.segment else {
-                found.problems.push(Error::invalid("a segment of the manifest has no record"));
-                continue;
+            let segment = match manifest.segment(entry) {
+                Ok(segment) => segment,
+                Err(error) => {
+                    found.problems.push(error);
+                    continue;
+                }
             };
             if let Some(record) = &entry.deletions
                 && let Err(error) = read_deletions(medium, record, segment.rows, &mut files).await

@@ -6,7 +6,7 @@ use omen_provider::{Error, Options};
 use super::{
     Call, Case, batch, block_on, contents, let_it_work, manifests, new_logs, options, segments,
 };
-use crate::bounds::failing_store::Effect;
+use crate::harness::failing_store::Effect;
 use crate::harness::rows::Shape;
 
 #[test]

@@ -10,8 +10,8 @@ use super::{
     Call, Case, batch, block_on, contents, deletions, let_it_work, manifests, new_logs, options,
     segments, text,
 };
-use crate::bounds::failing_store::Effect;
 use crate::harness::assert_sound;
+use crate::harness::failing_store::Effect;
 use crate::harness::media::Medium;
 use crate::harness::rows::Shape;
 

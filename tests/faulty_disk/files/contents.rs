@@ -1,13 +1,22 @@
 //! The bytes of one file, as a program sees them and as they are on the medium, sector by sector.
 //!
+//! A sector that is written over has its old bytes on the medium or its new ones: a write of many
+//! may be torn anywhere between them.
+//!
 //! Sectors are shared, so that a snapshot of a disk costs next to nothing.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::super::{SECTOR_BYTES, Seeded};
 
 type Sector = Arc<[u8; SECTOR_BYTES]>;
+
+/// A sector that nothing was written to.
+fn zeros() -> Sector {
+    static ZEROS: OnceLock<Sector> = OnceLock::new();
+    Arc::clone(ZEROS.get_or_init(|| Arc::new([0; SECTOR_BYTES])))
+}
 
 /// One version of the bytes.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +32,8 @@ pub(super) struct Contents {
     durable: Version,
     /// The sectors that the next sync writes.
     dirty: BTreeSet<usize>,
+    /// How many syncs have failed; every open file is told once of those since it was opened.
+    failed_syncs: u64,
 }
 
 /// Which of the unsynced sectors had been written back when the power went.
@@ -38,7 +49,7 @@ impl Version {
     /// Sets a sector; those before it that are missing are zero.
     fn set(&mut self, index: usize, sector: Sector) {
         if self.sectors.len() <= index {
-            self.sectors.resize(index + 1, Arc::new([0; SECTOR_BYTES]));
+            self.sectors.resize(index + 1, zeros());
         }
         self.sectors[index] = sector;
     }
@@ -47,9 +58,12 @@ impl Version {
     fn set_bytes(&mut self, bytes: usize) {
         self.bytes = bytes;
         let sectors = bytes.div_ceil(SECTOR_BYTES);
-        self.sectors.resize(sectors, Arc::new([0; SECTOR_BYTES]));
+        self.sectors.resize(sectors, zeros());
         if !bytes.is_multiple_of(SECTOR_BYTES) {
-            Arc::make_mut(&mut self.sectors[sectors - 1])[bytes % SECTOR_BYTES..].fill(0);
+            let (last, at) = (&mut self.sectors[sectors - 1], bytes % SECTOR_BYTES);
+            if last[at..].iter().any(|byte| *byte != 0) {
+                Arc::make_mut(last)[at..].fill(0);
+            }
         }
     }
 }
@@ -59,18 +73,40 @@ impl Contents {
         self.live.bytes
     }
 
-    pub(super) fn append(&mut self, mut bytes: &[u8]) {
+    /// How many sectors the file takes.
+    pub(super) fn sectors(&self) -> usize {
+        self.live.sectors.len()
+    }
+
+    /// Writes from `offset` on; what is missing before that is zero.
+    pub(super) fn write_at(&mut self, mut bytes: &[u8], offset: u64) {
+        let mut start = offset as usize;
         while !bytes.is_empty() {
-            let (index, at) = (self.live.bytes / SECTOR_BYTES, self.live.bytes % SECTOR_BYTES);
+            let (index, at) = (start / SECTOR_BYTES, start % SECTOR_BYTES);
             let count = bytes.len().min(SECTOR_BYTES - at);
-            if self.live.sectors.len() == index {
-                self.live.sectors.push(Arc::new([0; SECTOR_BYTES]));
+            if self.live.sectors.len() <= index {
+                let new = self.live.sectors.len()..=index;
+                self.dirty.extend(new);
+                self.live.sectors.resize(index + 1, zeros());
             }
-            let sector = Arc::make_mut(&mut self.live.sectors[index]);
-            sector[at..at + count].copy_from_slice(&bytes[..count]);
             self.dirty.insert(index);
-            self.live.bytes += count;
+            let (part, sector) = (&bytes[..count], &mut self.live.sectors[index]);
+            // Sectors of zeros stay one and the same.
+            if sector[at..at + count] != *part {
+                Arc::make_mut(sector)[at..at + count].copy_from_slice(part);
+            }
+            start += count;
+            self.live.bytes = self.live.bytes.max(start);
             bytes = &bytes[count..];
+        }
+    }
+
+    /// Cuts the file off.
+    pub(super) fn cut(&mut self, bytes: u64) {
+        let bytes = bytes as usize;
+        if bytes < self.live.bytes {
+            self.live.set_bytes(bytes);
+            self.dirty.retain(|index| index * SECTOR_BYTES < bytes);
         }
     }
 
@@ -96,8 +132,13 @@ impl Contents {
         self.durable.set_bytes(self.live.bytes);
     }
 
+    pub(super) fn failed_syncs(&self) -> u64 {
+        self.failed_syncs
+    }
+
     /// A sync that failed on its way: some sectors are written.
     pub(super) fn sync_some(&mut self, seeded: &mut Seeded) {
+        self.failed_syncs += 1;
         for index in self.dirty.clone() {
             if seeded.coin() {
                 self.durable.set(index, Arc::clone(&self.live.sectors[index]));
@@ -108,6 +149,7 @@ impl Contents {
 
     /// A sync that failed and took the bytes for clean: no later sync writes them.
     pub(super) fn forget(&mut self) {
+        self.failed_syncs += 1;
         self.dirty.clear();
     }
 
@@ -136,7 +178,12 @@ impl Contents {
                 left.set(index, Arc::clone(&self.live.sectors[index]));
             }
         }
-        let (shortest, longest) = (self.durable.bytes, self.live.bytes);
+        // A file that was cut has the one length or the other.
+        let (shortest, longest) = match self.live.bytes < self.durable.bytes {
+            true if seeded.coin() => (self.live.bytes, self.live.bytes),
+            true => (self.durable.bytes, self.durable.bytes),
+            false => (self.durable.bytes, self.live.bytes),
+        };
         let written = (left.sectors.len() * SECTOR_BYTES).clamp(shortest, longest);
         let bytes = match seeded.below(6) {
             0 => shortest,
@@ -145,6 +192,6 @@ impl Contents {
             _ => written,
         };
         left.set_bytes(bytes);
-        Self { live: left.clone(), durable: left, dirty: BTreeSet::new() }
+        Self { live: left.clone(), durable: left, dirty: BTreeSet::new(), failed_syncs: 0 }
     }
 }

@@ -4,7 +4,9 @@
 //! It keeps apart what a program sees and what is on the medium, and promises no more than POSIX:
 //!
 //! * bytes that were not synced survive in sectors of 512, any of them; the length of the file is a
-//!   matter of its own, and what was not written below it reads as zeros;
+//!   matter of its own, and what was not written below it reads as zeros; what is written over
+//!   what was there leaves either, sector by sector;
+//! * a sync that fails is told to every open file once, whoever made it;
 //! * a file's sync says nothing of its name; names given and taken survive, each or not, until
 //!   their directory is synced.
 //!
@@ -15,17 +17,20 @@
 //! No clock, no threads, no randomness but the seeds.
 
 mod contents;
+pub mod editing;
 #[cfg(test)]
 mod tests;
 mod tree;
 
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use omen_provider::store::{DirEntry, FileHandle, FileInfo, Files, Store};
 
-use super::Seeded;
+use super::{SECTOR_BYTES, Seeded};
 use contents::Contents;
 use tree::{Inode, InodeNumber, Names, Tree};
 
@@ -43,7 +48,7 @@ pub enum Failure {
     NoEffect(i32),
     /// It happens, and fails all the same.
     FullEffect(i32),
-    /// An append writes a part and says so; a sync writes some sectors and fails with EIO. Others:
+    /// A write writes a part and says so; a sync writes some sectors and fails with EIO. Others:
     /// nothing happens, EIO.
     Short(u64),
     /// A sync fails with EIO and takes the bytes for clean: no later sync writes them. Others:
@@ -77,6 +82,12 @@ struct State {
     /// From which call on (once, or for ever), and how.
     failure: Option<(u64, bool, Failure)>,
     planted: Option<Planted>,
+    /// Open files, and how often.
+    open: BTreeMap<InodeNumber, usize>,
+    bytes_max: Option<u64>,
+    /// Writes of zeros, and from which on they fail for want of space: once, or for ever.
+    zero_fills: u64,
+    failing_fill: Option<(u64, bool)>,
     descriptors: usize,
     descriptors_max: Option<usize>,
     openings: u64,
@@ -140,7 +151,31 @@ impl FaultyFiles {
 
     /// Ends all failures.
     pub fn heal(&self) {
-        self.lock().failure = None;
+        let mut state = self.lock();
+        (state.failure, state.failing_fill, state.bytes_max) = (None, None, None);
+    }
+
+    /// Allows so many bytes of files together; a write that needs more writes what there is space
+    /// for, or fails with ENOSPC, as does a new file.
+    pub fn limit_bytes(&self, max: Option<u64>) {
+        self.lock().bytes_max = max;
+    }
+
+    /// Bytes of all files.
+    pub fn bytes_used(&self) -> u64 {
+        let state = self.lock();
+        state.tree.bytes_used(&state.open)
+    }
+
+    /// How many writes of nothing but zeros there were.
+    pub fn zero_fills(&self) -> u64 {
+        self.lock().zero_fills
+    }
+
+    /// Fails that write of nothing but zeros (the first is 1) with ENOSPC and, if `lasting`, every
+    /// later one.
+    pub fn fail_fill(&self, number: u64, lasting: bool) {
+        self.lock().failing_fill = Some((number, lasting));
     }
 
     /// Allows so many open files; with more, whatever opens one fails with EMFILE.
@@ -158,8 +193,19 @@ impl FaultyFiles {
     }
 
     fn handle(&self, inode: InodeNumber, path: &Path) -> Box<dyn FileHandle> {
-        self.lock().descriptors += 1;
-        Box::new(Handle { disk: self.clone(), inode, path: path.to_path_buf() })
+        let mut state = self.lock();
+        state.descriptors += 1;
+        *state.open.entry(inode).or_default() += 1;
+        let failed_syncs = match state.tree.inode(inode) {
+            Inode::File(contents) => contents.failed_syncs(),
+            Inode::Directory(_) => 0,
+        };
+        Box::new(Handle {
+            disk: self.clone(),
+            inode,
+            path: path.to_path_buf(),
+            seen: AtomicU64::new(failed_syncs),
+        })
     }
 
     /// Runs a call that happens or does not.
@@ -207,6 +253,45 @@ impl State {
         (takes_one && none_left).then_some(Failure::NoEffect(EMFILE))
     }
 
+    /// Bytes that files may still take.
+    fn room(&self) -> usize {
+        let used = || self.tree.bytes_used(&self.open);
+        self.bytes_max.map_or(usize::MAX, |max| max.saturating_sub(used()) as usize)
+    }
+
+    /// How a write fails that may be a fill.
+    fn begin_fill(&mut self, bytes: &[u8]) -> Option<Failure> {
+        if bytes.iter().any(|byte| *byte != 0) {
+            return None;
+        }
+        self.zero_fills += 1;
+        let (from, lasting) = self.failing_fill?;
+        let fails = self.zero_fills == from || lasting && self.zero_fills > from;
+        fails.then_some(Failure::NoEffect(ENOSPC))
+    }
+
+    /// The bytes of a write that there is space for.
+    fn fitting<'a>(
+        &self,
+        inode: InodeNumber,
+        bytes: &'a [u8],
+        offset: u64,
+    ) -> io::Result<&'a [u8]> {
+        let room = self.room();
+        if room == usize::MAX {
+            return Ok(bytes);
+        }
+        let sectors = match self.tree.inode(inode) {
+            Inode::File(contents) => contents.sectors(),
+            Inode::Directory(_) => 0,
+        };
+        let end = (sectors + room / SECTOR_BYTES) * SECTOR_BYTES;
+        match end.saturating_sub(offset as usize).min(bytes.len()) {
+            0 => Err(io::Error::from_raw_os_error(ENOSPC)),
+            count => Ok(&bytes[..count]),
+        }
+    }
+
     fn omits_file_sync(&self, path: &Path) -> bool {
         matches!(self.planted, Some(Planted::NoFileSync(folder)) if lies_in(path, folder))
     }
@@ -238,13 +323,23 @@ fn lies_in(path: &Path, folder: &str) -> bool {
 
 impl Files for FaultyFiles {
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn FileHandle>> {
-        let file = |state: &mut State| state.tree.create(path, Inode::File(Contents::default()));
+        let file = |state: &mut State| {
+            // What a name takes in its directory.
+            if state.room() < SECTOR_BYTES {
+                return Err(io::Error::from_raw_os_error(ENOSPC));
+            }
+            state.tree.create(path, Inode::File(Contents::default()))
+        };
         self.run(Kind::Creates, file).map(|inode| self.handle(inode, path))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn FileHandle>> {
         let inode = self.run(Kind::Opens, |state| state.tree.resolve(path))?;
         Ok(self.handle(inode, path))
+    }
+
+    fn open_to_write(&self, path: &Path) -> io::Result<Box<dyn FileHandle>> {
+        self.open(path)
     }
 
     fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -317,11 +412,21 @@ struct Handle {
     disk: FaultyFiles,
     inode: InodeNumber,
     path: PathBuf,
+    /// Failed syncs of the file that this handle was told of.
+    seen: AtomicU64,
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.disk.lock().descriptors -= 1;
+        let mut state = self.disk.lock();
+        state.descriptors -= 1;
+        let left = state.open.get_mut(&self.inode).map(|count| {
+            *count -= 1;
+            *count
+        });
+        if left == Some(0) {
+            state.open.remove(&self.inode);
+        }
     }
 }
 
@@ -337,9 +442,15 @@ impl FileHandle for Handle {
         })
     }
 
-    fn append(&self, bytes: &[u8]) -> io::Result<usize> {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         let mut state = self.disk.lock();
-        let (count, error) = match state.begin(Kind::Changes) {
+        let failure = state.begin(Kind::Changes);
+        let failure = failure.or_else(|| state.begin_fill(bytes));
+        let bytes = match failure {
+            None => state.fitting(self.inode, bytes, offset)?,
+            Some(_) => bytes,
+        };
+        let (count, error) = match failure {
             None => (bytes.len(), None),
             Some(Failure::Short(seed)) => {
                 let most = bytes.len().saturating_sub(1).max(1) as u64;
@@ -349,8 +460,15 @@ impl FileHandle for Handle {
             Some(Failure::FullEffect(code)) => (bytes.len(), Some(code)),
             Some(Failure::MarksClean) => (0, Some(EIO)),
         };
-        state.tree.file(self.inode).append(&bytes[..count]);
+        state.tree.file(self.inode).write_at(&bytes[..count], offset);
         error.map_or(Ok(count), |code| Err(io::Error::from_raw_os_error(code)))
+    }
+
+    fn set_len(&self, bytes: u64) -> io::Result<()> {
+        self.disk.run(Kind::Changes, |state| {
+            state.tree.file(self.inode).cut(bytes);
+            Ok(())
+        })
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -359,26 +477,28 @@ impl FileHandle for Handle {
         let is_planted = state.omits_file_sync(&self.path);
         let contents = state.tree.file(self.inode);
         let code = match failure {
-            None if is_planted => return Ok(()),
+            None if is_planted => None,
             None => {
                 contents.sync();
-                return Ok(());
+                // A failure of which only another handle was told.
+                (self.seen.load(SeqCst) < contents.failed_syncs()).then_some(EIO)
             }
-            Some(Failure::NoEffect(code)) => code,
+            Some(Failure::NoEffect(code)) => Some(code),
             Some(Failure::FullEffect(code)) => {
                 contents.sync();
-                code
+                Some(code)
             }
             Some(Failure::Short(seed)) => {
                 contents.sync_some(&mut Seeded::new(seed));
-                EIO
+                Some(EIO)
             }
             Some(Failure::MarksClean) => {
                 contents.forget();
-                EIO
+                Some(EIO)
             }
         };
-        Err(io::Error::from_raw_os_error(code))
+        self.seen.store(contents.failed_syncs(), SeqCst);
+        code.map_or(Ok(()), |code| Err(io::Error::from_raw_os_error(code)))
     }
 
     fn sync_all(&self) -> io::Result<()> {

@@ -28,10 +28,10 @@ fn contents(files: &dyn Files, path: &Path) -> Option<Vec<u8>> {
 /// A file with a synced name, 700 synced bytes of 1 and 3,000 unsynced bytes of 2.
 fn half_synced(disk: &FaultyFiles) -> Box<dyn FileHandle> {
     let file = disk.create_new(&path("a")).unwrap();
-    file.append(&[1; 700]).unwrap();
+    file.write_at(&[1; 700], 0).unwrap();
     file.sync_all().unwrap();
     disk.sync_dir(&path("")).unwrap();
-    file.append(&[2; 3000]).unwrap();
+    file.write_at(&[2; 3000], 700).unwrap();
     file
 }
 
@@ -79,7 +79,7 @@ fn a_name_is_certain_only_after_the_sync_of_its_directory() {
     disk.make_dir(&path("d")).unwrap();
     disk.sync_dir(&path("")).unwrap();
     let file = disk.create_new(&path("d/a")).unwrap();
-    file.append(b"bytes").unwrap();
+    file.write_at(b"bytes", 0).unwrap();
     file.sync_all().unwrap();
     let there = |disk: &FaultyFiles, name: &str| {
         let cut = |seed| contents(&disk.after_power_cut(seed), &path(name)).is_some();
@@ -97,7 +97,7 @@ fn a_name_is_certain_only_after_the_sync_of_its_directory() {
 #[test]
 fn a_synced_name_may_lead_to_an_empty_file() {
     let disk = FaultyFiles::new();
-    disk.create_new(&path("a")).unwrap().append(b"bytes").unwrap();
+    disk.create_new(&path("a")).unwrap().write_at(b"bytes", 0).unwrap();
     disk.sync_dir(&path("")).unwrap();
     let left = (0..100).map(|seed| contents(&disk.after_power_cut(seed), &path("a")).unwrap());
     let left: BTreeSet<Vec<u8>> = left.collect();
@@ -146,11 +146,11 @@ fn calls_fail_once_or_for_ever() {
         let disk = FaultyFiles::new();
         disk.fail_call(5, lasting, Failure::NoEffect(ENOSPC));
         let file = disk.create_new(&path("a")).unwrap();
-        file.append(b"one").unwrap();
+        file.write_at(b"one", 0).unwrap();
         file.sync_all().unwrap();
         assert_eq!(file.bytes().unwrap(), 3);
-        assert_eq!(file.append(b"two").unwrap_err().kind(), ErrorKind::StorageFull);
-        assert_eq!(file.append(b"two").is_err(), lasting);
+        assert_eq!(file.write_at(b"two", 3).unwrap_err().kind(), ErrorKind::StorageFull);
+        assert_eq!(file.write_at(b"two", 3).is_err(), lasting);
         assert_eq!(disk.calls(), 6);
     }
 }
@@ -170,7 +170,7 @@ fn bytes_marked_clean_are_never_written() {
     let file = half_synced(&disk);
     disk.fail_call(disk.calls() + 1, false, Failure::MarksClean);
     assert!(file.sync_data().is_err());
-    file.append(&[3; 1000]).unwrap();
+    file.write_at(&[3; 1000], 3700).unwrap();
     file.sync_data().unwrap();
     assert_eq!(contents(&disk, &path("a")).unwrap()[700..3700], [2; 3000], "the cache shows them");
     let left = contents(&disk.after_power_cut(1), &path("a")).unwrap();
@@ -236,7 +236,13 @@ fn call(files: &dyn Files, root: &Path, open: &mut Vec<Box<dyn FileHandle>>, see
             // The youngest files are most likely to have a name still.
             let file = &open[open.len() - 1 - seeded.below(open.len().min(6) as u64) as usize];
             let bytes = vec![seed as u8; seeded.below(1500) as usize];
-            answer(file.append(&bytes).map(|count| format!("{count} of {:?}", file.bytes())))
+            let offset = seeded.below(file.bytes().unwrap() + 1000);
+            if seeded.below(5) == 0 {
+                let cut = offset.min(file.bytes().unwrap());
+                return answer(file.set_len(cut).map(|()| format!("cut at {cut}")));
+            }
+            let written = file.write_at(&bytes, offset);
+            answer(written.map(|count| format!("{count} of {:?}", file.bytes())))
         }
         _ => match files.open(&from) {
             Ok(file) => {

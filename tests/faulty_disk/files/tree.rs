@@ -3,12 +3,12 @@
 //! A change of a name is durable once its directory was synced; until then it may survive a power
 //! cut or not, whatever happens to other changes. The two halves of a rename go together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
 use std::path::{Component, Path};
 use std::sync::Arc;
 
-use super::super::Seeded;
+use super::super::{SECTOR_BYTES, Seeded};
 use super::contents::Contents;
 
 /// Where an inode lies in [`Tree`].
@@ -94,6 +94,20 @@ impl Tree {
             Inode::File(contents) => contents.bytes() as u64,
             Inode::Directory(_) => 0,
         }
+    }
+
+    /// Bytes of all files that have a name, or are among those that are open.
+    pub(super) fn bytes_used(&self, open: &BTreeMap<InodeNumber, usize>) -> u64 {
+        let directories = self.inodes.iter().filter_map(|inode| match inode.as_ref() {
+            Inode::Directory(names) => Some(names.live.values()),
+            Inode::File(_) => None,
+        });
+        let used: BTreeSet<_> = directories.flatten().chain(open.keys()).copied().collect();
+        let sectors = used.into_iter().map(|number| match self.inode(number) {
+            Inode::File(contents) => contents.sectors(),
+            Inode::Directory(_) => 1,
+        });
+        (sectors.sum::<usize>() * SECTOR_BYTES) as u64
     }
 
     pub(super) fn file(&mut self, number: InodeNumber) -> &mut Contents {

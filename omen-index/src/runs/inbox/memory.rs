@@ -10,11 +10,10 @@
 //! before it is entered. Chains hold one more than a position, newer entries before older ones, and
 //! end with zero.
 
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, fence};
-use std::sync::{Arc, OnceLock};
-
-use crate::runs::keys::{KeyList, Log};
+use super::super::keys::{KeyList, Log};
+use super::super::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use super::super::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, fence};
+use super::super::sync::{Arc, OnceLock};
 
 /// Bits of marks for each entry, of which it sets one.
 const MARKS_PER_ENTRY: usize = 16;

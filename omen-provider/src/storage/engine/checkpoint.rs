@@ -9,7 +9,8 @@
 //! A flush that fails, or whose caller goes away, stays *pending*: its version, its log, the
 //! segments and vectors it has written. The next attempt goes on from there, so however often it
 //! fails there is one more log and one set of files. Until then nothing else is published: the
-//! pending version names the segments that are there now. Commits leave its runs in place.
+//! pending version names the segments that are there now. Commits leave its runs in place. One that
+//! found no space takes the newest version with the next attempt.
 //!
 //! Invariant: a log is begun only when the last one begun is the manifest's.
 
@@ -42,6 +43,19 @@ pub(super) struct Pending {
 }
 
 impl Engine {
+    /// As [`Engine::flush`], with the help of the reserve where the disk is full.
+    pub(super) async fn flush_by_all_means(
+        &self,
+        writer: &Writer,
+        durable: &mut Durable,
+    ) -> Result<()> {
+        let flushed = self.flush(writer, durable).await;
+        match self.finds_room(&flushed).await {
+            true => self.flush(writer, durable).await,
+            false => flushed,
+        }
+    }
+
     /// Turns all runs into segments and publishes the manifest of that log position.
     pub(super) async fn flush(&self, writer: &Writer, durable: &mut Durable) -> Result<()> {
         self.check_open()?;
@@ -64,6 +78,7 @@ impl Engine {
 
     async fn flush_all(&self, writer: &Writer, durable: &mut Durable) -> Result<()> {
         // What an earlier attempt has left; rows that came since are not in it.
+        self.renew_flush(writer, durable).await;
         self.finish_flush(writer, durable).await?;
         self.begin_flush(writer, durable).await?;
         self.finish_flush(writer, durable).await?;
@@ -74,14 +89,16 @@ impl Engine {
     /// follows it.
     async fn begin_flush(&self, writer: &Writer, durable: &mut Durable) -> Result<()> {
         let generation = u64::from_le_bytes(random()?);
-        let accepted = writer.accepted.lock().await;
-        self.check_open()?;
-        writer.flush_wanted.store(false, SeqCst);
-        let unchanged = accepted.lsn <= durable.manifest.flushed_lsn && !durable.installing;
-        if unchanged && accepted.tables().iter().all(|t| t.runs.is_empty()) {
+        if !self.has_unflushed(writer, durable).await {
             return Ok(());
         }
         let log = self.medium.next_file();
+        let begun = self.medium.garbage.unless_kept(vec![log_name(log)]);
+        let next = writer.log.prepare_next(log).await?;
+        let accepted = writer.accepted.lock().await;
+        self.check_open()?;
+        writer.flush_wanted.store(false, SeqCst);
+        begun.keep();
         durable.pending = Some(Pending {
             base: Arc::clone(&accepted),
             log,
@@ -90,12 +107,43 @@ impl Engine {
             saved: None,
         });
         writer.frozen_runs.store(upcoming_id(), SeqCst);
-        let rotated = writer.log.rotate(log, generation).await;
+        let rotated = writer.log.rotate(next, generation).await;
         drop(accepted);
         if rotated.is_err() && writer.log.number() != log {
             self.abandon_flush(writer, durable).await;
         }
         rotated.map(drop)
+    }
+
+    /// Whether there is anything to flush; if not, a flush is not wanted any more.
+    async fn has_unflushed(&self, writer: &Writer, durable: &Durable) -> bool {
+        let accepted = writer.accepted.lock().await;
+        let has_news = accepted.lsn > durable.manifest.flushed_lsn || durable.installing;
+        let has_unflushed = has_news || accepted.tables().iter().any(|t| !t.runs.is_empty());
+        if !has_unflushed {
+            writer.flush_wanted.store(false, SeqCst);
+        }
+        has_unflushed
+    }
+
+    /// Begins the pending flush anew with the newest version, if there was no space for it: what
+    /// was deleted since needs none. Its log stays, with statements that are flushed then.
+    async fn renew_flush(&self, writer: &Writer, durable: &mut Durable) {
+        let lacked_space = writer.upkeep.flush.error().is_some_and(|error| error.lacks_space());
+        let Some(pending) = &mut durable.pending else { return };
+        if !lacked_space || writer.log.number() != pending.log {
+            return;
+        }
+        let accepted = writer.accepted.lock().await;
+        if accepted.lsn == pending.base.lsn {
+            return;
+        }
+        pending.base = Arc::clone(&accepted);
+        writer.frozen_runs.store(upcoming_id(), SeqCst);
+        drop(accepted);
+        let (flushed, saved) = (std::mem::take(&mut pending.flushed), pending.saved.take());
+        let names = written_files(durable, &flushed, &saved);
+        self.discard_unpublished(durable, names).await;
     }
 
     /// Carries the pending flush through, if there is one.
@@ -125,6 +173,7 @@ impl Engine {
         installed?;
         durable.installing = false;
         drop((base, flushed));
+        self.note_segments(writer, &durable.version);
         self.medium.sweep().await;
         Ok(())
     }
@@ -133,9 +182,7 @@ impl Engine {
     pub(super) async fn abandon_flush(&self, writer: &Writer, durable: &mut Durable) {
         let Some(pending) = durable.pending.take() else { return };
         writer.frozen_runs.store(0, SeqCst);
-        let segments = pending.flushed.iter().flat_map(|table| &table.segments);
-        let mut names: Vec<String> = segments.map(|s| s.record().file_name()).collect();
-        names.extend(durable.new_deletions(&pending.saved));
+        let mut names = written_files(durable, &pending.flushed, &pending.saved);
         if writer.log.number() != pending.log && writer.log.failure().is_none() {
             names.push(log_name(pending.log));
         }
@@ -193,6 +240,17 @@ impl Pending {
         }
         Ok(next)
     }
+}
+
+/// The files that a flush has written.
+fn written_files(
+    durable: &Durable,
+    flushed: &[FlushedTable],
+    saved: &Option<SavedDeletions>,
+) -> Vec<String> {
+    let segments = flushed.iter().flat_map(|table| &table.segments);
+    let names = segments.map(|segment| segment.record().file_name());
+    names.chain(durable.new_deletions(saved)).collect()
 }
 
 fn run_ids(table: &TableVersion) -> Vec<PartId> {

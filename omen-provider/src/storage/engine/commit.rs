@@ -2,9 +2,9 @@
 //! acknowledged.
 //!
 //! Everything that needs only the statement itself (sorting, encoding, indexing) is done before
-//! the lock is taken; what needs the table (finding the rows of the keys) is done under it. The
-//! statement is then queued in the log, the lock released, and the caller waits for the group's
-//! sync together with others.
+//! the lock is taken; what needs the table (finding the rows of the keys) is done under it. Space
+//! for it is then taken (`room`), it is queued in the log, the lock released, and the caller waits
+//! for the group's sync together with others.
 //!
 //! Invariant: a statement that returns Ok is durable; one that returns an error other than
 //! [`Error::OutcomeUnknown`] has changed nothing.
@@ -15,8 +15,9 @@ use std::sync::atomic::Ordering::SeqCst;
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 
+use super::room::lacks_space;
 use super::upkeep::lock;
-use super::{Engine, Lease, now_ms};
+use super::{Engine, Lease, Writer, now_ms};
 use crate::error::{Error, Result};
 use crate::storage::apply::{WriteMode, delete_keys, put_rows, put_segments, raise_row_id};
 use crate::storage::definition::TableDefinition;
@@ -124,6 +125,7 @@ impl Engine {
     }
 
     /// Inserts or upserts the rows of one batch as one statement; returns how many rows it gave.
+    /// A long batch is written as segments.
     pub async fn write(
         self: &Arc<Self>,
         table: &str,
@@ -131,6 +133,13 @@ impl Engine {
         batch: &RecordBatch,
     ) -> Result<u64> {
         self.writer()?;
+        let bytes = batch_bytes(batch);
+        // One row cannot be written in portions.
+        if bytes > self.medium.portion_bytes_max() && batch.num_rows() > 1 {
+            let rows = futures::stream::iter([Ok(batch.clone())]);
+            return self.write_stream(table, mode, Box::pin(rows)).await;
+        }
+        let _share = self.medium.share_for(bytes).await;
         let version = self.require_named(table)?;
         let rows = conform(&version, batch)?;
         let sorted = sort_by_key(&version, &rows, mode)?;
@@ -189,49 +198,64 @@ impl Engine {
     async fn commit_here(self: &Arc<Self>, changes: Vec<Change>) -> Result<u64> {
         let lease = self.lease()?;
         let writer = self.writer()?;
-        self.wait_for_room(changes.iter().all(Change::frees)).await?;
-        let (lsn, count) = {
-            let mut accepted = writer.accepted.lock().await;
-            self.check_open()?;
-            let mut version = Version::clone(&accepted);
-            let mut ops = Vec::new();
-            let mut count = 0;
-            let attached = changes.iter().any(|c| matches!(c, Change::Attach { .. }));
-            // Parts in memory below this id are being flushed or merged.
-            let frozen = writer.frozen_runs.load(SeqCst);
-            for mut change in changes {
-                if let Change::Attach { segments, .. } = &mut change {
-                    let pin = lock(&self.pin).clone();
-                    for segment in segments {
-                        *segment = segment.pinned(pin.as_ref());
-                    }
-                }
-                count += apply(&mut version, change, frozen, &mut ops).await?;
-            }
-            if ops.is_empty() {
-                // Nothing changed, but what was found may not be durable yet.
-                (accepted.lsn, count)
-            } else {
-                let mut next = None;
-                let lsn = writer.log.enqueue(&ops, now_ms(), |lsn| {
-                    version.lsn = lsn;
-                    let version = Arc::new(version);
-                    next = Some(Arc::clone(&version));
-                    version
-                })?;
-                if attached {
-                    // Compaction sees segments only once a manifest names them.
-                    writer.flush_wanted.store(true, SeqCst);
-                }
-                *accepted = next.unwrap_or_else(|| Arc::clone(&accepted));
-                writer.upkeep.note_attached(&accepted, lsn, &ops);
-                (lsn, count)
-            }
-        };
+        let frees = changes.iter().all(Change::frees);
+        self.wait_for_room(frees).await?;
+        let accepted = self.accept(writer, changes, frees).await;
+        if lacks_space(&accepted) {
+            self.schedule_maintenance();
+        }
+        let (lsn, count) = accepted?;
         let accepted = Accepted { engine: self, lsn, acknowledged: false, lease: Some(lease) };
         accepted.acknowledge().await?;
         self.schedule_maintenance();
         Ok(count)
+    }
+
+    /// Applies a statement to the newest accepted version and queues it in the log; returns what to
+    /// wait for, and the number of rows deleted.
+    async fn accept(
+        &self,
+        writer: &Writer,
+        changes: Vec<Change>,
+        frees: bool,
+    ) -> Result<(u64, u64)> {
+        let mut accepted = writer.accepted.lock().await;
+        self.check_open()?;
+        let mut version = Version::clone(&accepted);
+        let mut ops = Vec::new();
+        let mut count = 0;
+        let attached = changes.iter().any(|c| matches!(c, Change::Attach { .. }));
+        // Parts in memory below this id are being flushed or merged.
+        let frozen = writer.frozen_runs.load(SeqCst);
+        for mut change in changes {
+            if let Change::Attach { segments, .. } = &mut change {
+                let pin = lock(&self.pin).clone();
+                for segment in segments {
+                    *segment = segment.pinned(pin.as_ref());
+                }
+            }
+            count += apply(&mut version, change, frozen, &mut ops).await?;
+        }
+        if ops.is_empty() {
+            // Nothing changed, but what was found may not be durable yet.
+            return Ok((accepted.lsn, count));
+        }
+        let encoded = writer.log.encode(&ops, now_ms())?;
+        self.take_log_space(writer, &encoded, frees).await?;
+        let mut next = None;
+        let lsn = writer.log.enqueue(encoded, |lsn| {
+            version.lsn = lsn;
+            let version = Arc::new(version);
+            next = Some(Arc::clone(&version));
+            version
+        })?;
+        if attached {
+            // Compaction sees segments only once a manifest names them.
+            writer.flush_wanted.store(true, SeqCst);
+        }
+        *accepted = next.unwrap_or_else(|| Arc::clone(&accepted));
+        writer.upkeep.note_attached(&accepted, lsn, &ops);
+        Ok((lsn, count))
     }
 }
 

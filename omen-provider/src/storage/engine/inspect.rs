@@ -3,7 +3,7 @@
 use super::Engine;
 use super::upkeep::lock;
 use crate::error::Error;
-use crate::storage::manifest::Manifest;
+use crate::storage::manifest::{Line, Manifest};
 use crate::storage::run::Run;
 use crate::storage::schema::TableSchema;
 use crate::storage::version::{SegmentView, TableVersion};
@@ -50,6 +50,8 @@ pub struct LogInspection {
     pub file: u64,
     /// Bytes of all log files that a reopening would replay.
     pub bytes: u64,
+    /// Whose manifest it is.
+    pub(crate) line: Line,
 }
 
 /// The state of a table.
@@ -96,6 +98,7 @@ impl LogInspection {
             flushed_lsn: manifest.flushed_lsn,
             file: manifest.log,
             bytes: log_bytes,
+            line: manifest.line(),
         }
     }
 }

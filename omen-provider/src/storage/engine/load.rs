@@ -3,8 +3,10 @@
 //! Rows are collected up to a limit. A stream that ends before it is an ordinary statement. A
 //! longer one is written as segments that nothing names yet, one for each sorted portion; the
 //! statement's log record then names them. Either way the statement is atomic, and memory is
-//! bounded by the limit. Segments of a statement that fails, or whose caller goes away before it is
-//! committed, are removed.
+//! bounded by the limit. All statements that collect rows at the same time share a budget besides:
+//! each takes what its portion may need, and waits while others have it. One that waits for rows
+//! while others wait for memory writes the portion that it has. Segments of a statement that fails,
+//! or whose caller goes away before it is committed, are removed.
 
 use std::sync::Arc;
 
@@ -18,6 +20,7 @@ use super::Engine;
 use super::commit::{Change, prepare_put};
 use crate::error::{Error, Result};
 use crate::storage::apply::WriteMode;
+use crate::storage::budget::Share;
 use crate::storage::definition::TableDefinition;
 use crate::storage::merge_scan::Source;
 use crate::storage::prepare::{conform, sort_by_key};
@@ -26,10 +29,24 @@ use crate::storage::run::batch_bytes;
 use crate::storage::segment::Segment;
 use crate::storage::version::TableVersion;
 
+/// Portions are cut into pieces by this part of their limit.
+const PIECES: usize = 8;
+
 /// Rows of one statement, collected.
+#[derive(Default)]
 struct Portion {
     batches: Vec<RecordBatch>,
     bytes: usize,
+    /// Held until the rows are written, or committed.
+    share: Option<Share>,
+}
+
+/// What a stream brings next.
+enum Next {
+    Rows(RecordBatch),
+    /// Nothing yet, and another statement waits for memory.
+    Wanted,
+    End,
 }
 
 /// What a stream came to.
@@ -37,6 +54,7 @@ struct Loaded {
     changes: Vec<Change>,
     unnamed: Unnamed,
     rows: u64,
+    _share: Option<Share>,
 }
 
 /// Segments that nothing names yet; removed if this is dropped with them.
@@ -130,7 +148,7 @@ impl Engine {
         self.writer()?;
         let mut unnamed = Unnamed { engine: Arc::clone(self), segments: Vec::new() };
         match self.collect(table, mode, rows, &mut unnamed.segments).await {
-            Ok((changes, rows)) => Ok(Loaded { changes, unnamed, rows }),
+            Ok((changes, rows, _share)) => Ok(Loaded { changes, unnamed, rows, _share }),
             Err(error) => {
                 let segments = std::mem::take(&mut unnamed.segments);
                 self.medium.discard_segments(&segments).await;
@@ -145,31 +163,60 @@ impl Engine {
         mode: WriteMode,
         mut rows: BoxStream<'static, Result<RecordBatch>>,
         segments: &mut Vec<Arc<Segment>>,
-    ) -> Result<(Vec<Change>, u64)> {
-        let limit = self.medium.options.memtable_bytes_max / 2;
-        let mut portion = Portion { batches: Vec::new(), bytes: 0 };
+    ) -> Result<(Vec<Change>, u64, Option<Share>)> {
+        let limit = self.medium.portion_bytes_max();
+        let mut portion = Portion::default();
         let mut count = 0;
-        while let Some(batch) = rows.try_next().await? {
+        loop {
+            let batch = match self.next(&mut rows, &portion).await? {
+                Next::Rows(batch) => batch,
+                Next::Wanted => {
+                    segments.extend(self.spill(table, mode, std::mem::take(&mut portion)).await?);
+                    continue;
+                }
+                Next::End => break,
+            };
             count += batch.num_rows() as u64;
-            let batch = conform(table, &batch)?;
-            portion.bytes += batch_bytes(&batch);
-            portion.batches.push(batch);
-            if portion.bytes > limit {
-                let full = std::mem::replace(&mut portion, Portion { batches: vec![], bytes: 0 });
-                segments.extend(self.spill(table, mode, full).await?);
+            for piece in pieces(conform(table, &batch)?, limit / PIECES) {
+                portion.bytes += batch_bytes(&piece);
+                portion.batches.push(piece);
+                if portion.share.is_none() && portion.bytes > limit / PIECES {
+                    // As much as the portion may come to: it never waits for more.
+                    portion.share = self.medium.share_for(limit).await;
+                }
+                if portion.bytes > limit {
+                    let full = std::mem::take(&mut portion);
+                    segments.extend(self.spill(table, mode, full).await?);
+                }
             }
         }
         if segments.is_empty() {
             let rows = portion.concat(table)?;
             let sorted = sort_by_key(table, &rows, mode)?;
             let change = prepare_put(table.schema.id, sorted, mode)?;
-            return Ok((change.into_iter().collect(), count));
+            return Ok((change.into_iter().collect(), count, portion.share));
         }
         if !portion.batches.is_empty() {
             segments.extend(self.spill(table, mode, portion).await?);
         }
         let attach = Change::Attach { table: table.schema.id, segments: segments.clone(), mode };
-        Ok((vec![attach], count))
+        Ok((vec![attach], count, None))
+    }
+
+    async fn next(
+        &self,
+        rows: &mut BoxStream<'static, Result<RecordBatch>>,
+        portion: &Portion,
+    ) -> Result<Next> {
+        let next = |batch: Option<RecordBatch>| batch.map_or(Next::End, Next::Rows);
+        if portion.share.is_none() {
+            return rows.try_next().await.map(next);
+        }
+        tokio::select! {
+            biased;
+            batch = rows.try_next() => batch.map(next),
+            () = self.medium.loading.is_wanted() => Ok(Next::Wanted),
+        }
     }
 
     /// Writes a portion as segments.
@@ -181,7 +228,8 @@ impl Engine {
     ) -> Result<Vec<Arc<Segment>>> {
         self.check_open()?;
         let rows = portion.concat(table)?;
-        drop(portion);
+        let Portion { batches, share: _share, .. } = portion;
+        drop(batches);
         let sorted = sort_by_key(table, &rows, mode)?;
         drop(rows);
         if sorted.is_empty() {
@@ -190,7 +238,7 @@ impl Engine {
         let last = sorted.keys().len() - 1;
         let bounds = (sorted.keys().get(0).into_owned(), sorted.keys().get(last).into_owned());
         let source = Source::Rows(vec![sorted.rows().clone()]);
-        write_segments(&self.medium, &table.schema, vec![source], &bounds, true).await
+        write_segments(&self.medium, &table.schema, vec![source], bounds).await
     }
 }
 
@@ -201,4 +249,19 @@ impl Portion {
             batches => Ok(concat_batches(table.schema.stored(), batches)?),
         }
     }
+}
+
+/// A batch in pieces of about `most` bytes: what is too long is halved.
+fn pieces(batch: RecordBatch, most: usize) -> Vec<RecordBatch> {
+    let (mut whole, mut pieces) = (vec![batch], Vec::new());
+    while let Some(batch) = whole.pop() {
+        let rows = batch.num_rows();
+        if rows <= 1 || batch_bytes(&batch) <= most {
+            pieces.push(batch);
+            continue;
+        }
+        whole.push(batch.slice(rows / 2, rows - rows / 2));
+        whole.push(batch.slice(0, rows / 2));
+    }
+    pieces
 }

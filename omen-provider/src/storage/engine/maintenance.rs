@@ -9,10 +9,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
+use super::room::lacks_space;
 use super::upkeep::lock;
 use super::{Engine, Writer};
 use crate::error::{Error, Result};
 use crate::storage::compaction::{CompactionOptions, Task, pick, pick_everything};
+use crate::storage::schema::TableId;
 use crate::storage::store::DirectoryLock;
 use crate::storage::version::TableVersion;
 
@@ -22,6 +24,19 @@ const LOG_SHARE: u64 = 2;
 
 /// Statements wait at this many times what starts a flush.
 const WAIT_FACTOR: u64 = 2;
+
+/// A compaction that cannot be published, because flushes come between, is tried so often.
+const ATTEMPTS: usize = 5;
+
+/// What became of a compaction that no error stopped.
+enum Compacted {
+    /// It was published; these segments stand for its inputs.
+    Into(Vec<u64>),
+    /// Something else was published first.
+    Overtaken,
+    /// It failed and is set aside, and these segments with it.
+    SetAside(Vec<u64>, Error),
+}
 
 /// The promise of a background task to run; given back when the task starts, or when its runtime
 /// ends before it could.
@@ -40,7 +55,8 @@ impl Engine {
     pub fn schedule_maintenance(self: &Arc<Self>) {
         let Some(writer) = &self.writer else { return };
         let merges = |table: &Arc<TableVersion>| table.runs.merge_due().is_some();
-        if !self.flush_is_due(writer) && !self.published.get().tables().iter().any(merges) {
+        let has_work = self.flush_is_due(writer) || self.room_is_due(writer);
+        if !has_work && !self.published.get().tables().iter().any(merges) {
             return;
         }
         // Without a runtime nothing runs in the background; `wait_for_room` still bounds memory.
@@ -91,7 +107,13 @@ impl Engine {
             Some(
                 error @ (Error::Conflict(_) | Error::Unavailable(_) | Error::OutcomeUnknown(_)),
             ) => Err(error),
-            Some(error) => Err(Error::Exhausted { what, source: Arc::new(error) }),
+            Some(error) => {
+                let what = format!(
+                    "{what}; nothing was written, and statements are taken again as soon as a \
+                     flush succeeds, the last of which failed"
+                );
+                Err(Error::Exhausted { what, source: Arc::new(error) })
+            }
         }
     }
 
@@ -101,23 +123,33 @@ impl Engine {
         let limit = (self.medium.options.memtable_bytes_max as u64).saturating_mul(factor);
         let rows = self.published.get().run_bytes() as u64;
         if rows > limit {
-            return Some(format!("rows in memory take {rows} bytes, at most {limit} are allowed"));
+            return Some(no_room(&format!("rows in memory take {rows} bytes"), limit));
         }
         let (log, limit) = (writer.log_bytes(), limit.saturating_mul(LOG_SHARE));
-        (log > limit).then(|| format!("the log is {log} bytes long, at most {limit} are allowed"))
+        (log > limit).then(|| no_room(&format!("the log is {log} bytes long"), limit))
     }
 
     /// Everything that is due.
     pub(super) async fn maintain(&self) -> Result<()> {
         let _lease = self.lease()?;
         let writer = self.writer()?;
-        self.flush_if_due(writer, true).await?;
-        let Ok(_compacting) = writer.compacting.try_lock() else { return Ok(()) };
+        let flushed = self.flush_if_due(writer, true).await;
+        if self.room_is_due(writer) {
+            self.make_room(writer).await;
+        }
+        flushed?;
         // One that fails does not stop the others, and is not tried again before they are done.
-        let mut failed = Vec::new();
-        while let Some(task) = self.pick_task(writer, &failed).await {
-            if self.compact_or_set_aside(writer, &task, &mut failed).await?.is_none() {
-                self.flush_if_due(writer, false).await?;
+        let (mut failed, mut last, mut overtaken) = (Vec::new(), None, 0);
+        loop {
+            // Who waits for it has its turn between two tasks.
+            let Ok(_compacting) = writer.compacting.try_lock() else { break };
+            let Some(task) = self.pick_task(writer, &failed, last).await else { break };
+            last = Some(task.table);
+            match self.compact_or_set_aside(writer, &task).await? {
+                Compacted::SetAside(segments, _) => failed.extend(segments),
+                Compacted::Overtaken if overtaken == ATTEMPTS => break,
+                Compacted::Overtaken => overtaken += 1,
+                Compacted::Into(_) => self.flush_if_due(writer, false).await?,
             }
         }
         Ok(())
@@ -132,23 +164,15 @@ impl Engine {
         }
     }
 
-    /// Carries out a task. If it fails, the segments that are set aside are added to `failed`, and
-    /// why is returned as `Ok`; an error says that no other task can be carried out either.
-    async fn compact_or_set_aside(
-        &self,
-        writer: &Writer,
-        task: &Task,
-        failed: &mut Vec<u64>,
-    ) -> Result<Option<Error>> {
+    /// Carries out a task. An error says that no other task can be carried out either.
+    async fn compact_or_set_aside(&self, writer: &Writer, task: &Task) -> Result<Compacted> {
         match self.compact_task(writer, task).await {
             Err(error @ (Error::Conflict(_) | Error::Unavailable(_))) => Err(error),
-            Err(error) => {
-                failed.extend(writer.upkeep.set_aside(task, &error));
-                Ok(Some(error))
-            }
-            Ok(()) => {
+            Err(error) => Ok(Compacted::SetAside(writer.upkeep.set_aside(task, &error), error)),
+            Ok(None) => Ok(Compacted::Overtaken),
+            Ok(Some(segments)) => {
                 writer.upkeep.no_longer_aside(task);
-                Ok(None)
+                Ok(Compacted::Into(segments))
             }
         }
     }
@@ -158,33 +182,67 @@ impl Engine {
         let _lease = self.lease()?;
         let writer = self.writer()?;
         let mut durable = writer.maintenance.lock().await;
-        self.flush(writer, &mut durable).await
+        self.flush_by_all_means(writer, &mut durable).await
     }
 
-    /// Leaves every table as disjoint segments without deleted rows (those that statements delete
-    /// meanwhile aside).
+    /// Leaves every table as disjoint segments without deleted rows; those that statements add or
+    /// delete meanwhile aside. Many tasks, each published by itself: what was done stays, whatever
+    /// comes between.
     pub async fn compact(&self) -> Result<()> {
         let _lease = self.lease()?;
         let writer = self.writer()?;
         self.checkpoint().await?;
         let _compacting = writer.compacting.lock().await;
-        let options = self.compaction_options(Vec::new());
-        let tasks: Vec<Task> = {
+        let ids: Vec<TableId> = {
             let durable = writer.maintenance.lock().await;
-            let tables = durable.version.tables().iter();
-            tables.filter_map(|table| pick_everything(table, &options)).collect()
+            durable.version.tables().iter().map(|table| table.schema.id).collect()
         };
         let mut first = None;
-        for task in &tasks {
-            let error = self.compact_or_set_aside(writer, task, &mut Vec::new()).await?;
+        for id in ids {
+            let error = self.compact_table(writer, id).await?;
             first = first.or(error);
         }
         self.medium.sweep().await;
         first.map_or(Ok(()), Err)
     }
 
-    /// Flushes, seals the log and shuts the database. Whatever fails, background work is stopped
-    /// and the directory is free afterwards; the first error is returned.
+    /// Compacts the segments that a table has now, as far as it can be done; the first error that
+    /// stops a task but not the others.
+    async fn compact_table(&self, writer: &Writer, id: TableId) -> Result<Option<Error>> {
+        let files = |table: &TableVersion| -> Vec<u64> {
+            table.segments.iter().map(|view| view.segment.record().file).collect()
+        };
+        let durable = writer.maintenance.lock().await;
+        // Those that are there now, of which rows that are deleted later stay, and what comes of
+        // them.
+        let there = durable.version.table(id).map_or(Vec::new(), |table| files(table));
+        drop(durable);
+        let (mut ours, mut failed, mut first) = (there.clone(), Vec::new(), None);
+        let mut overtaken = 0;
+        while overtaken < ATTEMPTS {
+            let Some(table) = writer.maintenance.lock().await.version.table(id).cloned() else {
+                break;
+            };
+            let is_left = |file: &u64| !ours.contains(file) || failed.contains(file);
+            let set_aside = files(&table).into_iter().filter(is_left).collect();
+            let options = self.compaction_options(set_aside, None);
+            let Some(task) = pick_everything(&table, &options, &there) else { break };
+            drop(table);
+            match self.compact_or_set_aside(writer, &task).await? {
+                Compacted::Into(segments) => ours.extend(segments),
+                Compacted::Overtaken => overtaken += 1,
+                Compacted::SetAside(segments, error) => {
+                    failed.extend(segments);
+                    first = first.or(Some(error));
+                }
+            }
+        }
+        Ok(first)
+    }
+
+    /// Flushes, if the disk has space for that, seals the log and shuts the database. Whatever
+    /// fails, background work is stopped and the directory is free afterwards; the first error is
+    /// returned.
     pub async fn close(&self) -> Result<()> {
         let outcome = match (&self.writer, self.lease()) {
             (Some(writer), Ok(_lease)) => self.finish(writer).await,
@@ -208,7 +266,11 @@ impl Engine {
         if self.closed.load(SeqCst) {
             return Ok(());
         }
-        let flushed = self.flush(writer, &mut durable).await;
+        let mut flushed = self.flush_by_all_means(writer, &mut durable).await;
+        if lacks_space(&flushed) {
+            // Everything is in the log.
+            flushed = Ok(());
+        }
         self.abandon_flush(writer, &mut durable).await;
         // A statement that comes in after the flush is in the log, whole.
         let accepted = writer.accepted.lock().await;
@@ -222,12 +284,23 @@ impl Engine {
         flushed.and(sealed)
     }
 
-    fn compaction_options(&self, set_aside: Vec<u64>) -> CompactionOptions {
-        CompactionOptions { segment_rows_max: self.medium.options.segment_rows_max, set_aside }
+    fn compaction_options(&self, set_aside: Vec<u64>, last: Option<TableId>) -> CompactionOptions {
+        let options = &self.medium.options;
+        CompactionOptions {
+            segment_rows_max: options.segment_rows_max,
+            segment_bytes_max: options.segment_bytes_max,
+            set_aside,
+            last,
+        }
     }
 
     /// The next task for the background; none while something fails that each of them needs.
-    async fn pick_task(&self, writer: &Writer, failed: &[u64]) -> Option<Task> {
+    async fn pick_task(
+        &self,
+        writer: &Writer,
+        failed: &[u64],
+        last: Option<TableId>,
+    ) -> Option<Task> {
         let upkeep = &writer.upkeep;
         let mut durable = writer.maintenance.lock().await;
         let flush_waits = durable.pending.is_some() || durable.installing;
@@ -242,6 +315,10 @@ impl Engine {
         drop(durable);
         let mut aside = upkeep.segments_aside(&version);
         aside.extend(failed);
-        pick(&version, &self.compaction_options(aside))
+        pick(&version, &self.compaction_options(aside, last))
     }
+}
+
+fn no_room(what: &str, limit: u64) -> String {
+    format!("{what}, at most {limit} are allowed, and the flush that would make room fails")
 }

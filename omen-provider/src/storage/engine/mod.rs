@@ -1,10 +1,10 @@
 //! The engine: one open database, and the locks that order what happens to it.
 //!
-//! `open` brings it up from the store, `commit` takes statements, `load` takes streams of rows of
-//! any length, `maintenance` decides when to flush (`checkpoint`), merge and compact (`replace`);
-//! both end in `publish`, and `upkeep` knows what fails. `follow` is what a reader beside a writer
-//! does. `inspect` and `verify` look inside. The
-//! front doors and the provider call it.
+//! `open` (and `begin_log`) brings it up from the store, `commit` takes statements, `load` takes
+//! streams of rows of any length, `maintenance` decides when to flush (`checkpoint`), merge and
+//! compact (`replace`); both end in `publish`. `room` sees to space on the disk, `upkeep` knows
+//! what fails. `follow` is what a reader beside a writer does. `inspect` and `verify` look inside.
+//! The front doors and the provider call it.
 //!
 //! Locks, always taken in this order:
 //! 1. `compacting`: one compaction at a time;
@@ -16,6 +16,8 @@
 //!
 //! Invariant: what is published is durable.
 
+mod backup;
+mod begin_log;
 mod checkpoint;
 mod commit;
 mod follow;
@@ -25,10 +27,13 @@ mod maintenance;
 mod open;
 mod publish;
 mod replace;
+mod room;
 mod sample;
 mod upkeep;
 mod verify;
 
+use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -41,13 +46,14 @@ use follow::Following;
 use upkeep::{Upkeep, lock};
 
 use super::manifest::Manifest;
-use super::medium::{Medium, Named, Suspects};
+use super::medium::{Medium, Suspects};
 use super::publication::SavedDeletions;
 use super::snapshot::{Snapshot, TableSnapshot};
 use super::store::{DirectoryLock, Pin};
 use super::version::Version;
 use super::wal::LogWriter;
 use crate::error::{Error, Result};
+use crate::options::Options;
 
 /// An open database.
 #[derive(Debug)]
@@ -102,12 +108,15 @@ struct Durable {
     manifest: Manifest,
     version: Arc<Version>,
     saved: SavedDeletions,
+    /// The number that the next manifest is tried under: those before are this writer's.
+    next_number: u64,
     /// Files that a manifest may name whose publication failed, or the log.
     suspects: Suspects,
     /// A flush that has begun; nothing else is published before it is.
     pending: Option<Pending>,
-    /// The newest manifest that certainly stands, and those that were tried since: what they name.
-    tried: Vec<Named>,
+    /// What the newest manifest that was tried names, or its log; before it what those do that
+    /// certainly stand, or were tried since.
+    tried: Vec<HashSet<String>>,
     /// Whether the outcome of the last publication is unknown.
     unsettled: bool,
     /// Whether the parts of a published manifest have not yet taken their place in the accepted
@@ -140,6 +149,19 @@ impl Engine {
     /// Where the database lies.
     pub fn location(&self) -> &str {
         &self.medium.store.location
+    }
+
+    /// How the database was opened.
+    pub fn options(&self) -> &Options {
+        &self.medium.options
+    }
+
+    /// Where queries may write files while they run; `None`: where the system keeps such.
+    pub fn spill_folder(&self) -> Result<Option<PathBuf>> {
+        match self.writer {
+            Some(_) => self.medium.store.blobs.spill_folder(),
+            None => Ok(None),
+        }
     }
 
     /// Stops background work at its next step; with the last of it the directory is free. Loses
@@ -191,9 +213,10 @@ impl Durable {
         suspects: Suspects,
     ) -> Self {
         let mut stands = publish::named(&manifest, &version, &saved);
-        stands.files.extend(suspects.names().map(String::from));
+        stands.extend(suspects.names().map(String::from));
         Self {
             tried: vec![stands],
+            next_number: manifest.number + 1,
             manifest,
             version: Arc::new(version),
             saved,

@@ -3,30 +3,30 @@
 //! Opening for writing, in order: claim the epoch by publishing the next manifest (of two writers
 //! one wins); read manifest and log; write the surviving statements into a new log and sync it;
 //! publish a manifest that names it; remove what nothing names. A crash between any two steps
-//! leaves a database that opens the same way.
+//! leaves a database that opens the same way. Where there is no space for a new log, the one that
+//! is there is written anew in its place, and gone on with.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
+use super::begin_log::{begin_log_with_room, remove_other_logs};
 use super::follow::read_newest;
+use super::room::{give_up_reserve, lacks_space};
 use super::upkeep::{Upkeep, suspects_of_log};
 use super::{Durable, Engine, LogInspection, Published, Writer, random};
 use crate::error::{Error, Result};
 use crate::options::Options;
-use crate::storage::manifest::{self, DeletionsRecord, Manifest, deletions_name, manifest_name};
-use crate::storage::medium::{File, Medium, Named, delete, delete_unpinned};
+use crate::storage::manifest::{self, FORMAT_VERSION, Manifest, deletions_name, manifest_name};
+use crate::storage::medium::{File, Medium, Named, delete_unpinned, epoch_in};
 use crate::storage::record::{SegmentRecord, segment_name};
 use crate::storage::recovery::{Access, LogCut, LogDamage, Opener, Recovered, read_logs, recover};
 use crate::storage::store::{DirectoryLock, Store};
 use crate::storage::version::Version;
-use crate::storage::wal::{LogHeader, LogWriter, Op, Statement, log_name};
+use crate::storage::wal::{Op, Statement, log_name};
 
 /// Times the epoch is claimed anew because a handle that was dropped published meanwhile.
 const CLAIM_ATTEMPTS: usize = 8;
-
-/// Bytes of surviving statements that are written to the new log at once.
-const REWRITE_BYTES: u64 = 8 << 20;
 
 impl Engine {
     /// Opens the database in `store`, whose directory lock (if it has one) the caller holds.
@@ -38,7 +38,7 @@ impl Engine {
         if options.read_only {
             return open_for_reading(store, options).await;
         }
-        let claim = claim(&store, &options, lock.is_some()).await?;
+        let claim = claim_with_room(&store, &options, lock.is_some()).await?;
         let opened = open_for_writing(store, lock, options, claim, LogDamage::Refuse).await?;
         Ok(opened.0)
     }
@@ -58,7 +58,7 @@ impl Engine {
         lock: Option<DirectoryLock>,
         options: Options,
     ) -> Result<(Arc<Self>, Option<LogCut>)> {
-        let claim = claim(&store, &options, lock.is_some()).await?;
+        let claim = claim_with_room(&store, &options, lock.is_some()).await?;
         open_for_writing(store, lock, options, claim, LogDamage::Cut).await
     }
 }
@@ -75,6 +75,24 @@ async fn keep_logs(medium: &Medium) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// As [`claim`], also on a full disk: gives up the reserve, and what a crash left behind.
+async fn claim_with_room(store: &Store, options: &Options, is_locked: bool) -> Result<Manifest> {
+    let mut claimed = claim(store, options, is_locked).await;
+    if lacks_space(&claimed) && give_up_reserve(store).await {
+        claimed = claim(store, options, is_locked).await;
+    }
+    if lacks_space(&claimed) && is_locked {
+        let newest = newest_of(store).await?;
+        let medium = Medium::new(store.clone(), options.clone(), newest.epoch);
+        let opener = Opener::unpinned(&medium);
+        let recovered = recover(&opener, &newest, Access::Look, LogDamage::Refuse).await?;
+        let spared = remove_old_manifests(&medium, &newest).await?;
+        remove_unnamed(&medium, &newest, &recovered, &spared).await?;
+        claimed = claim(store, options, is_locked).await;
+    }
+    claimed
 }
 
 /// Raises the epoch by publishing the next manifest, which it returns. Who else publishes while
@@ -100,7 +118,7 @@ async fn claim(store: &Store, options: &Options, is_locked: bool) -> Result<Mani
 fn raised(previous: Manifest) -> Result<Manifest> {
     let (epoch, number) = (previous.epoch + 1, previous.number + 1);
     let writer = u64::from_le_bytes(random()?);
-    Ok(Manifest { epoch, number, writer, ..previous })
+    Ok(Manifest { epoch, number, writer, format: FORMAT_VERSION, backup: false, ..previous })
 }
 
 async fn open_for_reading(store: Store, options: Options) -> Result<Arc<Engine>> {
@@ -160,15 +178,27 @@ async fn open_for_writing(
     }
     claim.number += 1;
     let published = Arc::new(Published::default());
-    let log = begin_log(&medium, &claim, &recovered, &published).await?;
-    claim.log = log.number();
-    manifest::publish(&medium.store, &claim).await?;
-    remove_unnamed(&medium, &claim, &recovered).await?;
+    let (log, resumed) = begin_log_with_room(&medium, &claim, &recovered, &published).await?;
+    claim.log = resumed.first().map_or(log.number(), |first| first.header.number);
+    let mut stands = manifest::publish(&medium.store, &claim).await;
+    if lacks_space(&stands) && give_up_reserve(&medium.store).await {
+        stands = manifest::publish(&medium.store, &claim).await;
+    }
+    stands?;
+    let spared = remove_old_manifests(&medium, &claim).await?;
+    remove_other_logs(&medium, &claim, &log, &resumed, &spared).await?;
+    remove_unnamed(&medium, &claim, &recovered, &spared).await?;
 
-    let opened = LogInspection::new(&claim, log.bytes());
+    let before = resumed.split_last().map_or(&[][..], |(_, before)| before);
+    let sealed_bytes: u64 = before.iter().map(|log| log.bytes).sum();
+    let opened = LogInspection::new(&claim, sealed_bytes + log.bytes());
     let version = Arc::new(recovered.version);
     published.set(Arc::clone(&version));
-    let suspects = suspects_of_log(&version, &recovered.statements);
+    let mut suspects = suspects_of_log(&version, &recovered.statements);
+    for later in resumed.iter().skip(1) {
+        // The chain names it until it is flushed.
+        suspects.add(File::named(log_name(later.header.number)), recovered.next_lsn);
+    }
     let durable = Durable::new(claim, recovered.durable, recovered.saved, suspects);
     let next_table_id = AtomicU32::new(version.next_table_id.max(1));
     let writer = Writer {
@@ -194,6 +224,11 @@ async fn open_for_writing(
         pin: Mutex::new(None),
     };
     engine.pin_opened().await?;
+    if let Some(writer) = &engine.writer {
+        writer.upkeep.sealed_bytes.store(sealed_bytes, SeqCst);
+        engine.note_segments(writer, &engine.published.get());
+        engine.make_room(writer).await;
+    }
     Ok((Arc::new(engine), recovered.cut))
 }
 
@@ -216,42 +251,9 @@ impl Engine {
     }
 }
 
-/// A new log that holds the surviving statements, durable: what the old log's pages in the
-/// system's cache promise may not be on the medium.
-async fn begin_log(
-    medium: &Medium,
-    manifest: &Manifest,
-    recovered: &Recovered,
-    published: &Arc<Published>,
-) -> Result<LogWriter<Arc<Version>>> {
-    let mut database = [0; 16];
-    database.copy_from_slice(&manifest.database);
-    let header = LogHeader {
-        database,
-        epoch: manifest.epoch,
-        number: medium.next_file(),
-        generation: u64::from_le_bytes(random()?),
-        first_lsn: recovered.next_lsn,
-    };
-    let target = Arc::clone(published);
-    let publish = Box::new(move |version| target.set(version));
-    let log = LogWriter::create(&medium.store, header, publish).await?;
-    let version = Arc::new(recovered.version.clone());
-    let mut written = log.bytes();
-    for statement in &recovered.statements {
-        log.enqueue(&statement.ops, statement.accepted_ms, |_| Arc::clone(&version))?;
-        if log.bytes() - written > REWRITE_BYTES {
-            log.wait_all().await?;
-            written = log.bytes();
-        }
-    }
-    log.wait_all().await?;
-    Ok(log)
-}
-
-/// Removes manifests, logs, segments and deletion vectors that the new manifest and its log do not
-/// name: an earlier writer left them behind. What readers have pinned becomes garbage.
-async fn remove_unnamed(medium: &Medium, manifest: &Manifest, recovered: &Recovered) -> Result<()> {
+/// Removes the manifests before `manifest` that nobody has pinned. What the others name, or the logs
+/// that go on from them, is returned: it must stay until nobody has.
+async fn remove_old_manifests(medium: &Medium, manifest: &Manifest) -> Result<HashSet<String>> {
     let store = &medium.store;
     let mut spared = HashSet::new();
     for number in manifest::before(store, manifest.number).await? {
@@ -261,6 +263,20 @@ async fn remove_unnamed(medium: &Medium, manifest: &Manifest, recovered: &Recove
             medium.garbage.supersede([pinned]);
         }
     }
+    Ok(spared)
+}
+
+/// Removes segments and deletion vectors that a manifest and its logs do not name: an earlier writer
+/// left them behind. What is to be spared becomes garbage. What has a later epoch belongs to a
+/// writer that has taken the database over since (on an object store nothing keeps it out), and
+/// stays.
+async fn remove_unnamed(
+    medium: &Medium,
+    manifest: &Manifest,
+    recovered: &Recovered,
+    spared: &HashSet<String>,
+) -> Result<()> {
+    let store = &medium.store;
     let mut named: HashSet<String> =
         recovered.saved.values().map(|record| deletions_name(record.file)).collect();
     for version in [&recovered.durable, &recovered.version] {
@@ -269,13 +285,13 @@ async fn remove_unnamed(medium: &Medium, manifest: &Manifest, recovered: &Recove
     }
     // The log still names the bulk-loaded segments of a table that it drops later.
     named.extend(attached_segments(&recovered.statements));
-    named.insert(log_name(manifest.log));
-    let blobs = store.blobs.list("segments").await?.into_iter().map(|blob| blob.name);
-    for name in store.logs.list().await?.into_iter().chain(blobs) {
-        match (named.contains(&name), spared.contains(&name)) {
-            (true, _) => {}
-            (false, true) => medium.garbage.add([File::named(name)]),
-            (false, false) => delete(store, &name).await?,
+    for blob in store.blobs.list("segments").await? {
+        if named.contains(&blob.name) || epoch_in(&blob.name) > manifest.epoch {
+            continue;
+        }
+        match spared.contains(&blob.name) {
+            true => medium.garbage.add([File::named(blob.name)]),
+            false => store.blobs.delete(&blob.name).await?,
         }
     }
     Ok(())
@@ -287,13 +303,12 @@ async fn named_by(medium: &Medium, number: u64) -> Result<Named> {
     let manifest = match manifest::read(&medium.store, number).await {
         Ok(manifest) => manifest,
         // Nobody who has pinned it could read it either.
-        Err(Error::NotFound(_) | Error::Corruption { .. }) => return Ok(named),
+        Err(Error::NotFound(_) | Error::Corruption { .. } | Error::InvalidInput(_)) => {
+            return Ok(named);
+        }
         Err(error) => return Err(error),
     };
-    for entry in manifest.tables.iter().flat_map(|table| &table.segments) {
-        named.files.extend(entry.segment.iter().map(SegmentRecord::file_name));
-        named.files.extend(entry.deletions.iter().map(DeletionsRecord::file_name));
-    }
+    named.files.extend(manifest.files());
     named.files.insert(log_name(manifest.log));
     match read_logs(medium, &manifest, Access::Look, LogDamage::Cut).await {
         Ok(logged) => named.files.extend(attached_segments(&logged.statements)),

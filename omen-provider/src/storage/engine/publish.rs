@@ -6,8 +6,9 @@
 //! it names then waits for it, see `medium/garbage.rs`.)
 //!
 //! However a publication ends (an error, a caller that stops waiting), the manifest may have become
-//! durable: its number is never used again, and what it names stays, as suspects, until a later one
-//! stands. Compaction waits for that (`settle_publication`); a flush is one.
+//! durable: what it names stays, as suspects, until a later one stands. Compaction waits for that
+//! (`settle_publication`); a flush is one. The next manifest is tried under the same number, which
+//! decides who has it: none, this writer's earlier one, or another writer's.
 //!
 //! Invariant: what the newest manifest on the medium names is there, whichever it is.
 
@@ -19,12 +20,13 @@ use super::upkeep::lock;
 use super::{Durable, Engine, LogInspection};
 use crate::error::{Error, Result};
 use crate::storage::manifest::{self, Manifest, deletions_name, manifest_name};
-use crate::storage::medium::{File, Named, Suspects};
+use crate::storage::medium::{File, Named};
 use crate::storage::publication::{SavedDeletions, describe};
 use crate::storage::segment::Segment;
 use crate::storage::store::Pin;
 use crate::storage::version::Version;
 use crate::storage::wal::log_name;
+use crate::teeth::{Tooth, planted};
 
 /// What a manifest is to say.
 pub(super) struct Publication {
@@ -40,8 +42,9 @@ impl Engine {
     /// Publishes a manifest and makes what it says the durable version.
     ///
     /// # Errors
-    /// After [`Error::Conflict`] and [`Error::Unavailable`] the manifest is certainly not there;
-    /// after all others it may be.
+    /// After [`Error::Unavailable`] the manifest is certainly not there; after all others it may
+    /// be. After [`Error::Conflict`] the database has another writer, whose manifest may name what
+    /// this one does: nothing of it is removed by this one any more.
     pub(super) async fn publish(
         &self,
         durable: &mut Durable,
@@ -49,25 +52,33 @@ impl Engine {
     ) -> Result<()> {
         self.check_open()?;
         let Publication { mut next, saved, log, flushed_lsn, replaces } = publication;
-        let manifest = describe(&durable.manifest, &next, &saved, log, flushed_lsn);
+        let mut manifest = describe(&durable.manifest, &next, &saved, log, flushed_lsn);
+        manifest.number = durable.next_number;
         self.suspect_attached(durable);
-        let suspected = durable.suspect(&next, &saved);
-        durable.manifest.number = manifest.number;
-        durable.tried.push(named(&manifest, &next, &saved));
+        durable.suspect(&next, &saved);
+        let mut tried = named(&manifest, &next, &saved);
+        tried.extend(durable.suspects.names().map(String::from));
+        let earlier = durable.tried.drain(..).flatten().collect();
+        durable.tried.extend([earlier, tried]);
         durable.unsettled = true;
-        if let Err(error) = manifest::publish(&self.medium.store, &manifest).await {
+        if planted(Tooth::LogRemovedEarly) {
+            self.retire_log(durable, log);
+            self.medium.sweep().await;
+        }
+        let published = manifest::publish_next(&self.medium.store, &mut manifest).await;
+        durable.next_number = manifest.number;
+        if let Err(error) = published {
             if matches!(error, Error::Conflict(_)) {
                 self.fenced.store(true, SeqCst);
-                durable.suspects.withdraw(&suspected);
-                self.medium.garbage.add(suspected.into_iter().map(File::named));
             }
             return Err(error);
         }
+        durable.next_number += 1;
         durable.unsettled = false;
         durable.installing |= replaces;
         // A reader that still takes the manifest before for the newest has found them in its log.
         self.suspect_attached(durable);
-        self.retire(durable, &next, &saved, log, flushed_lsn);
+        self.retire(durable, &next, &saved, &manifest);
         durable.saved = saved;
         let pin = self.pin_manifest(manifest.number).await;
         durable.manifest = manifest;
@@ -88,22 +99,24 @@ impl Engine {
         durable: &mut Durable,
         next: &Version,
         saved: &SavedDeletions,
-        log: u64,
-        flushed_lsn: u64,
+        manifest: &Manifest,
     ) {
         let garbage = &self.medium.garbage;
         let named: HashSet<String> = names(next, saved).collect();
         garbage.spare(&named);
-        garbage.add(durable.suspects.settle(flushed_lsn, &named));
+        garbage.add(durable.suspects.settle(manifest.flushed_lsn, &named));
         let old = segments(&durable.version);
         garbage.add(old.filter(|s| !named.contains(&s.record().file_name())).map(File::of));
         let vectors = durable.saved.values().map(|record| deletions_name(record.file));
         garbage.add(vectors.filter(|name| !named.contains(name)).map(File::named));
-        if durable.manifest.log != log {
-            garbage.add([File::named(log_name(durable.manifest.log))]);
-        }
-        let last = durable.tried.len().saturating_sub(1);
-        garbage.supersede(durable.tried.drain(..last));
+        self.retire_log(durable, manifest.log);
+        let standing = durable.tried.pop();
+        // Under each number below there may be any of those that were tried before.
+        let files: HashSet<String> = durable.tried.drain(..).flatten().collect();
+        durable.tried.extend(standing);
+        let below = durable.manifest.number..manifest.number;
+        let files_of = |number| Named { manifest: manifest_name(number), files: files.clone() };
+        garbage.supersede(below.map(files_of));
     }
 
     /// Pins a manifest that was published here for all that reads by it: snapshots and streams may
@@ -121,9 +134,16 @@ impl Engine {
     fn suspect_attached(&self, durable: &mut Durable) {
         for (file, lsn) in self.writer.iter().flat_map(|writer| writer.upkeep.take_attached()) {
             for tried in &mut durable.tried {
-                tried.files.insert(file.name().to_string());
+                tried.insert(file.name().to_string());
             }
             durable.suspects.add(file, lsn);
+        }
+    }
+
+    /// Throws away the log of the manifest that stood, if the next one has another.
+    fn retire_log(&self, durable: &Durable, log: u64) {
+        if durable.manifest.log != log {
+            self.medium.garbage.add([File::named(log_name(durable.manifest.log))]);
         }
     }
 
@@ -155,13 +175,12 @@ impl Engine {
 }
 
 impl Durable {
-    /// Makes suspects of the files that a manifest is to name and no earlier one names; returns
-    /// those that were not suspected before.
-    fn suspect(&mut self, next: &Version, saved: &SavedDeletions) -> Vec<String> {
+    /// Makes suspects of the files that a manifest is to name and no earlier one names.
+    fn suspect(&mut self, next: &Version, saved: &SavedDeletions) {
         let known: HashSet<String> = names(&self.version, &self.saved).collect();
-        let fresh: Vec<String> = names(next, saved).filter(|name| !known.contains(name)).collect();
-        let suspects: &mut Suspects = &mut self.suspects;
-        fresh.into_iter().filter(|name| suspects.add(File::named(name.clone()), 0)).collect()
+        for name in names(next, saved).filter(|name| !known.contains(name)) {
+            self.suspects.add(File::named(name), 0);
+        }
     }
 
     /// The files of deletion vectors in `saved` that the durable version does not have.
@@ -175,10 +194,13 @@ impl Durable {
     }
 }
 
-/// What a manifest and its log name, as far as it is known when it is published.
-pub(super) fn named(manifest: &Manifest, version: &Version, saved: &SavedDeletions) -> Named {
-    let files = names(version, saved).chain([log_name(manifest.log)]).collect();
-    Named { manifest: manifest_name(manifest.number), files }
+/// What a manifest names.
+pub(super) fn named(
+    manifest: &Manifest,
+    version: &Version,
+    saved: &SavedDeletions,
+) -> HashSet<String> {
+    names(version, saved).chain([log_name(manifest.log)]).collect()
 }
 
 /// The files that a manifest names.

@@ -40,18 +40,24 @@ impl Engine {
         }
     }
 
-    /// Carries out a compaction task and publishes its result.
-    pub(super) async fn compact_task(&self, writer: &Writer, task: &Task) -> Result<()> {
+    /// Carries out a compaction task and publishes its result: the segments that stand for its
+    /// inputs now. `None` if it could not be published, since the inputs or the manifest that they
+    /// were of are no longer what they were.
+    pub(super) async fn compact_task(
+        &self,
+        writer: &Writer,
+        task: &Task,
+    ) -> Result<Option<Vec<u64>>> {
         self.check_open()?;
         let base = {
             let mut durable = writer.maintenance.lock().await;
             self.settle(writer, &mut durable).await?;
             Arc::clone(&durable.version)
         };
-        let Some(old) = base.table(task.table).cloned() else { return Ok(()) };
+        let Some(old) = base.table(task.table).cloned() else { return Ok(None) };
         drop(base);
         if !task.segments.iter().all(|&file| old.holds(PartId::Segment(file))) {
-            return Ok(());
+            return Ok(None);
         }
         let go_on = || self.check_compaction(writer);
         let added = compaction::run(&self.medium, &old, task, &go_on).await?;
@@ -66,7 +72,7 @@ impl Engine {
             // Dropped meanwhile, or to be tried again after the next flush.
             drop(unnamed);
             self.medium.sweep().await;
-            return Ok(());
+            return Ok(None);
         };
         let views = carry_to_segments(&old, &now, &removed, &added).await?;
         let mut table = TableVersion::clone(&now);
@@ -78,9 +84,10 @@ impl Engine {
         self.publish_compacted(writer, &mut durable, next, names).await?;
         self.install_compacted(writer, &old, &removed, &added).await?;
         durable.installing = false;
+        let files = added.iter().map(|segment| segment.record().file).collect();
         drop((old, added));
         self.medium.sweep().await;
-        Ok(())
+        Ok(Some(files))
     }
 
     /// Publishes `next`, the durable version with other segments, among them those of `names`.
@@ -123,7 +130,8 @@ impl Engine {
         outcome
     }
 
-    /// Whether compaction may go on.
+    /// Whether compaction may go on: asked before each batch. Not once the database is shut
+    /// ([`Engine::shut_down`]), displaced, or being closed.
     fn check_compaction(&self, writer: &Writer) -> Result<()> {
         self.check_open()?;
         if writer.upkeep.is_stopping() { Err(Error::Unavailable("being closed")) } else { Ok(()) }

@@ -36,6 +36,8 @@ pub(super) struct Upkeep {
     pub(super) flush: Retry,
     /// Manifests of compactions.
     pub(super) publication: Retry,
+    /// Space in the log, and the reserve.
+    pub(super) room: Retry,
     set_aside: Mutex<Vec<SetAside>>,
     /// Bytes of the logs before the current one that a reopening would replay.
     pub(super) sealed_bytes: AtomicU64,
@@ -43,6 +45,10 @@ pub(super) struct Upkeep {
     pub(super) standing: Mutex<LogInspection>,
     /// Segments that statements attached, which only the log names yet, and the statement.
     attached: Mutex<Vec<(File, u64)>>,
+    /// How large the reserve is, at least.
+    pub(super) reserve_held: AtomicU64,
+    /// Bytes of all segments when there was last a flush.
+    pub(super) segment_bytes: AtomicU64,
     /// Whether compaction is to end, since the database is being closed.
     stopping: AtomicBool,
 }
@@ -85,10 +91,13 @@ impl Upkeep {
             clock,
             flush: Retry::default(),
             publication: Retry::default(),
+            room: Retry::default(),
             set_aside: Mutex::default(),
             sealed_bytes: AtomicU64::new(0),
             standing: Mutex::new(standing),
             attached: Mutex::default(),
+            reserve_held: AtomicU64::new(0),
+            segment_bytes: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
         }
     }
@@ -177,6 +186,7 @@ impl Upkeep {
         };
         let mut troubles: Vec<_> = retry("flush", &self.flush).into_iter().collect();
         troubles.extend(retry("compaction: manifest", &self.publication));
+        troubles.extend(retry("space on the disk", &self.room));
         let set_aside = lock(&self.set_aside);
         troubles.extend(set_aside.iter().filter(|aside| aside.concerns(version)).map(|aside| {
             let names: Vec<String> = aside.segments.iter().map(|&f| segment_name(f)).collect();

@@ -16,14 +16,20 @@ mod record;
 use bytes::Bytes;
 use prost::Message;
 
-pub use record::{DeletionsRecord, Manifest, SegmentEntry, TableEntry, deletions_name};
+pub use record::{DeletionsRecord, Line, Manifest, SegmentEntry, TableEntry, deletions_name};
 
 use super::frame::{self, FrameResult};
+use super::record::SegmentRecord;
+use super::schema::TableSchema;
 use super::store::{Pin, Store};
 use crate::error::{Error, Result};
 
 /// Frame kind of a manifest.
 pub const KIND_MANIFEST: u8 = 32;
+/// Version of the format that this program writes and reads: which kinds of files and records a
+/// database may have. It stands in the manifest, so that a program never meets one that it does
+/// not know.
+pub const FORMAT_VERSION: u32 = 1;
 /// Times the newest manifest is looked for while a writer publishes newer ones.
 const PIN_ATTEMPTS: usize = 1000;
 /// The folder of manifests.
@@ -40,35 +46,93 @@ fn manifest_number(name: &str) -> Option<u64> {
     u64::from_str_radix(digits, 16).ok().filter(|&number| manifest_name(number) == name)
 }
 
-/// Publishes `manifest`.
+/// Publishes `manifest` under its number.
 ///
 /// # Errors
-/// [`Error::Conflict`] if another writer published that number.
+/// [`Error::Conflict`] if another manifest has that number, or another writer a later one. This
+/// manifest is not the newest then, but it may have been, and the one that is may go on from it.
+/// After any other error it may or may not be there, or come to be there.
 pub async fn publish(store: &Store, manifest: &Manifest) -> Result<()> {
+    match put(store, manifest).await? {
+        // A store that repeats a request whose answer was lost meets its own file.
+        Put::Stands | Put::Equal => Ok(()),
+        Put::Ours | Put::Others => Err(taken(store)),
+    }
+}
+
+/// Publishes `manifest` under its number or, where earlier attempts of this writer turn out to
+/// have come through, under the next one. (That one is durable; what is only seen on a disk may
+/// not be.) A number that has another writer's manifest is never passed over: what that writer has
+/// done since would be lost.
+///
+/// # Errors
+/// As [`publish`].
+pub async fn publish_next(store: &Store, manifest: &mut Manifest) -> Result<()> {
+    loop {
+        match put(store, manifest).await? {
+            Put::Stands => return Ok(()),
+            Put::Equal | Put::Ours => manifest.number += 1,
+            Put::Others => return Err(taken(store)),
+        }
+    }
+}
+
+fn taken(store: &Store) -> Error {
+    Error::Conflict(format!(
+        "another writer has opened {} and published a manifest; this one has lost the database",
+        store.location
+    ))
+}
+
+/// What became of a manifest.
+enum Put {
+    /// It is durable and the newest.
+    Stands,
+    /// One with the same bytes has its number.
+    Equal,
+    /// Another one of the same writer has its number.
+    Ours,
+    /// Another writer has its number, or a later one.
+    Others,
+}
+
+async fn put(store: &Store, manifest: &Manifest) -> Result<Put> {
     let mut bytes = Vec::new();
     let payload = manifest.encode_to_vec();
     frame::encode(KIND_MANIFEST, manifest.epoch, manifest.number, &[&payload], &mut bytes)?;
     let name = manifest_name(manifest.number);
     let bytes = Bytes::from(bytes);
-    let taken = || {
-        Error::Conflict(format!(
-            "another writer has opened {} and published a manifest; this one has lost the \
-             database",
-            store.location
-        ))
-    };
     match store.blobs.put_if_absent(&name, bytes.clone()).await {
-        // A store that repeats a request whose answer was lost meets its own file.
-        Err(Error::AlreadyExists(_)) if store.blobs.read(&name).await? == bytes => {}
-        Err(Error::AlreadyExists(_)) => return Err(taken()),
-        other => other?,
+        Ok(()) => {}
+        Err(Error::AlreadyExists(_)) => {
+            let found = store.blobs.read(&name).await?;
+            return Ok(who_has(manifest, found == bytes, &found));
+        }
+        // The answer may be lost alone. An object that is read back is durable, as no name on a
+        // disk is after an error; one that is not there may still be on its way.
+        Err(error @ Error::ObjectStore { .. }) => match store.blobs.read(&name).await {
+            Ok(found) if found == bytes => {}
+            Ok(found) => return Ok(who_has(manifest, false, &found)),
+            Err(_) => return Err(error),
+        },
+        Err(error) => return Err(error),
     }
     // The number may have been free only because a writer that went further removed its manifest.
     if newest_number(store).await? > Some(manifest.number) {
         store.blobs.delete(&name).await?;
-        return Err(taken());
+        return Ok(Put::Others);
     }
-    Ok(())
+    Ok(Put::Stands)
+}
+
+/// Whose the bytes are that have the number of `manifest`.
+fn who_has(manifest: &Manifest, equal: bool, found: &[u8]) -> Put {
+    let name = manifest_name(manifest.number);
+    match decode(&name, manifest.number, found) {
+        _ if equal => Put::Equal,
+        Ok(found) if found.line() == manifest.line() => Put::Ours,
+        _ => Put::Others,
+    }
 }
 
 /// The newest manifest, if there is any.
@@ -135,15 +199,52 @@ pub async fn before(store: &Store, number: u64) -> Result<Vec<u64>> {
     Ok(numbers.filter(|&n| n < number).collect())
 }
 
+impl Manifest {
+    /// Who wrote it.
+    pub fn line(&self) -> Line {
+        Line { database: self.database.clone(), epoch: self.epoch, writer: self.writer }
+    }
+
+    /// The schema of one of its tables.
+    ///
+    /// # Errors
+    /// [`Error::Corruption`] if no table is made like that.
+    pub fn schema(&self, entry: &TableEntry) -> Result<TableSchema> {
+        let damaged = |reason| Error::corruption(manifest_name(self.number), 0, reason);
+        let record = entry.table.clone().ok_or_else(|| damaged("a table has no schema".into()))?;
+        TableSchema::try_from(record).map_err(|error| damaged(error.to_string()))
+    }
+
+    /// The names of the files that it names, but for the log.
+    pub fn files(&self) -> impl Iterator<Item = String> {
+        self.tables.iter().flat_map(|table| &table.segments).flat_map(|entry| {
+            let segment = entry.segment.iter().map(SegmentRecord::file_name);
+            segment.chain(entry.deletions.iter().map(DeletionsRecord::file_name))
+        })
+    }
+
+    /// The record of one of its segments.
+    ///
+    /// # Errors
+    /// [`Error::Corruption`] if there is none.
+    pub fn segment<'a>(&self, entry: &'a SegmentEntry) -> Result<&'a SegmentRecord> {
+        let none = || Error::corruption(manifest_name(self.number), 0, "a segment has no record");
+        entry.segment.as_ref().ok_or_else(none)
+    }
+}
+
 /// Manifest `number`.
 ///
 /// # Errors
 /// As [`newest`], and [`Error::NotFound`] if there is none.
 pub async fn read(store: &Store, number: u64) -> Result<Manifest> {
     let name = manifest_name(number);
-    let bytes = store.blobs.read(&name).await?;
-    let damaged = |reason: &str| Error::corruption(&name, 0, reason);
-    let frame = match frame::decode(&bytes) {
+    decode(&name, number, &store.blobs.read(&name).await?)
+}
+
+fn decode(name: &str, number: u64, bytes: &[u8]) -> Result<Manifest> {
+    let damaged = |reason: &str| Error::corruption(name, 0, reason);
+    let frame = match frame::decode(bytes) {
         FrameResult::Frame(frame) => frame,
         FrameResult::Torn { .. } => return Err(damaged("the manifest is cut short")),
         FrameResult::Bad { reason, .. } => return Err(damaged(reason)),
@@ -156,6 +257,12 @@ pub async fn read(store: &Store, number: u64) -> Result<Manifest> {
     }
     let manifest = Manifest::decode(frame.payload().as_slice())
         .map_err(|e| damaged(&format!("the manifest does not decode: {e}")))?;
+    if manifest.format != FORMAT_VERSION {
+        return Err(Error::invalid(format!(
+            "{name} has format version {}; this program reads version {FORMAT_VERSION}",
+            manifest.format
+        )));
+    }
     if manifest.number != number || manifest.epoch != frame.header.generation {
         return Err(damaged("the manifest contradicts its frame"));
     }
@@ -163,4 +270,48 @@ pub async fn read(store: &Store, number: u64) -> Result<Manifest> {
         return Err(damaged("the database id is not 16 bytes long"));
     }
     Ok(manifest)
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+
+    use super::super::record::{ColumnRecord, TableRecord};
+    use super::*;
+
+    async fn put(store: &Store, manifest: &Manifest) {
+        let mut bytes = Vec::new();
+        let payload = manifest.encode_to_vec();
+        frame::encode(KIND_MANIFEST, manifest.epoch, manifest.number, &[&payload], &mut bytes)
+            .unwrap();
+        store.blobs.put_if_absent(&manifest_name(manifest.number), bytes.into()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn other_versions_are_named() {
+        for format in [0, FORMAT_VERSION + 1] {
+            let store = Store::object_store(std::sync::Arc::new(InMemory::new()), "db");
+            let (database, number) = (vec![1; 16], 1);
+            put(&store, &Manifest { database, number, format, ..Manifest::default() }).await;
+            let error = newest(&store).await.unwrap_err();
+            let refused = format!("version {format}; this program reads version {FORMAT_VERSION}");
+            assert!(error.to_string().contains(&refused), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_table_is_damage() {
+        let manifest = Manifest { number: 7, ..Manifest::default() };
+        let columns = vec![ColumnRecord { id: 1, field: vec![0; 64], default: None }];
+        let record = TableRecord { id: 1, key: vec![0], columns, ..TableRecord::default() };
+        for table in [None, Some(TableRecord::default()), Some(record)] {
+            let error = manifest.schema(&TableEntry { table, ..TableEntry::default() });
+            let path = match error.unwrap_err() {
+                Error::Corruption { path, .. } => path,
+                other => panic!("{other}"),
+            };
+            assert_eq!(path, manifest_name(7));
+        }
+        assert!(manifest.segment(&SegmentEntry::default()).is_err());
+    }
 }

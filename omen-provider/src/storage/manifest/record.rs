@@ -32,6 +32,32 @@ pub struct Manifest {
     /// manifest for its own.
     #[prost(fixed64, tag = "8")]
     pub writer: u64,
+    /// Version of the format of the database, [`super::FORMAT_VERSION`].
+    #[prost(uint32, tag = "9")]
+    pub format: u32,
+    /// Whether a backup wrote it, with epoch and writer of the database that it is of. The first
+    /// writer that opens the copy ends this.
+    #[prost(bool, tag = "10")]
+    pub backup: bool,
+}
+
+/// What tells databases apart that were one: manifests of one line follow on one another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Id of the database.
+    pub database: Vec<u8>,
+    /// Epoch of its writer.
+    pub epoch: u64,
+    /// Random number of its writer.
+    pub writer: u64,
+}
+
+impl Line {
+    /// A manifest of this line that says nothing else.
+    pub fn manifest(&self, number: u64, backup: bool) -> Manifest {
+        let Self { database, epoch, writer } = self.clone();
+        Manifest { database, epoch, writer, number, backup, ..Manifest::default() }
+    }
 }
 
 /// A table in a manifest.

@@ -5,8 +5,9 @@
 //! as no reader uses it; a deletion that fails is tried again with every later sweep.
 //!
 //! A *suspect* is a file of which that is not certain: a manifest names it whose publication had an
-//! unknown outcome, or the log does, up to some statement. It is decided when a later manifest
-//! stands: what that does not name, nor the log that goes on from it, becomes garbage.
+//! unknown outcome, or another writer's that went on from it, or the log, up to some statement. It
+//! is decided when a later manifest stands: what that does not name, nor the log that goes on from
+//! it, becomes garbage.
 //!
 //! A manifest that a newer one took the place of goes first, once nobody has pinned it: until then
 //! it stays with all that it names, for a reader in another process may be there. What is left of
@@ -196,14 +197,11 @@ impl Drop for Unnamed<'_> {
 }
 
 impl Suspects {
-    /// Adds a file that a manifest may name, or the log up to statement `lsn`; false if it is
-    /// among them already.
-    pub fn add(&mut self, file: File, lsn: u64) -> bool {
-        let is_new = !self.holds(&file.name);
-        if is_new {
+    /// Adds a file that a manifest may name, or the log up to statement `lsn`.
+    pub fn add(&mut self, file: File, lsn: u64) {
+        if !self.holds(&file.name) {
             self.files.push((file, lsn));
         }
-        is_new
     }
 
     /// The names of all.
@@ -214,11 +212,6 @@ impl Suspects {
     /// Whether the file of that name is one of them.
     pub fn holds(&self, name: &str) -> bool {
         self.files.iter().any(|(file, _)| file.name == name)
-    }
-
-    /// Forgets files that certainly nothing names.
-    pub fn withdraw(&mut self, names: &[String]) {
-        self.files.retain(|(file, _)| !names.contains(&file.name));
     }
 
     /// A manifest stands that names `named` and all statements up to `flushed_lsn` by its segments:
@@ -233,7 +226,7 @@ impl Suspects {
 }
 
 /// Deletes a file, whatever it is.
-pub async fn delete(store: &Store, name: &str) -> Result<()> {
+async fn delete(store: &Store, name: &str) -> Result<()> {
     match log_number(name) {
         Some(_) => store.logs.delete(name).await,
         None => store.blobs.delete(name).await,

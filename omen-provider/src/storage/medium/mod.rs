@@ -9,8 +9,9 @@ mod garbage;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-pub use garbage::{File, Garbage, Named, Suspects, Unnamed, delete, delete_unpinned};
+pub use garbage::{File, Garbage, Named, Suspects, Unnamed, delete_unpinned};
 
+use super::budget::{Budget, Share};
 use super::segment::{PageCache, Segment};
 use super::store::Store;
 use crate::options::Options;
@@ -24,6 +25,8 @@ pub struct Medium {
     pub cache: Arc<PageCache>,
     /// How the database was opened.
     pub options: Options,
+    /// Memory of statements that are being prepared.
+    pub loading: Budget,
     /// Files that nothing names.
     pub garbage: Garbage,
     next_file: AtomicU64,
@@ -34,12 +37,40 @@ pub fn epoch_of(file: u64) -> u64 {
     file >> 32
 }
 
+/// The epoch of the writer that made the file called `name`; 0 if no writer calls files so.
+pub fn epoch_in(name: &str) -> u64 {
+    let file = name.split_once('/').map_or(name, |(_, file)| file);
+    let digits = file.split_once('.').map_or(file, |(digits, _)| digits);
+    u64::from_str_radix(digits, 16).map_or(0, epoch_of)
+}
+
 impl Medium {
     /// A medium whose files are numbered within `epoch`.
     pub fn new(store: Store, options: Options, epoch: u64) -> Self {
         let cache = Arc::new(PageCache::new(options.cache_bytes_max));
         let next_file = AtomicU64::new((epoch << 32) + 1);
-        Self { store, cache, options, garbage: Garbage::default(), next_file }
+        let loading = Budget::new(options.load_bytes_max);
+        Self { store, cache, options, loading, garbage: Garbage::default(), next_file }
+    }
+
+    /// Bytes of rows that a statement holds at most before it writes them as segments.
+    pub fn portion_bytes_max(&self) -> usize {
+        self.options.memtable_bytes_max / 2
+    }
+
+    /// What a statement must hold to prepare rows of so many bytes, as they came and sorted; waits
+    /// until it is to be had. `None`: they are so few that they are not counted.
+    pub async fn share_for(&self, bytes: usize) -> Option<Share> {
+        match bytes > self.options.memtable_bytes_max / 8 {
+            true => Some(self.loading.take(bytes.saturating_mul(2)).await),
+            false => None,
+        }
+    }
+
+    /// Leaves out the counters up to `counter`: files have them that this epoch has not made here.
+    pub fn skip_files(&self, counter: u64) {
+        let next = self.next_file.load(Relaxed);
+        self.next_file.fetch_max((epoch_of(next) << 32) + counter + 1, Relaxed);
     }
 
     /// A file number that was never used.

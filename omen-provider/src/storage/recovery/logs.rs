@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::storage::manifest::Manifest;
 use crate::storage::medium::{Medium, epoch_of};
 use crate::storage::wal::{
-    LogContents, LogHeader, Statement, has_records, log_name, log_number, read_log,
+    LogContents, LogHeader, LogPlace, Statement, has_records, log_name, log_number, read_log,
     read_log_before_damage,
 };
 
@@ -46,15 +46,15 @@ pub struct LogEnd {
 }
 
 /// What the logs of a database hold.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Logged {
     /// The statements after the manifest, in order.
     pub statements: Vec<Statement>,
     /// The lsn that follows.
     pub next_lsn: u64,
-    /// Bytes of all log files.
+    /// Bytes of all log files, these files, in order, and where they were given up.
     pub bytes: u64,
-    /// Where it was given up.
+    pub logs: Vec<LogPlace>,
     pub cut: Option<LogCut>,
     /// Where the last of them ends; none if there is no log.
     pub end: Option<LogEnd>,
@@ -68,7 +68,7 @@ pub async fn read_logs(
     on_damage: LogDamage,
 ) -> Result<Logged> {
     let next_lsn = manifest.flushed_lsn + 1;
-    let mut logged = Logged { statements: Vec::new(), next_lsn, bytes: 0, cut: None, end: None };
+    let mut logged = Logged { next_lsn, ..Logged::default() };
     let mut database = [0; 16];
     database.copy_from_slice(&manifest.database);
     // A database whose creation was cut short has a manifest and no log yet.
@@ -85,11 +85,11 @@ pub async fn read_logs(
             read = read_whole(medium, &database, number, access).await;
         }
         let read = read.map_err(|error| missing_log(&log_name(number), error));
-        let read = read.and_then(|(log, bytes)| match first_lsns.contains(&log.header.first_lsn) {
-            true => Ok((log, bytes)),
+        let read = read.and_then(|log| match first_lsns.contains(&log.header.first_lsn) {
+            true => Ok((log.bytes, log)),
             false => Err(does_not_follow(number, log.header.first_lsn)),
         });
-        let (log, bytes) = match read {
+        let (bytes, log) = match read {
             Ok(read) => read,
             Err(damage @ Error::Corruption { .. }) if on_damage == LogDamage::Cut => {
                 let before = read_before_damage(medium, &database, number, &first_lsns).await?;
@@ -97,14 +97,15 @@ pub async fn read_logs(
                 logged.cut = Some(LogCut { damage, statements: 0, bytes });
                 let Some((log, _)) = before else { break };
                 // What the seal names, if there is one, cannot be relied on.
-                (LogContents { next_log: None, dropped_tail_bytes: 0, ..log }, bytes)
+                (bytes, LogContents { next_log: None, ..log })
             }
             Err(error) => return Err(error),
         };
-        let offset = bytes - log.dropped_tail_bytes;
-        logged.end = Some(LogEnd { header: log.header, offset, next_lsn: log.next_lsn });
+        let (offset, next_lsn) = (log.end, log.next_lsn);
+        logged.end = Some(LogEnd { header: log.header, offset, next_lsn });
         first_lsns = log.next_lsn..=log.next_lsn;
         logged.bytes += bytes;
+        logged.logs.push(log.place());
         logged.next_lsn = logged.next_lsn.max(log.next_lsn);
         let later = log.statements.into_iter().filter(|s| s.lsn > manifest.flushed_lsn);
         logged.statements.extend(later);
@@ -120,17 +121,17 @@ pub async fn read_logs(
 /// everything anew can tell what is there now.
 pub async fn read_on(medium: &Medium, from: &LogEnd) -> Result<Option<Logged>> {
     let mut end = from.clone();
-    let mut logged =
-        Logged { statements: Vec::new(), next_lsn: from.next_lsn, bytes: 0, cut: None, end: None };
+    let mut logged = Logged { next_lsn: from.next_lsn, ..Logged::default() };
     loop {
-        let (log, bytes) = match read_tail(medium, &end).await {
-            Ok(read) => read,
+        let log = match read_tail(medium, &end).await {
+            Ok(log) => log,
             Err(Error::Corruption { .. } | Error::NotFound(_)) => return Ok(None),
             Err(error) => return Err(error),
         };
-        end.offset += bytes - log.dropped_tail_bytes;
+        let grown = log.end - LogHeader::BYTES as u64;
+        end.offset += grown;
         end.next_lsn = log.next_lsn;
-        logged.bytes += bytes - log.dropped_tail_bytes;
+        logged.bytes += grown;
         logged.next_lsn = log.next_lsn;
         logged.statements.extend(log.statements);
         let Some(next) = log.next_log else { break };
@@ -144,8 +145,8 @@ pub async fn read_on(medium: &Medium, from: &LogEnd) -> Result<Option<Logged>> {
     Ok(Some(logged))
 }
 
-/// What follows on `end` in its file, and how many bytes that are.
-async fn read_tail(medium: &Medium, end: &LogEnd) -> Result<(LogContents, u64)> {
+/// What follows on `end` in its file.
+async fn read_tail(medium: &Medium, end: &LogEnd) -> Result<LogContents> {
     let LogHeader { number, database, .. } = end.header;
     let tail = medium.store.logs.read_durable(&log_name(number), end.offset).await?;
     // As a log of its own, which begins there.
@@ -153,8 +154,7 @@ async fn read_tail(medium: &Medium, end: &LogEnd) -> Result<(LogContents, u64)> 
     let mut bytes = BytesMut::with_capacity(head.len() + tail.len());
     bytes.extend_from_slice(&head);
     bytes.extend_from_slice(&tail);
-    let log = read_log(number, &database, &bytes.freeze())?;
-    Ok((log, tail.len() as u64))
+    read_log(number, &database, &bytes.freeze())
 }
 
 /// The header of the log file that is expected to follow, if it does.
@@ -198,7 +198,7 @@ async fn read_before_damage(
     }))
 }
 
-/// Reads a log, which has so many bytes, and makes sure that nothing of it is missing at its end.
+/// Reads a log and makes sure that nothing of it is missing at its end.
 ///
 /// A log file is begun before its predecessor is sealed, but written to only when the seal is
 /// durable. So a log without a seal has lost its end if a file that follows it has records.
@@ -207,10 +207,10 @@ async fn read_whole(
     database: &[u8; 16],
     number: u64,
     access: Access,
-) -> Result<(LogContents, u64)> {
+) -> Result<LogContents> {
     let name = log_name(number);
     let logs = &medium.store.logs;
-    let mut bytes = match access {
+    let bytes = match access {
         Access::Look => logs.read(&name).await?,
         Access::Follow => logs.read_durable(&name, 0).await?,
         Access::TakeOver => logs.take_over(&name).await?,
@@ -220,7 +220,7 @@ async fn read_whole(
         && let Some(successor) = written_successor(medium, database, number).await?
     {
         // A live writer may have gone on meanwhile.
-        bytes = match access {
+        let bytes = match access {
             Access::Follow => logs.read_durable(&name, 0).await?,
             Access::Look | Access::TakeOver => logs.read(&name).await?,
         };
@@ -231,7 +231,7 @@ async fn read_whole(
             return Err(Error::corruption(name, end, reason));
         }
     }
-    Ok((log, bytes.len() as u64))
+    Ok(log)
 }
 
 fn missing_log(name: &str, error: Error) -> Error {

@@ -14,7 +14,7 @@ use super::{ReadStats, Segment};
 use crate::error::Result;
 
 /// The magic number at the start of a Parquet file.
-const MAGIC: &[u8; 4] = b"PAR1";
+pub(super) const MAGIC: &[u8; 4] = b"PAR1";
 
 impl Segment {
     /// The bytes of the file at each range.

@@ -73,6 +73,11 @@ impl PageLayout {
         self.rows += rows;
     }
 
+    /// Bytes of memory.
+    pub(super) fn byte_size(&self) -> usize {
+        size_of_val(&self.pages[..]) + size_of_val(&self.chunks[..])
+    }
+
     /// Rows in the file.
     pub(super) fn rows(&self) -> u32 {
         self.rows
@@ -233,5 +238,29 @@ impl PageLayout {
             }
         }
         Ok(layout)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn over_4_gib() {
+        let (page, count) = (u32::MAX - 7, 5);
+        let mut layout = PageLayout::new(10, 10 * count, 2);
+        let pages: Vec<(u32, u32)> = (0..count).map(|crc| (page, crc)).collect();
+        for _ in 0..4 {
+            layout.push_chunk(Some((page, 77)), &pages);
+        }
+        layout.push_rows(2 * 10 * count);
+        let length = u64::from(page) * 4 * (1 + u64::from(count));
+        assert_eq!(layout.end(), PAGES_START + length);
+        for (before, page_there) in (0..).zip(layout.pages()) {
+            assert_eq!(page_there.offset, PAGES_START + before * u64::from(page));
+        }
+        let mut bytes = Vec::new();
+        layout.encode(&mut bytes);
+        assert_eq!(PageLayout::decode(&bytes).unwrap(), layout);
     }
 }

@@ -16,6 +16,7 @@
 
 mod bytes_reader;
 mod columns;
+mod copy;
 mod decode;
 mod file_bytes;
 mod index;
@@ -40,4 +41,5 @@ mod tests;
 pub use page_cache::PageCache;
 pub use read_stats::ReadStats;
 pub use reader::Segment;
+pub use shape::bytes_per_row;
 pub use writer::SegmentWriter;

@@ -4,9 +4,12 @@
 //! DataFusion keep the bytes of pages or whole column chunks. Both compete for the same bytes; what
 //! is used again stays, one large scan does not empty the cache.
 //!
+//! What is resident of open segments is taken from the budget: pages have the less, down to a part
+//! that is always theirs.
+//!
 //! Invariant: only bytes whose checksum matched, or what was decoded from them, get in.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef};
 use bytes::Bytes;
@@ -51,18 +54,57 @@ impl Weighter<PageKey, (Cached, u64)> for MemoryBytes {
     }
 }
 
+/// This part of the budget is for pages, whatever else is resident.
+const PAGES_SHARE: u64 = 4;
+
 /// A bounded cache of verified pages.
 #[derive(Debug)]
 pub struct PageCache {
     // Each entry carries its weight, which is too costly to work out again and again.
     entries: Cache<PageKey, (Cached, u64), MemoryBytes>,
+    bytes_max: u64,
+    /// Bytes of open segments that are no pages.
+    resident: Mutex<u64>,
+}
+
+/// Bytes that are resident and no pages, as long as this lives.
+#[derive(Debug)]
+pub(super) struct Resident {
+    cache: Arc<PageCache>,
+    bytes: u64,
+}
+
+impl Drop for Resident {
+    fn drop(&mut self) {
+        self.cache.fit(|resident| resident.saturating_sub(self.bytes));
+    }
 }
 
 impl PageCache {
     /// A cache of at most `bytes_max` bytes.
     pub fn new(bytes_max: usize) -> Self {
         let items = (bytes_max / PAGE_BYTES_EXPECTED).max(16);
-        Self { entries: Cache::with_weighter(items, bytes_max as u64, MemoryBytes) }
+        let entries = Cache::with_weighter(items, bytes_max as u64, MemoryBytes);
+        Self { entries, bytes_max: bytes_max as u64, resident: Mutex::new(0) }
+    }
+
+    /// Counts bytes that are resident beside the pages.
+    pub(super) fn hold(self: &Arc<Self>, bytes: u64) -> Resident {
+        self.fit(|resident| resident.saturating_add(bytes));
+        Resident { cache: Arc::clone(self), bytes }
+    }
+
+    /// Bytes that are resident beside the pages.
+    #[cfg(test)]
+    pub(super) fn resident(&self) -> u64 {
+        *self.resident.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fit(&self, change: impl FnOnce(u64) -> u64) {
+        let mut resident = self.resident.lock().unwrap_or_else(PoisonError::into_inner);
+        *resident = change(*resident);
+        let left = self.bytes_max.saturating_sub(*resident);
+        self.entries.set_capacity(left.max(self.bytes_max / PAGES_SHARE));
     }
 
     pub(super) fn bytes_of(&self, key: PageKey) -> Option<Bytes> {
@@ -128,5 +170,25 @@ mod tests {
         };
         let kept: usize = (0..100).map(kept).sum();
         assert!((50..=100).contains(&kept), "{kept} of 300 pages in the room of 100");
+    }
+    #[test]
+    fn pages_have_what_segments_leave_and_never_less_than_their_part() {
+        let cache = Arc::new(PageCache::new(64 << 20));
+        let fill = |from: u32| {
+            for page in from..from + 2000 {
+                let key = PageKey::Page { file: 1, page };
+                cache.insert_bytes(key, Bytes::from(vec![0; 64 << 10]));
+            }
+            cache.entries.weight()
+        };
+        assert!((50 << 20..=64 << 20).contains(&fill(0)), "{}", fill(0));
+        let first = cache.hold(30 << 20);
+        assert!(cache.entries.weight() <= 34 << 20, "what is too much goes at once");
+        assert!((25 << 20..=35 << 20).contains(&fill(10_000)));
+        let second = cache.hold(500 << 20);
+        assert!((10 << 20..=17 << 20).contains(&fill(20_000)));
+        drop(second);
+        drop(first);
+        assert!((50 << 20..=64 << 20).contains(&fill(30_000)));
     }
 }

@@ -6,7 +6,12 @@
 //! group is encoded in memory, its pages are checksummed as it closes, and its bytes go on to
 //! the store.
 //!
-//! Invariant: what the store has is `layout` bytes long, and memory holds one row group.
+//! How many rows pages and row groups have is decided by the first rows. If rows that come later
+//! are so wide that a page or a row group would take far more memory than planned, the file takes
+//! no more of them: its last page and its last row group may be short.
+//!
+//! Invariant: what the store has is `layout` bytes long, and memory holds one row group, of about
+//! [`ROW_GROUP_BYTES_MAX`] at most, and one page.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -30,6 +35,11 @@ use super::tail::{self, EncodedSections};
 use crate::error::{Error, Result};
 use crate::storage::schema::TableSchema;
 use crate::storage::store::BlobWriter;
+
+/// A file ends when its row group has more encoded bytes than this.
+const ROW_GROUP_BYTES_MAX: usize = 64 << 20;
+/// A file ends when the rows of a page take more memory than this.
+const PAGE_BYTES_MAX: usize = 16 << 20;
 
 /// Bytes that the Parquet writer has produced and the store has not got yet.
 #[derive(Debug, Default)]
@@ -59,6 +69,10 @@ pub(super) struct ParquetFile {
     /// Rows of a page that is not full yet.
     pending: Vec<RecordBatch>,
     pending_rows: usize,
+    /// Bytes of these rows in memory, about.
+    pending_bytes: usize,
+    /// Whether it takes no more rows.
+    full: bool,
     layout: PageLayout,
 }
 
@@ -81,7 +95,7 @@ impl ParquetFile {
         row_group_rows: usize,
     ) -> Result<Self> {
         let page_rows = shape::page_rows(first);
-        let row_group_rows = row_group_rows.clamp(1, 1 << 30).next_multiple_of(page_rows);
+        let row_group_rows = shape::row_group_rows(first, page_rows, row_group_rows);
         let parquet = ArrowSchemaConverter::new().convert(schema.stored())?;
         let properties = shape::properties(schema, &parquet, (page_rows, row_group_rows), first)?;
         let leaves = parquet.num_columns();
@@ -100,6 +114,8 @@ impl ParquetFile {
             group_rows: 0,
             pending: Vec::new(),
             pending_rows: 0,
+            pending_bytes: 0,
+            full: false,
             layout: PageLayout::new(page_rows as u32, row_group_rows as u32, leaves),
         })
     }
@@ -109,14 +125,27 @@ impl ParquetFile {
         &self.layout
     }
 
-    /// Appends rows.
-    pub(super) async fn write(&mut self, rows: &RecordBatch) -> Result<()> {
+    /// Bytes of the pages so far, encoded.
+    pub(super) fn bytes(&self) -> u64 {
+        self.layout.end() + self.group_bytes() as u64
+    }
+
+    /// Appends rows, from the first on, and says how many; not all of them if the file is full.
+    pub(super) async fn write(&mut self, rows: &RecordBatch) -> Result<usize> {
         let page_rows = self.layout.page_rows() as usize;
+        let bytes_per_row = shape::bytes_per_row(rows);
         let mut start = 0;
-        while start < rows.num_rows() {
-            let taken = (page_rows - self.pending_rows).min(rows.num_rows() - start);
+        while start < rows.num_rows() && !self.full {
+            let missing = (page_rows - self.pending_rows).min(rows.num_rows() - start);
+            let room = PAGE_BYTES_MAX.saturating_sub(self.pending_bytes) / bytes_per_row;
+            let taken = missing.min(room.max(usize::from(self.pending_rows == 0)));
+            self.full = taken < missing;
+            if taken == 0 {
+                break;
+            }
             self.pending.push(rows.slice(start, taken));
             self.pending_rows += taken;
+            self.pending_bytes += taken * bytes_per_row;
             start += taken;
             if self.pending_rows == page_rows {
                 self.write_page()?;
@@ -126,8 +155,14 @@ impl ParquetFile {
             if self.group_rows == self.layout.row_group_rows() as usize {
                 self.close_row_group().await?;
             }
+            self.full |= self.pending_rows == 0 && self.group_bytes() > ROW_GROUP_BYTES_MAX;
         }
-        Ok(())
+        Ok(start)
+    }
+
+    /// Encoded bytes of the row group being written, about.
+    fn group_bytes(&self) -> usize {
+        self.columns.iter().map(ArrowColumnWriter::get_estimated_total_bytes).sum()
     }
 
     /// Completes the file: last row group, `sections`, Parquet's own metadata.
@@ -163,7 +198,7 @@ impl ParquetFile {
             1 => self.pending.remove(0),
             _ => concat_batches(&self.schema, &std::mem::take(&mut self.pending))?,
         };
-        self.pending_rows = 0;
+        (self.pending_rows, self.pending_bytes) = (0, 0);
         if self.columns.is_empty() {
             let group = self.writer.flushed_row_groups().len();
             self.columns = self.factory.create_column_writers(group)?;

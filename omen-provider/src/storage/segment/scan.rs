@@ -21,6 +21,8 @@ use crate::storage::row_ranges::RowRanges;
 
 /// A window holds at most this many encoded bytes (or one page of each column).
 const WINDOW_BYTES_MAX: u64 = 4 << 20;
+/// A batch holds at most the rows of this many pages: pages of wide rows have few.
+const BATCH_PAGES_MAX: usize = 4;
 
 /// Where a scan stands.
 struct Scan {
@@ -66,6 +68,7 @@ impl Segment {
                 // Rows are still counted by decoding the first column.
                 roots.push(0);
             }
+            let batch_rows_max = segment.layout.page_rows() as usize * BATCH_PAGES_MAX;
             let whole = RowRanges::all(segment.rows());
             let mut rest: Vec<_> = rows.decoded().intersect(&whole).iter().collect();
             rest.reverse();
@@ -76,7 +79,7 @@ impl Segment {
                 rest,
                 mask: rows.mask().cloned(),
                 window_pages: 1,
-                batch_rows: batch_rows.max(1),
+                batch_rows: batch_rows.clamp(1, batch_rows_max),
                 current: None,
                 stats: Arc::default(),
             })

@@ -21,6 +21,14 @@ impl Segment {
         Ok(self.search(key, stats).await?.0)
     }
 
+    /// About how many rows have keys below `key`; reads nothing.
+    pub fn rank(&self, key: &[u8]) -> u32 {
+        match self.index.locate(key) {
+            Place::At { position, .. } => position,
+            Place::In { window, hint, .. } => hint.clamp(window.start, window.end),
+        }
+    }
+
     /// The positions of the keys in `range`.
     pub async fn row_range(&self, range: &KeyRange, stats: &ReadStats) -> Result<Range<u32>> {
         if range.is_empty() || !range.overlaps(&self.record.min_key, &self.record.max_key) {

@@ -2,7 +2,9 @@
 //!
 //! Decided from the first rows that arrive. A page of the widest column should take 64 to 128 KiB
 //! before compression: small enough that a lookup decodes little, large enough that scans and
-//! compression lose nothing.
+//! compression lose nothing. Where rows are very wide, pages and row groups have fewer rows, so
+//! that reading a page and writing a row group take bounded memory. Rows that are wider than the
+//! first ones end the file early (`parquet_file`).
 
 use std::collections::HashSet;
 
@@ -23,6 +25,10 @@ use crate::storage::schema::TableSchema;
 const PAGE_BYTES_MAX: usize = 128 << 10;
 /// Fewest and most rows of a page.
 const PAGE_ROWS: (usize, usize) = (128, 8192);
+/// All columns of a page take at most this much, before compression, even if that takes fewer rows.
+const WIDE_PAGE_BYTES_MAX: usize = 4 << 20;
+/// A row group takes at most this much, before compression, or one page.
+const ROW_GROUP_BYTES_MAX: usize = 64 << 20;
 /// Every page of a chunk needs its dictionary to be decoded, so one is chosen only where it will
 /// probably not be larger than this.
 const DICTIONARY_BYTES_MAX: usize = 128 << 10;
@@ -35,7 +41,21 @@ const NO_LIMIT: usize = 1 << 30;
 pub(super) fn page_rows(first: &RecordBatch) -> usize {
     let widest = first.columns().iter().map(row_bytes).max().unwrap_or(1).max(1);
     let rows = (PAGE_BYTES_MAX / widest).clamp(PAGE_ROWS.0, PAGE_ROWS.1);
+    let rows = rows.min((WIDE_PAGE_BYTES_MAX / bytes_per_row(first)).max(1));
     1 << rows.ilog2()
+}
+
+/// Rows per row group for rows like `first`: a multiple of `page_rows`, and if the rows are wide
+/// fewer than the `wanted` ones.
+pub(super) fn row_group_rows(first: &RecordBatch, page_rows: usize, wanted: usize) -> usize {
+    let wanted = wanted.clamp(1, 1 << 30).next_multiple_of(page_rows);
+    let pages = ROW_GROUP_BYTES_MAX / bytes_per_row(first) / page_rows;
+    wanted.min(pages.max(1) * page_rows)
+}
+
+/// Bytes of a row in memory, on average; at least one.
+pub fn bytes_per_row(rows: &RecordBatch) -> usize {
+    rows.columns().iter().map(row_bytes).sum::<usize>().max(1)
 }
 
 /// Bytes of a value, on average.

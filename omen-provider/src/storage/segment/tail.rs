@@ -6,7 +6,7 @@
 //! core: section ... | Parquet column indexes, offset indexes, footer, footer length, "PAR1"
 //! section: kind u32 | length u32 | payload | crc32c of kind, length and payload u32
 //! kinds of hints: 1 key width and learned index, 4 fingerprints (optional)
-//! kinds of the core: 2 page layout and checksums, 3 page fences
+//! kinds of the core: 2 page layout and checksums, 3 page fences, 5 last key (if it is long)
 //! ```
 //! (All integers little-endian.) Unknown kinds are skipped; of a kind written twice the last
 //! counts. The footer's key-value metadata carries `omendb.tail`, the offset and the length of the
@@ -35,6 +35,8 @@ const KIND_LAYOUT: u32 = 2;
 const KIND_FENCES: u32 = 3;
 /// Section of the fingerprints.
 const KIND_FINGERPRINTS: u32 = 4;
+/// Section of the last key, if it is too long for the segment's record.
+const KIND_LAST_KEY: u32 = 5;
 
 /// The payloads of the hints.
 #[derive(Debug)]
@@ -48,6 +50,7 @@ pub(super) struct Hints<'a> {
 pub(super) struct Core<'a> {
     pub layout: &'a [u8],
     pub fences: &'a [u8],
+    pub last_key: Option<&'a [u8]>,
 }
 
 /// The encoded sections of a segment.
@@ -66,6 +69,9 @@ impl EncodedSections {
         }
         push(&mut encoded.core, KIND_LAYOUT, core.layout);
         push(&mut encoded.core, KIND_FENCES, core.fences);
+        if let Some(last_key) = core.last_key {
+            push(&mut encoded.core, KIND_LAST_KEY, last_key);
+        }
         encoded
     }
 }
@@ -81,15 +87,16 @@ impl<'a> Hints<'a> {
 impl<'a> Core<'a> {
     /// Finds the sections in their encoded form; the error says what is wrong.
     pub(super) fn decode(bytes: &'a [u8]) -> Result<Self, String> {
-        let [layout, fences] = find(bytes, [KIND_LAYOUT, KIND_FENCES])?;
+        let kinds = [KIND_LAYOUT, KIND_FENCES, KIND_LAST_KEY];
+        let [layout, fences, last_key] = find(bytes, kinds)?;
         let layout = layout.ok_or("no page layout section")?;
-        Ok(Self { layout, fences: fences.ok_or("no fences section")? })
+        Ok(Self { layout, fences: fences.ok_or("no fences section")?, last_key })
     }
 }
 
-/// The payloads of the sections of two kinds.
-fn find(bytes: &[u8], kinds: [u32; 2]) -> Result<[Option<&[u8]>; 2], String> {
-    let mut found = [None; 2];
+/// The payloads of the sections of some kinds.
+fn find<const N: usize>(bytes: &[u8], kinds: [u32; N]) -> Result<[Option<&[u8]>; N], String> {
+    let mut found = [None; N];
     let mut reader = BytesReader::new(bytes);
     while reader.remaining() > 0 {
         let (kind, payload) = next(&mut reader)?;

@@ -462,6 +462,24 @@ fn a_column_added_later_reads_as_null_and_a_renamed_one_is_found() {
 }
 
 #[test]
+fn an_open_segment_is_counted_as_long_as_it_is_open() {
+    let schema = many_types();
+    let rows = many_types_rows(&schema, 2000);
+    run(async {
+        let ((_, store), cache) = (memory(), cache());
+        let shape = Shape { row_group_rows: 1 << 20, batch_rows: 2000, fingerprints: true };
+        let record = write(&store, &schema, &rows, &shape).await;
+        assert_eq!(cache.resident(), 0);
+        let segment = Segment::open(&store, &cache, record, &schema).await.unwrap();
+        let tail = segment.record().bytes - segment.record().tail_offset;
+        // Metadata takes more room in memory than in the file.
+        assert!((tail / 2..20 * tail).contains(&cache.resident()), "{}", cache.resident());
+        drop(segment);
+        assert_eq!(cache.resident(), 0);
+    });
+}
+
+#[test]
 fn a_lookup_reads_one_page_per_column() {
     run(async {
         let schema = many_types();

@@ -5,6 +5,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use super::file_bytes::MAGIC;
 use super::layout::PAGES_START;
 use super::{PageCache, ReadStats, Segment};
 use crate::error::Result;
@@ -51,10 +52,10 @@ impl Segment {
         Ok(())
     }
 
-    async fn verify_magic(&self) -> Result<()> {
+    pub(super) async fn verify_magic(&self) -> Result<()> {
         let range = 0..PAGES_START;
         let read = self.store.blobs.read_ranges(&self.name, std::slice::from_ref(&range)).await?;
-        match read.first().is_some_and(|bytes| bytes.as_ref() == b"PAR1") {
+        match read.first().is_some_and(|bytes| bytes.as_ref() == MAGIC) {
             true => Ok(()),
             false => Err(self.damaged(0, "the file does not begin with \"PAR1\"")),
         }

@@ -17,7 +17,7 @@ use super::parquet_file::ParquetFile;
 use super::tail::{Core, EncodedSections, Hints};
 use crate::error::{Error, Result};
 use crate::storage::key::Keys;
-use crate::storage::record::{SegmentRecord, segment_name};
+use crate::storage::record::{KEY_BOUND_BYTES, SegmentRecord, segment_name};
 use crate::storage::schema::TableSchema;
 use crate::storage::store::Store;
 use omen_index::fingerprints::Fingerprints;
@@ -67,19 +67,20 @@ impl SegmentWriter {
         })
     }
 
-    /// Appends rows of the stored schema; `keys` are their encoded keys.
+    /// Appends rows of the stored schema, from the first on; `keys` are their encoded keys. Says
+    /// how many it took: at least one of the first batch; if not all, the file is full.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] if the keys do not ascend strictly, within the batch and after
     /// the rows written before, or if the rows are not of the stored schema.
-    pub async fn write(&mut self, rows: &RecordBatch, keys: &Keys) -> Result<()> {
+    pub async fn write(&mut self, rows: &RecordBatch, keys: &Keys) -> Result<usize> {
         if rows.num_rows() == 0 {
-            return Ok(());
+            return Ok(0);
         }
         let columns = rows.columns().to_vec();
         let rows = RecordBatch::try_new(Arc::clone(self.schema.stored()), columns)
             .map_err(|e| Error::invalid(format!("rows are not of the stored schema: {e}")))?;
-        let total = self.check_order(&rows, keys)?;
+        self.check_order(&rows, keys)?;
         let parquet = match &mut self.parquet {
             Some(parquet) => parquet,
             empty => {
@@ -87,7 +88,18 @@ impl SegmentWriter {
                 empty.insert(ParquetFile::new(blob, &self.schema, &rows, self.row_group_rows)?)
             }
         };
+        let taken = parquet.write(&rows).await?;
         let page_rows = parquet.layout().page_rows();
+        match taken < keys.len() {
+            true => self.note(&keys.take(&(0..taken as u32).collect::<Vec<_>>()), page_rows)?,
+            false => self.note(keys, page_rows)?,
+        }
+        Ok(taken)
+    }
+
+    /// Takes in the keys of rows that were written.
+    fn note(&mut self, keys: &Keys, page_rows: u32) -> Result<()> {
+        let Some(last) = keys.len().checked_sub(1) else { return Ok(()) };
         let first = self.rows.next_multiple_of(page_rows) - self.rows;
         for index in (first as usize..keys.len()).step_by(page_rows as usize) {
             self.index.push_fence(keys, index);
@@ -96,9 +108,17 @@ impl SegmentWriter {
         if let Some(hashes) = &mut self.hashes {
             hashes.extend((0..keys.len()).map(|i| keys.hash(i)));
         }
-        parquet.write(&rows).await?;
-        self.rows = total;
+        if self.rows == 0 {
+            self.min_key = keys.get(0).into_owned();
+        }
+        self.max_key = keys.get(last).into_owned();
+        self.rows += keys.len() as u32;
         Ok(())
+    }
+
+    /// Bytes of the file so far, about.
+    pub fn bytes(&self) -> u64 {
+        self.parquet.as_ref().map_or(0, ParquetFile::bytes)
     }
 
     /// Rows written so far.
@@ -112,6 +132,7 @@ impl SegmentWriter {
         let (page_rows, row_group_rows) =
             (parquet.layout().page_rows(), parquet.layout().row_group_rows());
         let (index, hashes) = (self.index, self.hashes);
+        let last_key = Some(self.max_key.as_slice()).filter(|key| key.len() > KEY_BOUND_BYTES);
         let finished = parquet
             .finish(|layout| {
                 let (index, fences) = index.finish().map_err(|e| Error::invalid(e.to_string()))?;
@@ -122,7 +143,8 @@ impl SegmentWriter {
                 }
                 let fingerprints = hashes.as_ref().map(|_| filter.as_slice());
                 let hints = Hints { index: &index, fingerprints };
-                Ok(EncodedSections::new(&hints, &Core { layout: &pages, fences: &fences }))
+                let core = Core { layout: &pages, fences: &fences, last_key };
+                Ok(EncodedSections::new(&hints, &core))
             })
             .await?;
         Ok(Some(SegmentRecord {
@@ -140,8 +162,8 @@ impl SegmentWriter {
         }))
     }
 
-    /// Checks the keys of a batch and remembers the outermost; returns the rows there will be.
-    fn check_order(&mut self, rows: &RecordBatch, keys: &Keys) -> Result<u32> {
+    /// Checks the keys of a batch, and that the file may hold as many more.
+    fn check_order(&self, rows: &RecordBatch, keys: &Keys) -> Result<()> {
         if keys.len() != rows.num_rows() {
             return Err(Error::invalid(format!(
                 "{} keys given for {} rows",
@@ -165,11 +187,6 @@ impl SegmentWriter {
         }
         let total = u32::try_from(keys.len()).ok().and_then(|n| self.rows.checked_add(n));
         let total = total.filter(|rows| *rows < u32::MAX);
-        let total = total.ok_or_else(|| Error::invalid("a segment holds at most 2^32 - 2 rows"))?;
-        if self.rows == 0 {
-            self.min_key = first.into_owned();
-        }
-        self.max_key = last.into_owned();
-        Ok(total)
+        total.map(drop).ok_or_else(|| Error::invalid("a segment holds at most 2^32 - 2 rows"))
     }
 }

@@ -25,7 +25,8 @@ use quick_cache::sync::Cache;
 use super::files::{FileHandle, Files};
 use super::lock::LOCK_FILE;
 use super::{BlobInfo, Lock, Pin, check_name};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, is_full};
+use crate::teeth::{Tooth, planted};
 
 /// Blobs kept open for reading.
 const OPEN_FILES_MAX: usize = 256;
@@ -61,6 +62,10 @@ impl Directory {
             open_files: Cache::new(OPEN_FILES_MAX),
             files,
         }
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
     }
 
     pub(super) fn path(&self, name: &str) -> Result<PathBuf> {
@@ -121,7 +126,7 @@ impl Directory {
 
     /// Makes the names in a folder durable.
     pub(super) fn sync(&self, folder: &Path) -> Result<()> {
-        self.with_descriptor(|files| files.sync_dir(folder)).map_err(|e| failed(folder, e))
+        self.with_descriptor(|files| sync_names(files, folder)).map_err(|e| failed(folder, e))
     }
 
     pub(super) fn list(&self, folder: &str) -> Result<Vec<BlobInfo>> {
@@ -149,6 +154,18 @@ impl Directory {
     pub(super) fn delete(&self, name: &str) -> Result<()> {
         let path = self.path(name)?;
         match self.files.unlink(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            result => result.map_err(|e| failed(&path, e)),
+        }
+    }
+}
+
+impl Directory {
+    /// Removes a folder of the system's with all that is in it; a link to one is removed itself.
+    pub(super) fn remove_tree(&self, folder: &str) -> Result<()> {
+        let path = self.root.join(folder);
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner).remove(&path);
+        match std::fs::remove_dir_all(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             result => result.map_err(|e| failed(&path, e)),
         }
@@ -194,6 +211,11 @@ fn mode(files: &dyn Files, path: &Path) -> Result<u32> {
     Ok(files.metadata(path).map_err(|e| failed(path, e))?.mode.unwrap_or_default())
 }
 
+/// Makes the names in a directory durable.
+fn sync_names(files: &dyn Files, directory: &Path) -> io::Result<()> {
+    if planted(Tooth::NoDirectorySync) { Ok(()) } else { files.sync_dir(directory) }
+}
+
 /// Makes `path` and what is missing above it, each entry fsynced in its parent.
 fn make_directory(files: &dyn Files, path: &Path) -> Result<()> {
     let parent = match path.parent() {
@@ -202,7 +224,7 @@ fn make_directory(files: &dyn Files, path: &Path) -> Result<()> {
         None => return Ok(()),
     };
     let is_dir = |path: &Path| files.metadata(path).is_ok_and(|info| info.is_dir);
-    let sync_parent = || files.sync_dir(parent).map_err(|e| failed(parent, e));
+    let sync_parent = || sync_names(files, parent).map_err(|e| failed(parent, e));
     if !is_dir(path) {
         if !is_dir(parent) {
             make_directory(files, parent)?;
@@ -232,6 +254,10 @@ pub(super) fn failed(path: &Path, error: io::Error) -> Error {
     match error.kind() {
         ErrorKind::NotFound => Error::NotFound(path),
         ErrorKind::AlreadyExists => Error::AlreadyExists(path),
+        _ if is_full(&error) => {
+            let what = format!("there is no space left for {path}");
+            Error::Exhausted { what, source: Arc::new(Error::io(path, error)) }
+        }
         _ => Error::io(path, error),
     }
 }

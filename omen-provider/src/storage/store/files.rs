@@ -12,19 +12,23 @@ use std::ffi::OsString;
 use std::fmt::Debug;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use super::lock::{FileLock, Lock, NoLock, lock_file};
 
 /// How often a directory in which names keep going away is read.
 const READINGS: usize = 100;
+/// What a write of zeros takes its bytes from.
+static ZEROS: [u8; 256 << 10] = [0; 256 << 10];
 
 /// The calls of a file system that a local disk is made of.
 pub trait Files: Debug + Send + Sync + 'static {
-    /// A new file for appending, for its owner alone; an error if the name is taken, also by a
+    /// A new file for writing, for its owner alone; an error if the name is taken, also by a
     /// symbolic link.
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn FileHandle>>;
+    /// An existing file for writing. What fails on another handle of it fails there alone.
+    fn open_to_write(&self, path: &Path) -> io::Result<Box<dyn FileHandle>>;
     /// An existing file for reading.
     fn open(&self, path: &Path) -> io::Result<Box<dyn FileHandle>>;
     /// A second name for a file; an error if it is taken.
@@ -60,8 +64,11 @@ pub trait FileHandle: Debug + Send + Sync {
     fn bytes(&self) -> io::Result<u64>;
     /// Reads from `offset` on, at most a buffer full; 0 is the end of the file.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
-    /// Writes at the end of the file, and says how many of the bytes.
-    fn append(&self, bytes: &[u8]) -> io::Result<usize>;
+    /// Writes from `offset` on, which makes the file longer where it ends before, and says how many
+    /// of the bytes.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
+    /// Cuts the file off behind so many bytes.
+    fn set_len(&self, bytes: u64) -> io::Result<()>;
     /// Makes the bytes and the length durable.
     fn sync_data(&self) -> io::Result<()>;
     /// Makes the bytes and all that is known of the file durable, but for its name.
@@ -93,7 +100,7 @@ pub struct SystemFiles;
 impl Files for SystemFiles {
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn FileHandle>> {
         let mut options = OpenOptions::new();
-        options.append(true).create_new(true);
+        options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         Ok(Box::new(options.open(path)?))
@@ -101,6 +108,10 @@ impl Files for SystemFiles {
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn FileHandle>> {
         Ok(Box::new(File::open(path)?))
+    }
+
+    fn open_to_write(&self, path: &Path) -> io::Result<Box<dyn FileHandle>> {
+        Ok(Box::new(OpenOptions::new().write(true).open(path)?))
     }
 
     fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -196,9 +207,15 @@ impl FileHandle for File {
         return std::os::windows::fs::FileExt::seek_read(self, buffer, offset);
     }
 
-    fn append(&self, bytes: &[u8]) -> io::Result<usize> {
-        let mut file = self;
-        file.write(bytes)
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        #[cfg(unix)]
+        return std::os::unix::fs::FileExt::write_at(self, bytes, offset);
+        #[cfg(windows)]
+        return std::os::windows::fs::FileExt::seek_write(self, bytes, offset);
+    }
+
+    fn set_len(&self, bytes: u64) -> io::Result<()> {
+        File::set_len(self, bytes)
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -210,15 +227,32 @@ impl FileHandle for File {
     }
 }
 
-/// Appends all of `bytes`, in as many writes as it takes.
-pub(super) fn append_all(file: &dyn FileHandle, mut bytes: &[u8]) -> io::Result<()> {
+/// Writes all of `bytes` from `offset` on, in as many writes as it takes.
+pub(super) fn write_all_at(
+    file: &dyn FileHandle,
+    mut bytes: &[u8],
+    mut offset: u64,
+) -> io::Result<()> {
     while !bytes.is_empty() {
-        match file.append(bytes) {
+        match file.write_at(bytes, offset) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Ok(written) => {
+                bytes = bytes.get(written..).unwrap_or_default();
+                offset += written as u64;
+            }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
+    }
+    Ok(())
+}
+
+/// Writes zeros from `start` to `end`.
+pub(super) fn write_zeros(file: &dyn FileHandle, mut start: u64, end: u64) -> io::Result<()> {
+    while start < end {
+        let count = ZEROS.len().min(usize::try_from(end - start).unwrap_or(usize::MAX));
+        write_all_at(file, &ZEROS[..count], start)?;
+        start += count as u64;
     }
     Ok(())
 }

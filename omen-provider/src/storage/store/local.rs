@@ -4,9 +4,8 @@
 //! append and a sync of the log must not wait for another thread. `directory.rs` knows the folders.
 //!
 //! A blob is written to `tmp/`, fsynced, linked to its name (which fails if the name is taken) and
-//! its directory fsynced. A log is created exclusively, it and its directory fsynced; appends are
-//! plain writes at its end, a sync is fdatasync. After a crash the end of a log may hold a torn
-//! append: telling it from damage is up to the log's reader.
+//! its directory fsynced. A log is created exclusively, it and its directory fsynced; how it is
+//! written says `log_file.rs`. `reserve.rs` keeps room for when there is none.
 //!
 //! Invariant: what is acknowledged is fsynced, the bytes before the name that leads to them.
 
@@ -19,7 +18,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::directory::{Directory, OpenFile, failed};
-use super::files::{FileHandle, Files, append_all, read_full_at};
+use super::files::{FileHandle, Files, read_full_at, write_all_at};
+use super::log_file::LocalLog;
+use super::reserve::Reserve;
 use super::{BlobInfo, BlobWriter, Blobs, Lock, LogFile, Logs, Pin, check_name};
 use crate::error::{Error, Result};
 
@@ -29,16 +30,27 @@ const LOG_FOLDER: &str = "log";
 const PIECE_BYTES: usize = 64 << 10;
 /// Folder of blobs without a name yet.
 const TEMP_FOLDER: &str = "tmp";
+/// Folder of what queries write while they run.
+const SPILL_FOLDER: &str = "spill";
 
 /// Blobs and logs in one directory.
 #[derive(Debug)]
 pub(super) struct LocalDisk {
     directory: Arc<Directory>,
+    reserve: Reserve,
+    /// Whether queries may write here; they do so past [`Files`].
+    has_spill: bool,
 }
 
 impl LocalDisk {
     pub(super) fn new(root: PathBuf, files: Arc<dyn Files>) -> Self {
-        Self { directory: Arc::new(Directory::new(root, files)) }
+        let directory = Arc::new(Directory::new(root, files));
+        Self { reserve: Reserve::new(Arc::clone(&directory)), directory, has_spill: false }
+    }
+
+    /// With a folder for what queries write.
+    pub(super) fn with_spill(self) -> Self {
+        Self { has_spill: true, ..self }
     }
 
     fn open_file(&self, name: &str) -> Result<Arc<OpenFile>> {
@@ -125,7 +137,25 @@ impl Blobs for LocalDisk {
         for left in self.directory.list(TEMP_FOLDER)? {
             self.directory.delete(&left.name)?;
         }
-        Ok(())
+        match self.has_spill {
+            true => self.directory.remove_tree(SPILL_FOLDER),
+            false => Ok(()),
+        }
+    }
+
+    fn spill_folder(&self) -> Result<Option<PathBuf>> {
+        match self.has_spill {
+            true => self.directory.make_folder(SPILL_FOLDER).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    async fn hold_reserve(&self, bytes: u64) -> Result<()> {
+        self.reserve.hold(bytes)
+    }
+
+    async fn give_up_reserve(&self) -> Result<bool> {
+        self.reserve.give_up()
     }
 }
 
@@ -138,7 +168,7 @@ impl Logs for LocalDisk {
         let file = file.map_err(|e| failed(&path, e))?;
         file.sync_all().map_err(|e| failed(&path, e))?;
         self.directory.sync(&folder)?;
-        Ok(Box::new(LocalLog { file, path, broken: false }))
+        Ok(Box::new(LocalLog::new(&self.directory, file, path)))
     }
 
     async fn read(&self, name: &str) -> Result<Bytes> {
@@ -158,6 +188,11 @@ impl Logs for LocalDisk {
         Logs::read(self, name).await
     }
 
+    async fn resume(&self, name: &str, bytes: u64) -> Result<Box<dyn LogFile>> {
+        let path = self.directory.path(name)?;
+        Ok(Box::new(LocalLog::resume(&self.directory, path, bytes)?))
+    }
+
     async fn list(&self) -> Result<Vec<String>> {
         Ok(self.directory.list(LOG_FOLDER)?.into_iter().map(|info| info.name).collect())
     }
@@ -168,7 +203,7 @@ impl Logs for LocalDisk {
 }
 
 /// The bytes of a file that may be growing.
-fn read_whole(files: &dyn Files, path: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn read_whole(files: &dyn Files, path: &Path) -> io::Result<Vec<u8>> {
     let file = files.open(path)?;
     let mut bytes = vec![0; file.bytes()? as usize];
     let count = read_full_at(file.as_ref(), &mut bytes, 0)?;
@@ -201,44 +236,13 @@ fn read_synced(files: &dyn Files, path: &Path, from: u64) -> io::Result<Vec<u8>>
     Ok(bytes)
 }
 
-/// A log being written.
-struct LocalLog {
-    file: Box<dyn FileHandle>,
-    path: PathBuf,
-    /// After a failed write or sync nobody knows what the file holds.
-    broken: bool,
-}
-
-impl LocalLog {
-    fn attempt(&mut self, action: impl FnOnce(&dyn FileHandle) -> io::Result<()>) -> Result<()> {
-        if self.broken {
-            let error = io::Error::other("an earlier write or sync of this log failed");
-            return Err(failed(&self.path, error));
-        }
-        self.broken = true;
-        action(self.file.as_ref()).map_err(|e| failed(&self.path, e))?;
-        self.broken = false;
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl LogFile for LocalLog {
-    async fn append(&mut self, bytes: Bytes) -> Result<()> {
-        self.attempt(|file| append_all(file, &bytes))
-    }
-
-    async fn sync(&mut self) -> Result<()> {
-        self.attempt(|file| file.sync_data())
-    }
-}
-
 /// A blob without a name yet.
 struct TempFile {
     directory: Arc<Directory>,
     /// None after publication.
     temp: Option<PathBuf>,
     file: Box<dyn FileHandle>,
+    bytes: u64,
     name: String,
 }
 
@@ -255,20 +259,23 @@ impl TempFile {
                 Err(error) => return Err(failed(&temp, error)),
                 Ok(file) => {
                     let directory = Arc::clone(directory);
-                    return Ok(Self { directory, temp: Some(temp), file, name: name.to_string() });
+                    let name = name.to_string();
+                    return Ok(Self { directory, temp: Some(temp), file, bytes: 0, name });
                 }
             }
         }
     }
 
     fn write_all(&mut self, bytes: &[u8]) -> Result<()> {
-        append_all(self.file.as_ref(), bytes).map_err(|e| Error::io(&self.name, e))
+        let written = write_all_at(self.file.as_ref(), bytes, self.bytes);
+        self.bytes += bytes.len() as u64;
+        written.map_err(|e| failed(Path::new(&self.name), e))
     }
 
     fn publish(mut self) -> Result<()> {
         let path = self.directory.path(&self.name)?;
         let files = Arc::clone(&self.directory.files);
-        self.file.sync_all().map_err(|e| Error::io(&self.name, e))?;
+        self.file.sync_all().map_err(|e| failed(Path::new(&self.name), e))?;
         let folder = self.directory.make_folder(&self.name)?;
         if let Some(temp) = &self.temp {
             link(files.as_ref(), temp, &path).map_err(|e| failed(&path, e))?;

@@ -2,7 +2,7 @@
 //!
 //! * [`Blobs`]: immutable named files (segments, deletion vectors, manifests), published whole or
 //!   not at all.
-//! * [`Logs`]: append-only files that are synced.
+//! * [`Logs`]: append-only files that are synced, and for which space is taken beforehand.
 //!
 //! Implementations: the local disk (its own write, fsync, link, fsync of the directory), any
 //! `object_store`, and the faulty disk of the tests. Everything above this module goes through
@@ -18,11 +18,13 @@ mod directory;
 mod files;
 mod local;
 mod lock;
+mod log_file;
 mod object;
+mod reserve;
 
 use std::fmt::Debug;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -69,7 +71,7 @@ pub trait Blobs: Debug + Send + Sync + 'static {
     /// Removes a blob; a missing one is not an error.
     async fn delete(&self, name: &str) -> Result<()>;
 
-    /// Removes what unfinished writers of an earlier process left behind.
+    /// Removes what unfinished writers and queries of an earlier process left behind.
     async fn clean(&self) -> Result<()>;
 
     /// Announces to all processes that a blob is read until the pin is dropped; writes nothing.
@@ -86,6 +88,30 @@ pub trait Blobs: Debug + Send + Sync + 'static {
     /// dropped. `None` if somebody has. A missing blob is free to be deleted.
     async fn unpinned(&self, _name: &str) -> Result<Option<Pin>> {
         Ok(Some(Pin::unseen()))
+    }
+
+    /// Keeps at least `bytes` back for when there is no space left otherwise. A store that knows no
+    /// such shortage, as the default, has nothing to do.
+    ///
+    /// # Errors
+    /// [`crate::Error::Exhausted`] if there is no space; what was kept before still is.
+    async fn hold_reserve(&self, bytes: u64) -> Result<()> {
+        let _ = bytes;
+        Ok(())
+    }
+
+    /// Frees what was kept back; false if that was nothing.
+    async fn give_up_reserve(&self) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// A folder for what queries write while they run, private to the owner, made if it is missing:
+    /// a real one, of the operating system. `None`: the medium has none.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    fn spill_folder(&self) -> Result<Option<PathBuf>> {
+        Ok(None)
     }
 }
 
@@ -129,6 +155,13 @@ pub trait Logs: Debug + Send + Sync + 'static {
     /// Like [`Logs::read`], after making sure that no earlier writer can append any more: what it
     /// returns is final. (On one machine the directory lock has done so already.)
     async fn take_over(&self, name: &str) -> Result<Bytes>;
+    /// Goes on with a log of an earlier writer behind its first `bytes`. These are written anew in
+    /// their place, zeros behind them: what the log shows is durable then, in the space it has.
+    /// Only where the caller keeps other writers out; a medium on which an append needs no space,
+    /// as the default, has no use for it.
+    async fn resume(&self, name: &str, bytes: u64) -> Result<Box<dyn LogFile>> {
+        Err(Error::invalid(format!("{name} cannot be gone on with after {bytes} bytes here")))
+    }
     /// The names of all logs, in order.
     async fn list(&self) -> Result<Vec<String>>;
     /// Removes a log; a missing one is not an error.
@@ -143,6 +176,29 @@ pub trait LogFile: Send {
     /// Returns when everything appended is durable (fdatasync). After an error the state of the
     /// appended bytes is unknown and the file must not be appended to again.
     async fn sync(&mut self) -> Result<()>;
+    /// Where space is taken for what is to be appended; none where an append needs no space of its
+    /// own, as the default.
+    fn space(&self) -> Option<Arc<dyn LogSpace>> {
+        None
+    }
+    /// Gives back space that was taken and not used; nothing is appended any more.
+    async fn trim(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Space for a log file, taken while others append to it.
+#[async_trait]
+pub trait LogSpace: Debug + Send + Sync {
+    /// Makes sure that the file has space until it is `bytes` long: an append within needs no
+    /// more, and no sync of anything but its bytes.
+    ///
+    /// # Errors
+    /// [`crate::Error::Exhausted`] if there is none. Nothing is changed then, and it may be asked
+    /// for again.
+    async fn take(&self, bytes: u64) -> Result<()>;
+    /// How long the file may become in the space taken so far.
+    fn taken(&self) -> u64;
 }
 
 /// The two halves together, and what keeps a second writer out.
@@ -160,13 +216,17 @@ impl Store {
     /// A directory of the local disk. Nothing is made before something is written; a writer holds
     /// the [`DirectoryLock`].
     pub fn local(directory: impl AsRef<Path>) -> Self {
-        Self::on_files(directory, Arc::new(SystemFiles))
+        let files = Arc::new(SystemFiles);
+        Self::of_disk(directory.as_ref(), |root| local::LocalDisk::new(root, files).with_spill())
     }
 
     /// Like [`Store::local`], on a file system of the caller's.
     pub fn on_files(directory: impl AsRef<Path>, files: Arc<dyn Files>) -> Self {
-        let directory = directory.as_ref();
-        let disk = Arc::new(local::LocalDisk::new(directory.to_path_buf(), files));
+        Self::of_disk(directory.as_ref(), |root| local::LocalDisk::new(root, files))
+    }
+
+    fn of_disk(directory: &Path, make: impl FnOnce(PathBuf) -> local::LocalDisk) -> Self {
+        let disk = Arc::new(make(directory.to_path_buf()));
         Self {
             blobs: Arc::clone(&disk) as _,
             logs: disk,

@@ -1,7 +1,8 @@
 //! Reads a log file back: the complete statements, and what the end of the file means.
 //!
 //! A power cut leaves the last group of appends in pieces: sectors that never reached the medium
-//! are absent or zero, which no sector of a whole frame is. Such a tail was never acknowledged and
+//! are absent or zero, which no sector of a whole frame is. (Zeros alone are space that was taken
+//! and not used.) Such a tail was never acknowledged and
 //! is dropped. Anything else that is not a frame is damage, and the file is refused:
 //!
 //! * the bad frame has all its sectors, so it was written in full and changed later. If its header
@@ -39,8 +40,37 @@ pub(crate) struct LogContents {
     pub(crate) next_log: Option<u64>,
     /// The lsn after the last complete statement (or the seal).
     pub(crate) next_lsn: u64,
-    /// Bytes at the end that belong to no complete statement.
+    /// The lsn after the last complete statement, and the bytes up to its end: where a writer may
+    /// go on that finds no seal, or a last one.
+    pub(crate) complete: (u64, u64),
+    /// Where the last complete statement ends, or the seal.
+    pub(crate) end: u64,
+    /// Bytes of the file but for the zeros at its end: space that was not used.
+    pub(crate) bytes: u64,
+    /// Bytes at the end of the file, zeros too, that belong to no complete statement.
     pub(crate) dropped_tail_bytes: u64,
+}
+
+/// A log file that was read, and how a writer may go on in it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LogPlace {
+    pub(crate) header: LogHeader,
+    /// Bytes up to the end of its last statement; of a file that is followed by another up to the
+    /// end of its seal.
+    pub(crate) bytes: u64,
+    /// The lsn that follows on these.
+    pub(crate) next_lsn: u64,
+}
+
+impl LogContents {
+    /// Where a writer may go on.
+    pub(crate) fn place(&self) -> LogPlace {
+        let (next_lsn, bytes) = match self.next_log {
+            Some(_) => (self.next_lsn, self.bytes),
+            None => self.complete,
+        };
+        LogPlace { header: self.header, bytes, next_lsn }
+    }
 }
 
 /// Reads log file `number` of `database` from its bytes.
@@ -73,9 +103,11 @@ pub(crate) fn read_log_before_damage(
             format!("the file is log {:016x} of another database or place", header.number),
         ));
     }
+    let zeros = bytes.iter().rev().take_while(|byte| **byte == 0).count();
     let mut reader = Reader {
         path,
         bytes,
+        end: (bytes.len() - zeros).max(LogHeader::BYTES),
         generation: header.generation,
         at: LogHeader::BYTES,
         lsn: header.first_lsn,
@@ -88,6 +120,9 @@ pub(crate) fn read_log_before_damage(
         sealed: false,
         next_log: None,
         next_lsn: header.first_lsn,
+        complete: (header.first_lsn, LogHeader::BYTES as u64),
+        end: LogHeader::BYTES as u64,
+        bytes: reader.end as u64,
         dropped_tail_bytes: 0,
     };
     let mut complete = reader.at;
@@ -101,10 +136,12 @@ pub(crate) fn read_log_before_damage(
         complete = reader.at;
         contents.next_lsn = reader.lsn;
     };
+    contents.complete = (contents.next_lsn, complete as u64);
     if contents.sealed {
         complete = reader.at;
         contents.next_lsn = reader.lsn;
     }
+    contents.end = complete as u64;
     contents.dropped_tail_bytes = (bytes.len() - complete) as u64;
     Ok((contents, damage))
 }
@@ -122,6 +159,8 @@ pub(crate) fn has_records(number: u64, database: &[u8; 16], bytes: &[u8]) -> boo
 struct Reader<'a> {
     path: String,
     bytes: &'a Bytes,
+    /// Where the zeros begin that the file ends with. No frame ends with zero.
+    end: usize,
     generation: u64,
     at: usize,
     /// The lsn expected at `at`.
@@ -163,10 +202,10 @@ impl<'a> Reader<'a> {
 
     /// The frame at the current place; none at the end of what was written.
     fn next_frame(&self) -> Result<Option<Frame<'a>>> {
-        let rest = &self.bytes[self.at..];
-        if rest.is_empty() {
+        if self.at >= self.end {
             return Ok(None);
         }
+        let rest = &self.bytes[self.at..];
         let mut cut_short = false;
         let (header, reason) = match frame::decode(rest) {
             FrameResult::Frame(frame) if frame.header.generation == self.generation => {
@@ -215,7 +254,8 @@ impl<'a> Reader<'a> {
         let mut found = false;
         let mut at = self.at + 1;
         let mut affordable = RESCANS_MAX * (self.bytes.len() - self.at);
-        while let Some(skip) = self.bytes.get(at..).and_then(|rest| find(rest, magic)) {
+        let written = &self.bytes[..self.end];
+        while let Some(skip) = written.get(at..).and_then(|rest| find(rest, magic)) {
             at += skip;
             let rest = &self.bytes[at..];
             if let Ok(header) = frame::decode_header(rest)
@@ -282,7 +322,7 @@ impl<'a> Reader<'a> {
 
     fn seal(&mut self, frame: &Frame<'_>) -> Result<Option<u64>> {
         let seal = Seal::decode(&frame.payload()).filter(|_| self.open.ops.is_empty());
-        let last = self.at + frame.header.frame_bytes() == self.bytes.len();
+        let last = self.at + frame.header.frame_bytes() == self.end;
         match seal {
             Some(seal) if last => Ok(seal.next),
             Some(_) => Err(self.damaged("bytes follow the seal of the log file")),

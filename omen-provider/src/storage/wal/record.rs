@@ -17,7 +17,7 @@ use prost::Message;
 
 use crate::storage::frame::{le_u32, le_u64};
 use crate::storage::record::{SegmentRecord, TableRecord};
-use crate::storage::schema::TableId;
+use crate::storage::schema::{TableId, TableSchema};
 
 /// Frame kind of [`Op::Put`].
 pub(crate) const KIND_PUT: u8 = 1;
@@ -137,8 +137,8 @@ impl Op {
             }
             Self::Delete { table, keys } => (encode_delete(*table, keys), &[]),
             Self::Attach { table, fresh, segments } => {
-                let record =
-                    AttachRecord { table: *table, fresh: *fresh, segments: segments.clone() };
+                let segments = segments.iter().map(SegmentRecord::bounded).collect();
+                let record = AttachRecord { table: *table, fresh: *fresh, segments };
                 (record.encode_to_vec(), &[])
             }
             Self::CreateTable(record) => (record.encode_to_vec(), &[]),
@@ -166,7 +166,9 @@ impl Op {
                 Ok(Self::Attach { table, fresh, segments })
             }
             KIND_CREATE_TABLE => {
-                Ok(Self::CreateTable(TableRecord::decode(payload).map_err(wrong)?))
+                let record = TableRecord::decode(payload).map_err(wrong)?;
+                TableSchema::try_from(record.clone()).map_err(|error| error.to_string())?;
+                Ok(Self::CreateTable(record))
             }
             KIND_DROP_TABLE => {
                 Ok(Self::DropTable(DropTableRecord::decode(payload).map_err(wrong)?.table))
@@ -278,7 +280,18 @@ impl Seal {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use arrow::datatypes::{DataType, Field};
+
     use super::*;
+    use crate::storage::schema::Column;
+
+    fn table_record() -> TableRecord {
+        let field = Arc::new(Field::new("id", DataType::Int64, false));
+        let columns = vec![Column { id: 1, field, default: None }];
+        TableRecord::from(&TableSchema::new(3, "t", columns, vec![0]).unwrap())
+    }
 
     #[test]
     fn operations_come_back() {
@@ -288,7 +301,7 @@ mod tests {
             Op::Delete { table: 300, keys: vec![b"a".to_vec(), Vec::new(), vec![9; 300]] },
             Op::Delete { table: 0, keys: Vec::new() },
             Op::Attach { table: 1, fresh: true, segments: vec![SegmentRecord::default()] },
-            Op::CreateTable(TableRecord { id: 3, name: "t".into(), ..Default::default() }),
+            Op::CreateTable(table_record()),
             Op::DropTable(9),
         ];
         for op in ops {
@@ -310,6 +323,8 @@ mod tests {
         assert!(Op::decode(KIND_PUT, Bytes::from_static(&[1, 0, 0, 0, 2, 0, 0, 0])).is_err());
         assert!(Op::decode(KIND_DELETE, Bytes::from_static(b"\x12\xFF")).is_err());
         assert!(Op::decode(99, Bytes::new()).is_err());
+        let no_table = TableRecord { columns: Vec::new(), ..table_record() };
+        assert!(Op::decode(KIND_CREATE_TABLE, no_table.encode_to_vec().into()).is_err());
         assert!(Commit::decode(&[0; 31]).is_none());
         assert!(Seal::decode(&[0; 17]).is_none());
     }

@@ -1,32 +1,36 @@
 //! Group commit: statements are queued in order and made durable together.
 //!
-//! [`LogWriter::enqueue`] encodes a statement and queues it; [`LogWriter::wait_durable`] returns
-//! when it is durable. The first waiter of a group takes the whole queue and runs a *round*: one
-//! append, one sync, publication of the newest version of the group, then the other waiters are
-//! woken. Statements queued meanwhile form the next group. No thread is involved: on a local disk
-//! append and sync complete without suspending, within the first waiter.
+//! [`LogWriter::encode`] makes the bytes of a statement, [`LogWriter::take_space`] takes space for
+//! them, [`LogWriter::enqueue`] queues it: from then on it is accepted, and whatever fails is a
+//! failure of the log. [`LogWriter::wait_durable`] returns when it is durable. The first waiter of
+//! a group takes the whole queue and runs a *round*: one append, one sync, publication of the
+//! newest version of the group, then the other waiters are woken. Statements queued meanwhile form
+//! the next group. No thread is involved: on a local disk append and sync complete without
+//! suspending, within the first waiter.
 //!
 //! The round is a shared future that every waiter can drive: a waiter dropped in the middle of an
 //! append on an object store neither hangs the others nor loses bytes.
 //!
 //! Invariants: versions are published in lsn order, only after the sync, before any waiter
-//! returns. At most one round runs at a time. After a failed append or sync nothing is ever
-//! appended or synced again; every waiter, present and future, gets the same error.
+//! returns. At most one round runs at a time. What is queued has its space, and so has a seal
+//! behind it. After a failed append or sync nothing is ever appended or synced again; every waiter,
+//! present and future, gets the same error.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+// By path, since the tests compile this file a second time, from another module.
+#[path = "writer/space.rs"]
+mod space;
 
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 
 use super::header::{LogHeader, log_name};
-use super::record::{Commit, KIND_COMMIT, KIND_SEAL, Op, Seal};
+use super::queue::{Encoded, Group, Queued, seal_bytes};
+use super::record::Op;
+use super::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::error::{Error, Result};
-use crate::storage::frame;
-use crate::storage::store::{LogFile, Store};
-
-/// Room for what an operation's frame holds besides rows; an estimate.
-const OTHER_BYTES: usize = 64;
+use crate::storage::store::{LogFile, LogSpace, Store};
+use crate::teeth::{Tooth, planted};
 
 /// What a statement is told that comes after a failure.
 const FAILED: &str = "closed to writes by a failure of its log; open it again";
@@ -46,6 +50,7 @@ pub(crate) struct LogWriter<V> {
 
 struct Order {
     header: LogHeader,
+    space: Option<Arc<dyn LogSpace>>,
     next_lsn: u64,
     closed: bool,
 }
@@ -66,18 +71,10 @@ struct State<V> {
     failed: Option<Error>,
 }
 
-/// Encoded frames that wait for their group. The last frame is left out: it says what is durable
-/// when it is written.
-struct Queued<V> {
-    frames: Vec<u8>,
-    generation: u64,
-    lsn: u64,
-    last: Last<V>,
-}
-
-enum Last<V> {
-    Commit { commit: Commit, version: V },
-    Seal { next: Option<(u64, Box<dyn LogFile>)> },
+/// A log file that is to follow on the current one: it has its name and no header yet.
+pub(crate) struct NextLog {
+    number: u64,
+    file: Box<dyn LogFile>,
 }
 
 impl<V: Send + 'static> LogWriter<V> {
@@ -87,56 +84,79 @@ impl<V: Send + 'static> LogWriter<V> {
         header: LogHeader,
         publish: Publish<V>,
     ) -> Result<Self> {
-        let file = create_file(store, &header).await?;
-        let order = Order { header, next_lsn: header.first_lsn, closed: false };
+        let mut file = store.logs.create(&log_name(header.number)).await?;
+        write_header(file.as_mut(), &header).await?;
+        let begin = (header.first_lsn, LogHeader::BYTES as u64);
+        Ok(Self::new(store, header, file, begin, publish))
+    }
+
+    /// Goes on with the file of an earlier writer, as that of `epoch`, where its statements end:
+    /// with lsn `next_lsn`, behind `bytes`. What it holds is durable then.
+    pub(crate) async fn resume(
+        store: &Store,
+        header: LogHeader,
+        (next_lsn, bytes): (u64, u64),
+        epoch: u64,
+        publish: Publish<V>,
+    ) -> Result<Self> {
+        let file = store.logs.resume(&log_name(header.number), bytes).await?;
+        // Files that follow are the new writer's.
+        Ok(Self::new(store, LogHeader { epoch, ..header }, file, (next_lsn, bytes), publish))
+    }
+
+    fn new(
+        store: &Store,
+        header: LogHeader,
+        file: Box<dyn LogFile>,
+        (next_lsn, bytes): (u64, u64),
+        publish: Publish<V>,
+    ) -> Self {
+        let order = Order { header, space: file.space(), next_lsn, closed: false };
         let state = State {
             queue: Vec::new(),
             file: Some(file),
             round: None,
-            durable_lsn: header.first_lsn.saturating_sub(1),
-            bytes: LogHeader::BYTES as u64,
+            durable_lsn: next_lsn.saturating_sub(1),
+            bytes,
             failed: None,
         };
-        Ok(Self {
+        Self {
             store: store.clone(),
             order: Mutex::new(order),
             shared: Arc::new(Inner { state: Mutex::new(state), publish }),
-        })
+        }
     }
 
-    /// Encodes and queues a statement and returns the lsn of its commit frame, which `version` is
-    /// given too. Never waits for the medium. The caller's commit lock keeps statements in order.
+    /// Encodes a statement that is to be the next one. Until it is queued, the caller's commit lock
+    /// keeps all others, and rotation, away.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] if an operation exceeds the longest record (nothing is queued);
-    /// [`Error::Unavailable`] after a failure of the log and after close: nothing is queued.
-    pub(crate) fn enqueue(
-        &self,
-        ops: &[Op],
-        accepted_ms: u64,
-        version: impl FnOnce(u64) -> V,
-    ) -> Result<u64> {
+    /// [`Error::InvalidInput`] if an operation exceeds the longest record; [`Error::Unavailable`]
+    /// after a failure of the log and after close.
+    pub(crate) fn encode(&self, ops: &[Op], accepted_ms: u64) -> Result<Encoded> {
+        let (generation, first_lsn) = {
+            let order = lock(&self.order);
+            self.check_open(&order)?;
+            (order.header.generation, order.next_lsn)
+        };
+        Encoded::new(ops, accepted_ms, generation, first_lsn)
+    }
+
+    /// Queues a statement for which space was taken, and returns the lsn of its commit frame, which
+    /// `version` is given too. Never waits for the medium.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] after a failure of the log and after close, [`Error::Conflict`] if
+    /// another statement came first: nothing is queued.
+    pub(crate) fn enqueue(&self, encoded: Encoded, version: impl FnOnce(u64) -> V) -> Result<u64> {
         let mut order = lock(&self.order);
         self.check_open(&order)?;
-        let generation = order.header.generation;
-        let first_lsn = order.next_lsn;
-        // Room for the commit frame too: it must not move the rows of a large statement.
-        let rows: usize = ops.iter().map(|op| op.rows_bytes() + OTHER_BYTES).sum();
-        let mut frames = Vec::with_capacity(rows + OTHER_BYTES);
-        let (mut lsn, mut crc) = (first_lsn, 0);
-        for op in ops {
-            let (head, body) = op.payload();
-            let payload_crc =
-                frame::encode(op.kind(), generation, lsn, &[&head, body], &mut frames)?;
-            crc = crc32c::crc32c_append(crc, &payload_crc.to_le_bytes());
-            lsn += 1;
+        if encoded.first_lsn() != order.next_lsn {
+            return Err(Error::Conflict("another statement was logged meanwhile".to_string()));
         }
-        // The durable lsn is filled in when the group is written.
-        let commit =
-            Commit { first_lsn, frames: ops.len() as u32, crc, accepted_ms, durable_lsn: 0 };
+        let lsn = encoded.lsn();
         order.next_lsn = lsn + 1;
-        let last = Last::Commit { commit, version: version(lsn) };
-        self.shared.lock().push(Queued { frames, generation, lsn, last });
+        self.shared.lock().push(Queued::statement(encoded, version(lsn)));
         Ok(lsn)
     }
 
@@ -198,20 +218,32 @@ impl<V: Send + 'static> LogWriter<V> {
         self.shared.lock().failed.clone()
     }
 
-    /// Finishes this file with a seal that names the next one, and goes on there. The next file
-    /// exists, header durable, before the seal is written. Database id and epoch stay; the first
-    /// lsn of the new file is the seal's plus one. Called under the engine's commit lock: nothing
-    /// may be queued meanwhile.
+    /// Makes the file that is to follow on this one, with its first space, and its name durable.
+    /// What takes time is done here, beside statements.
+    pub(crate) async fn prepare_next(&self, number: u64) -> Result<NextLog> {
+        check_failure(self.failure())?;
+        let file = self.store.logs.create(&log_name(number)).await?;
+        if let Some(space) = file.space() {
+            space.take(LogHeader::BYTES as u64 + seal_bytes()).await?;
+        }
+        Ok(NextLog { number, file })
+    }
+
+    /// Finishes this file with a seal that names the next one, and goes on there, with its header
+    /// durable before the seal is written. Database id and epoch stay; the first lsn of the new
+    /// file is the seal's plus one. Called under the engine's commit lock: nothing may be queued
+    /// meanwhile.
     ///
     /// # Errors
-    /// If the new file cannot be made, this file goes on; a failed seal is a failed log.
-    pub(crate) async fn rotate(&self, number: u64, generation: u64) -> Result<LogHeader> {
+    /// If the new file cannot be written, this file goes on; a failed seal is a failed log.
+    pub(crate) async fn rotate(&self, next: NextLog, generation: u64) -> Result<LogHeader> {
+        let NextLog { number, mut file } = next;
         let header = {
             let order = lock(&self.order);
             self.check_open(&order)?;
             LogHeader { number, generation, first_lsn: order.next_lsn + 1, ..order.header }
         };
-        let file = create_file(&self.store, &header).await?;
+        write_header(file.as_mut(), &header).await?;
         let seal_lsn = {
             let mut order = lock(&self.order);
             self.check_open(&order)?;
@@ -221,10 +253,10 @@ impl<V: Send + 'static> LogWriter<V> {
             }
             let old = order.header.generation;
             order.header = header;
+            order.space = file.space();
             order.next_lsn = header.first_lsn;
-            let last = Last::Seal { next: Some((number, file)) };
             let mut state = self.shared.lock();
-            state.push(Queued { frames: Vec::new(), generation: old, lsn, last });
+            state.push(Queued::seal(old, lsn, Some((number, file))));
             state.bytes = LogHeader::BYTES as u64;
             lsn
         };
@@ -242,8 +274,7 @@ impl<V: Send + 'static> LogWriter<V> {
                 order.closed = true;
                 let (lsn, generation) = (order.next_lsn, order.header.generation);
                 order.next_lsn += 1;
-                let last = Last::Seal { next: None };
-                self.shared.lock().push(Queued { frames: Vec::new(), generation, lsn, last });
+                self.shared.lock().push(Queued::seal(generation, lsn, None));
             }
             order.next_lsn - 1
         };
@@ -251,9 +282,7 @@ impl<V: Send + 'static> LogWriter<V> {
     }
 
     fn check_open(&self, order: &Order) -> Result<()> {
-        if self.failure().is_some() {
-            return Err(Error::Unavailable(FAILED));
-        }
+        check_failure(self.failure())?;
         if order.closed { Err(Error::Unavailable("closed")) } else { Ok(()) }
     }
 }
@@ -272,15 +301,6 @@ impl<V> std::fmt::Debug for LogWriter<V> {
     }
 }
 
-/// What a round appends and what it leaves behind.
-struct Group<V> {
-    bytes: Bytes,
-    lsn: u64,
-    version: Option<V>,
-    /// After a seal: the next file, if any.
-    sealed: Option<Option<Box<dyn LogFile>>>,
-}
-
 impl<V> Inner<V> {
     fn lock(&self) -> MutexGuard<'_, State<V>> {
         lock(&self.state)
@@ -294,18 +314,18 @@ impl<V: Send + 'static> Inner<V> {
             return None;
         }
         let file = state.file.take()?;
-        let group = state.take_group();
+        let group = Group::take(&mut state.queue, state.durable_lsn);
         let round = Arc::clone(shared).run_round(file, group).boxed().shared();
         state.round = Some(round.clone());
         Some(round)
     }
 
     async fn run_round(self: Arc<Self>, mut file: Box<dyn LogFile>, group: Group<V>) {
-        let written = async {
-            file.append(group.bytes).await?;
-            file.sync().await
+        let written = write_durably(file.as_mut(), group.bytes).await;
+        if written.is_ok() && group.sealed.is_some() {
+            // Zeros that stay behind a seal harm nobody.
+            let _ = file.trim().await;
         }
-        .await;
         if written.is_ok()
             && let Some(version) = group.version
         {
@@ -318,6 +338,7 @@ impl<V: Send + 'static> Inner<V> {
                 state.durable_lsn = group.lsn;
                 state.file = group.sealed.unwrap_or(Some(file));
             }
+            Err(_) if planted(Tooth::NoPoisoning) => state.file = Some(file),
             Err(error) => {
                 state.failed = Some(Error::OutcomeUnknown(format!(
                     "the log failed and takes no more statements: {error}"
@@ -330,55 +351,28 @@ impl<V: Send + 'static> Inner<V> {
 
 impl<V> State<V> {
     fn push(&mut self, queued: Queued<V>) {
-        let last = match &queued.last {
-            Last::Commit { .. } => Commit::BYTES,
-            Last::Seal { .. } => Seal::BYTES,
-        };
-        let bytes = queued.frames.len() + frame::HEADER_BYTES + last + frame::TRAILER_BYTES;
-        self.bytes += bytes as u64;
+        self.bytes += queued.bytes();
         self.queue.push(queued);
-    }
-
-    /// Takes what is queued, up to a seal. All that is taken goes in one append; what is
-    /// durable is known only now, so the last frame of each entry is made here.
-    fn take_group(&mut self) -> Group<V> {
-        let durable_lsn = self.durable_lsn;
-        let seal = self.queue.iter().position(|q| matches!(q.last, Last::Seal { .. }));
-        let count = seal.map_or(self.queue.len(), |index| index + 1);
-        let mut group = Group { bytes: Bytes::new(), lsn: 0, version: None, sealed: None };
-        let mut bytes = Vec::new();
-        for Queued { frames, generation, lsn, last } in self.queue.drain(..count) {
-            // A single statement, however large, is not copied.
-            if bytes.is_empty() {
-                bytes = frames;
-            } else {
-                bytes.extend_from_slice(&frames);
-            }
-            group.lsn = lsn;
-            let (kind, payload): (u8, &[u8]) = match last {
-                Last::Commit { commit, version } => {
-                    group.version = Some(version);
-                    (KIND_COMMIT, &Commit { durable_lsn, ..commit }.encode())
-                }
-                Last::Seal { next } => {
-                    let (number, file) = next.unzip();
-                    group.sealed = Some(file);
-                    (KIND_SEAL, &Seal { next: number, durable_lsn }.encode())
-                }
-            };
-            // Far below the longest payload: cannot fail.
-            let _ = frame::encode(kind, generation, lsn, &[payload], &mut bytes);
-        }
-        group.bytes = Bytes::from(bytes);
-        group
     }
 }
 
-async fn create_file(store: &Store, header: &LogHeader) -> Result<Box<dyn LogFile>> {
-    let mut file = store.logs.create(&log_name(header.number)).await?;
+/// Appends a group; when this returns, it is on the medium.
+async fn write_durably(file: &mut dyn LogFile, group: Bytes) -> Result<()> {
+    if planted(Tooth::AcknowledgedBeforeSync) {
+        file.sync().await?;
+        return file.append(group).await;
+    }
+    file.append(group).await?;
+    if planted(Tooth::NoLogSync) { Ok(()) } else { file.sync().await }
+}
+
+async fn write_header(file: &mut dyn LogFile, header: &LogHeader) -> Result<()> {
     file.append(Bytes::copy_from_slice(&header.encode())).await?;
-    file.sync().await?;
-    Ok(file)
+    file.sync().await
+}
+
+fn check_failure(failure: Option<Error>) -> Result<()> {
+    if failure.is_some() { Err(Error::Unavailable(FAILED)) } else { Ok(()) }
 }
 
 /// No code that holds one of these locks can panic half-way through a change.

@@ -1,13 +1,14 @@
 //! Databases that are dropped while they work, and opened again at once.
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 
 use bytes::Bytes;
 
 use super::*;
-use crate::storage::store::{BlobInfo, BlobWriter, Blobs, Pin};
+use crate::storage::store::{BlobInfo, BlobWriter, Blobs, LogSpace, Pin};
 
 /// What one database changes in a directory; whether another had the lock by then is noted.
 #[derive(Debug, Clone)]
@@ -57,6 +58,22 @@ impl BlobWriter for NotedWriter {
     }
 }
 
+#[derive(Debug)]
+struct NotedSpace {
+    space: Arc<dyn LogSpace>,
+    noted: Noted,
+}
+
+#[async_trait::async_trait]
+impl LogSpace for NotedSpace {
+    async fn take(&self, bytes: u64) -> crate::Result<()> {
+        self.noted.changes("take space", self.space.take(bytes)).await
+    }
+    fn taken(&self) -> u64 {
+        self.space.taken()
+    }
+}
+
 struct NotedLog(Box<dyn LogFile>, Noted);
 
 #[async_trait::async_trait]
@@ -66,6 +83,13 @@ impl LogFile for NotedLog {
     }
     async fn sync(&mut self) -> crate::Result<()> {
         self.1.changes("sync", self.0.sync()).await
+    }
+    fn space(&self) -> Option<Arc<dyn LogSpace>> {
+        let (space, noted) = (self.0.space()?, self.1.clone());
+        Some(Arc::new(NotedSpace { space, noted }))
+    }
+    async fn trim(&mut self) -> crate::Result<()> {
+        self.1.changes("trim", self.0.trim()).await
     }
 }
 
@@ -100,6 +124,15 @@ impl Blobs for Noted {
     async fn unpinned(&self, name: &str) -> crate::Result<Option<Pin>> {
         self.store.blobs.unpinned(name).await
     }
+    async fn hold_reserve(&self, bytes: u64) -> crate::Result<()> {
+        self.changes("reserve", self.store.blobs.hold_reserve(bytes)).await
+    }
+    async fn give_up_reserve(&self) -> crate::Result<bool> {
+        self.changes("reserve", self.store.blobs.give_up_reserve()).await
+    }
+    fn spill_folder(&self) -> crate::Result<Option<PathBuf>> {
+        self.store.blobs.spill_folder()
+    }
 }
 
 #[async_trait::async_trait]
@@ -111,8 +144,15 @@ impl Logs for Noted {
     async fn read(&self, name: &str) -> crate::Result<Bytes> {
         self.store.logs.read(name).await
     }
+    async fn read_durable(&self, name: &str, from: u64) -> crate::Result<Bytes> {
+        self.store.logs.read_durable(name, from).await
+    }
     async fn take_over(&self, name: &str) -> crate::Result<Bytes> {
         self.store.logs.take_over(name).await
+    }
+    async fn resume(&self, name: &str, bytes: u64) -> crate::Result<Box<dyn LogFile>> {
+        let log = self.changes(name, self.store.logs.resume(name, bytes)).await?;
+        Ok(Box::new(NotedLog(log, self.clone())))
     }
     async fn list(&self) -> crate::Result<Vec<String>> {
         self.store.logs.list().await

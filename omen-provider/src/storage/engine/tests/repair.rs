@@ -79,7 +79,8 @@ async fn a_cut_ends_a_chain_of_logs_at_its_first_damage() {
     let table = db.table("t").unwrap();
     table.insert(rows(0..10, "a")).await.unwrap();
     let writer = db.handle().engine().writer().unwrap();
-    writer.log.rotate((1 << 32) + 77, 5).await.unwrap();
+    let next = writer.log.prepare_next((1 << 32) + 77).await.unwrap();
+    writer.log.rotate(next, 5).await.unwrap();
     table.insert(rows(10..20, "b")).await.unwrap();
     drop((table, db));
     let (first, second) = (log_name((1 << 32) + 1), log_name((1 << 32) + 77));

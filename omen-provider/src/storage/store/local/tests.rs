@@ -44,15 +44,6 @@ async fn foreign_files_are_not_listed() {
     assert_eq!(listed, [BlobInfo { name: "segments/01.parquet".into(), bytes: 1 }]);
 }
 
-#[test]
-fn a_log_takes_nothing_after_a_failure() {
-    let root = tempfile::tempdir().unwrap();
-    let path = root.path().join("log");
-    let mut log = LocalLog { file: SystemFiles.create_new(&path).unwrap(), path, broken: false };
-    assert!(log.attempt(|_| Err(io::Error::other("disk full"))).is_err());
-    assert!(log.attempt(|_| Ok(())).is_err());
-}
-
 #[tokio::test]
 async fn an_older_handle_never_names_the_file_of_a_newer_one() {
     let root = tempfile::tempdir().unwrap();

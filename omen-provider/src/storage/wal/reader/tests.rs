@@ -180,6 +180,7 @@ fn zeros_behind_the_last_frame_are_its_end() {
         log.bytes.extend(vec![0; zeros]);
         let contents = log.read().unwrap();
         assert_eq!((lsns(&contents), contents.dropped_tail_bytes), (vec![2], zeros as u64));
+        assert_eq!(contents.bytes as usize, log.bytes.len() - zeros);
     }
 }
 
@@ -256,7 +257,10 @@ fn seal_is_the_end() {
     let contents = log.read().unwrap();
     assert!(contents.sealed);
     assert_eq!((contents.next_log, contents.next_lsn, contents.dropped_tail_bytes), (None, 4, 0));
-    log.bytes.push(0);
+    // Space that was not used.
+    log.bytes.extend(vec![0; 5000]);
+    assert!(log.read().unwrap().sealed);
+    *log.bytes.last_mut().unwrap() = 1;
     assert!(log.read().is_err());
 }
 

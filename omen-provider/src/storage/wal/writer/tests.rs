@@ -6,8 +6,10 @@ use object_store::memory::InMemory;
 use tokio::sync::Notify;
 
 use super::*;
+use crate::storage::frame;
 use crate::storage::store::Logs;
 use crate::storage::wal::read_log;
+use crate::storage::wal::record::{Commit, KIND_COMMIT};
 
 const DATABASE: [u8; 16] = *b"sixteen bytes id";
 
@@ -76,6 +78,16 @@ impl LogFile for GatedFile {
     }
 }
 
+/// Encodes and queues a statement.
+fn enqueue(writer: &LogWriter<u64>, ops: &[Op], accepted_ms: u64) -> Result<u64> {
+    writer.enqueue(writer.encode(ops, accepted_ms)?, |lsn| lsn)
+}
+
+async fn rotate(writer: &LogWriter<u64>, number: u64, generation: u64) -> Result<LogHeader> {
+    let next = writer.prepare_next(number).await?;
+    writer.rotate(next, generation).await
+}
+
 struct Fixture {
     writer: Arc<LogWriter<u64>>,
     medium: Arc<Medium>,
@@ -97,7 +109,7 @@ async fn gated() -> Fixture {
 
 impl Fixture {
     fn enqueue(&self) -> u64 {
-        self.writer.enqueue(&[Op::DropTable(3)], 5, |lsn| lsn).unwrap()
+        enqueue(&self.writer, &[Op::DropTable(3)], 5).unwrap()
     }
     fn waiter(&self, lsn: u64) -> tokio::task::JoinHandle<Result<()>> {
         let writer = Arc::clone(&self.writer);
@@ -151,10 +163,10 @@ async fn statements_come_back_from_every_medium() {
         let writer = LogWriter::create(&store, header(), Box::new(|_: u64| {})).await.unwrap();
         let put = Op::Put { table: 1, fresh: true, rows: Bytes::from("rows") };
         let delete = Op::Delete { table: 1, keys: vec![b"k".to_vec()] };
-        let first = writer.enqueue(&[put.clone(), delete.clone()], 11, |lsn| lsn).unwrap();
-        let second = writer.enqueue(&[], 12, |lsn| lsn).unwrap();
+        let first = enqueue(&writer, &[put.clone(), delete.clone()], 11).unwrap();
+        let second = enqueue(&writer, &[], 12).unwrap();
         writer.wait_durable(first).await.unwrap();
-        let third = writer.enqueue(std::slice::from_ref(&delete), 13, |lsn| lsn).unwrap();
+        let third = enqueue(&writer, std::slice::from_ref(&delete), 13).unwrap();
         writer.wait_durable(third).await.unwrap();
         assert_eq!((first, second, third, writer.next_lsn()), (3, 4, 6, 7));
         let bytes = store.logs.take_over(&log_name(1)).await.unwrap();
@@ -241,8 +253,8 @@ async fn failed_write_or_sync_poisons_the_log() {
         let counts = log.counts();
         assert!(unknown(log.writer.wait_durable(second).await));
         // What was not queued is certainly not in the log.
-        assert!(unavailable(log.writer.enqueue(&[], 0, |lsn| lsn)));
-        assert!(unavailable(log.writer.rotate(2, 2).await));
+        assert!(unavailable(enqueue(&log.writer, &[], 0)));
+        assert!(unavailable(rotate(&log.writer, 2, 2).await));
         assert!(unavailable(log.writer.close().await));
         log.writer.wait_durable(kept).await.unwrap();
         assert_eq!(log.counts(), counts, "nothing is appended or synced after a failure");
@@ -255,15 +267,15 @@ async fn rotation_chains_files_and_goes_on() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::local(directory.path());
     let writer = LogWriter::create(&store, header(), Box::new(|_: u64| {})).await.unwrap();
-    let before = writer.enqueue(&[Op::DropTable(1)], 1, |lsn| lsn).unwrap();
-    let next = writer.rotate(9, 88).await.unwrap();
+    let before = enqueue(&writer, &[Op::DropTable(1)], 1).unwrap();
+    let next = rotate(&writer, 9, 88).await.unwrap();
     assert_eq!(writer.durable_lsn(), before + 1);
     assert_eq!((writer.number(), writer.bytes()), (9, LogHeader::BYTES as u64));
-    let after = writer.enqueue(&[Op::DropTable(2)], 2, |lsn| lsn).unwrap();
+    let after = enqueue(&writer, &[Op::DropTable(2)], 2).unwrap();
     writer.close().await.unwrap();
     writer.close().await.unwrap();
-    assert!(matches!(writer.enqueue(&[], 0, |lsn| lsn), Err(Error::Unavailable("closed"))));
-    assert!(writer.rotate(10, 1).await.is_err());
+    assert!(matches!(enqueue(&writer, &[], 0), Err(Error::Unavailable("closed"))));
+    assert!(rotate(&writer, 10, 1).await.is_err());
 
     let read = |number| {
         let store = &store;
@@ -284,7 +296,7 @@ async fn rotation_chains_files_and_goes_on() {
 async fn failed_creation_of_the_next_file_leaves_this_one_going() {
     let log = gated().await;
     log.medium.fail_create.store(true, Ordering::SeqCst);
-    assert!(matches!(log.writer.rotate(2, 2).await, Err(Error::InvalidInput(_))));
+    assert!(matches!(rotate(&log.writer, 2, 2).await, Err(Error::InvalidInput(_))));
     let lsn = log.enqueue();
     log.writer.wait_all().await.unwrap();
     assert_eq!(log.statements(), [lsn]);
@@ -295,7 +307,7 @@ async fn too_long_an_operation_is_refused_whole() {
     let log = gated().await;
     let rows = Bytes::from(vec![1; frame::PAYLOAD_BYTES_MAX]);
     let ops = [Op::DropTable(1), Op::Put { table: 1, fresh: false, rows }];
-    let refused = log.writer.enqueue(&ops, 0, |lsn| lsn);
+    let refused = enqueue(&log.writer, &ops, 0);
     assert!(matches!(refused, Err(Error::InvalidInput(_))));
     let lsn = log.enqueue();
     log.writer.wait_durable(lsn).await.unwrap();
@@ -307,7 +319,7 @@ async fn fenced_writer_learns_that_its_outcome_is_unknown() {
     let store = Store::object_store(Arc::new(InMemory::new()), "db");
     let writer = LogWriter::create(&store, header(), Box::new(|_: u64| {})).await.unwrap();
     store.logs.take_over(&log_name(1)).await.unwrap();
-    let lsn = writer.enqueue(&[], 0, |lsn| lsn).unwrap();
+    let lsn = enqueue(&writer, &[], 0).unwrap();
     assert!(unknown(writer.wait_durable(lsn).await));
 }
 
@@ -319,12 +331,17 @@ async fn many_writers_on_a_real_disk_are_published_in_order() {
     let seen = Arc::clone(&published);
     let publish = Box::new(move |version: u64| lock(&seen).push(version));
     let writer = Arc::new(LogWriter::create(&store, header(), publish).await.unwrap());
+    let commits = Arc::new(Mutex::new(()));
     let tasks: Vec<_> = (0..8u32)
         .map(|table| {
             let (writer, published) = (Arc::clone(&writer), Arc::clone(&published));
+            let commits = Arc::clone(&commits);
             tokio::spawn(async move {
                 for _ in 0..50 {
-                    let lsn = writer.enqueue(&[Op::DropTable(table)], 0, |lsn| lsn).unwrap();
+                    let lsn = {
+                        let _one_at_a_time = lock(&commits);
+                        enqueue(&writer, &[Op::DropTable(table)], 0).unwrap()
+                    };
                     writer.wait_durable(lsn).await.unwrap();
                     assert!(lock(&published).last().is_some_and(|last| *last >= lsn));
                 }

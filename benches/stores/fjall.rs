@@ -1,0 +1,41 @@
+//! fjall with every commit synced (`PersistMode::SyncData`).
+//!
+//! Called by [`super::CONTENDERS`]. Keys are big-endian, whose order is that of the numbers from 0.
+
+use std::ops::Range;
+use std::path::Path;
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+
+use super::{Result, Store, value_bytes, value_of};
+
+struct Fjall {
+    database: Database,
+    readings: Keyspace,
+}
+
+pub(super) fn open(path: &Path) -> Result<Box<dyn Store>> {
+    let database = Database::builder(path).open()?;
+    let readings = database.keyspace("readings", KeyspaceCreateOptions::default)?;
+    Ok(Box::new(Fjall { database, readings }))
+}
+
+impl Store for Fjall {
+    fn commit(&self, ids: Range<i64>) -> Result<()> {
+        let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
+        for id in ids {
+            batch.insert(&self.readings, id.to_be_bytes(), value_bytes(id));
+        }
+        Ok(batch.commit()?)
+    }
+
+    fn rows(&self) -> Result<Vec<(i64, f64)>> {
+        let mut rows = Vec::new();
+        for row in self.readings.iter() {
+            let (key, bytes) = row.into_inner()?;
+            let key: [u8; 8] = key.as_ref().try_into()?;
+            rows.push((i64::from_be_bytes(key), value_of(&bytes)?));
+        }
+        Ok(rows)
+    }
+}
