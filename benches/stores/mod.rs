@@ -45,11 +45,11 @@ pub trait Store: Sync {
         std::thread::scope(|scope| {
             let threads: Vec<_> = (0..writers)
                 .map(|_| {
-                    scope.spawn(|| {
+                    scope.spawn(|| -> Result<()> {
                         while let Some(id) = turn.next(time) {
                             self.commit(id..id + 1)?;
                         }
-                        Result::Ok(())
+                        Ok(())
                     })
                 })
                 .collect();

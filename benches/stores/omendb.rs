@@ -25,14 +25,23 @@ struct OmenDb {
 
 pub(super) fn open(path: &Path) -> Result<Box<dyn Store>> {
     let runtime = Runtime::new()?;
-    let (db, table) = runtime.block_on(async {
-        let db = Database::open(path).await?;
-        let readings = TableDefinition::new("readings", &readings_schema()).primary_key(["id"]);
-        db.create_table(readings, true).await?;
-        let table = db.table("readings")?;
-        Result::Ok((db, table))
-    })?;
+    let (db, table) = runtime.block_on(open_table(path))?;
     Ok(Box::new(OmenDb { runtime, db, table }))
+}
+
+async fn open_table(path: &Path) -> Result<(Database, Table)> {
+    let db = Database::open(path).await?;
+    let readings = TableDefinition::new("readings", &readings_schema()).primary_key(["id"]);
+    db.create_table(readings, true).await?;
+    let table = db.table("readings")?;
+    Ok((db, table))
+}
+
+async fn write(turn: Arc<Turn>, table: Table, time: Duration) -> Result<()> {
+    while let Some(id) = turn.next(time) {
+        table.insert(readings([id])).await?;
+    }
+    Ok(())
 }
 
 impl Store for OmenDb {
@@ -56,15 +65,7 @@ impl Store for OmenDb {
     fn write_one_by_one(&self, writers: usize, time: Duration) -> Result<Written> {
         let turn = Arc::new(Turn::new());
         let tasks: Vec<_> = (0..writers)
-            .map(|_| {
-                let (turn, table) = (turn.clone(), self.table.clone());
-                self.runtime.spawn(async move {
-                    while let Some(id) = turn.next(time) {
-                        table.insert(readings([id])).await?;
-                    }
-                    Result::Ok(())
-                })
-            })
+            .map(|_| self.runtime.spawn(write(turn.clone(), self.table.clone(), time)))
             .collect();
         for task in tasks {
             self.runtime.block_on(task)??;

@@ -74,11 +74,11 @@ pub enum Error {
     /// takes no more writes until it is reopened; reads go on.
     #[error("outcome unknown: {0}; reopen the database to learn what became durable")]
     OutcomeUnknown(String),
-    /// A limit of memory or disk space is reached. Either there is no room for a statement: the disk
-    /// is full, or rows in memory or the log are to be flushed first and the flush fails. Nothing
-    /// was written; repeat it when the cause is gone, there is no need to open the database again.
-    /// Reads go on, and so do deletions for a while. Or a query needs more memory, or more space for
-    /// spill files, than queries may use: it ended, and what it held is free again.
+    /// A limit of memory or disk space is reached. Either there is no room for a statement: the
+    /// disk is full, or rows in memory or the log are to be flushed first and the flush fails.
+    /// Nothing was written; repeat it when the cause is gone, there is no need to open the database
+    /// again. Reads go on, and so do deletions for a while. Or a query needs more memory, or more
+    /// space for spill files, than queries may use: it ended, and what it held is free again.
     #[error("no room: {what}: {source}")]
     Exhausted {
         /// What is used up, how far, and what makes room.

@@ -183,7 +183,7 @@ fn without_room_the_old_log_is_gone_on_with() {
             let logs = case.disk.store().logs.list().await.unwrap();
             for round in 0..3 {
                 // For two manifests and a log without statements.
-                let room = 4 * SECTOR_BYTES as u64;
+                let room = 8 * SECTOR_BYTES as u64;
                 case.disk.limit_bytes(Some(case.disk.bytes_used() + room));
                 case.database = small().open_store(case.disk.store()).await.unwrap();
                 assert_eq!(case.disk.store().logs.list().await.unwrap(), logs, "no new log");

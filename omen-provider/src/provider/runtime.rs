@@ -27,8 +27,14 @@ use crate::storage::handle::Handle;
 /// Where the settings begin that are not a session's own.
 const RUNTIME: &str = "datafusion.runtime.";
 
-/// Of the memory of queries, the partitions of a sort together keep this part back for merging.
+/// Of the memory of queries, the partitions of a sort together keep at most this part back for
+/// merging.
 const MERGE_SHARE: usize = 16;
+
+/// And no more than this part where that is enough to begin with: a statement may have dozens of
+/// sorts, which all keep theirs back at once.
+const MERGE_SHARE_OF_MANY: usize = 512;
+const ENOUGH_FOR_MERGING: usize = 64 << 10;
 
 /// What the queries of a database share.
 pub(super) struct QueryRuntime {
@@ -90,7 +96,8 @@ impl QueryRuntime {
     pub(super) fn fitted(&self, mut config: SessionConfig) -> SessionConfig {
         let partitions = config.target_partitions().max(1);
         let execution = &mut config.options_mut().execution;
-        let most = self.limits.memory / MERGE_SHARE / partitions;
+        let share = |part: usize| self.limits.memory / part / partitions;
+        let most = share(MERGE_SHARE).min(share(MERGE_SHARE_OF_MANY).max(ENOUGH_FOR_MERGING));
         let kept = &mut execution.sort_spill_reservation_bytes;
         *kept = (*kept).min(most);
         config

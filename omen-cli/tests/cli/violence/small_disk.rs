@@ -23,30 +23,6 @@ const TOO_MANY: u64 = 100;
 /// How the system says it.
 const NO_SPACE: &str = "No space left on device";
 
-/// What a full disk should not prevent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Promise {
-    /// A statement for which there is no room is refused, and is certainly not there.
-    RefusedAlone,
-    /// Statements are taken again without opening the database anew.
-    ResumesOpen,
-    /// The database opens for writing.
-    Opens,
-    /// The database closes, and the rows stay in the log.
-    Closes,
-    /// A query that finds no room for what its memory does not hold fails, and leaves nothing.
-    Spills,
-}
-
-/// Promises that are not kept yet; a test that meets one leaves that part out.
-const NOT_YET: &[Promise] = &[
-    Promise::RefusedAlone,
-    Promise::ResumesOpen,
-    Promise::Opens,
-    Promise::Closes,
-    Promise::Spills,
-];
-
 /// Arguments that leave queries so little memory that the sort of the tests needs more.
 const LITTLE_MEMORY: &[&str] = &["--memory-limit", "16M"];
 
@@ -55,11 +31,6 @@ struct Full {
     place: Place,
     disk: LoopDisk,
     database: String,
-}
-
-/// Whether a promise is kept; with the variable `OMEN_FULL_DISK` all of them are put to the test.
-fn holds(promise: Promise) -> bool {
-    !NOT_YET.contains(&promise) || std::env::var_os("OMEN_FULL_DISK").is_some()
 }
 
 fn insert(number: u64) -> String {
@@ -126,17 +97,10 @@ impl Full {
         csv.lines().skip(1).map(number).collect()
     }
 
-    /// The statements below `count` are there; of that one, all or nothing, and nothing if it was
-    /// refused alone.
+    /// The statements below `count` are there, and no other.
     #[track_caller]
     fn assert_holds(&self, arguments: &[&str], count: u64) {
-        let numbers = self.numbers(arguments);
-        let acknowledged: Vec<u64> = (0..count).collect();
-        if holds(Promise::RefusedAlone) || numbers.len() as u64 != count + 1 {
-            assert_eq!(numbers, acknowledged);
-        } else {
-            assert_eq!(numbers[..count as usize], acknowledged);
-        }
+        assert_eq!(self.numbers(arguments), (0..count).collect::<Vec<_>>());
     }
 
     /// Everything works again, now that there is room.
@@ -169,11 +133,10 @@ fn full_while_statements_arrive() {
     let said = shell.answer("SELECT count(*) AS rows FROM t;");
     assert!(said.contains(&(count * ROWS).to_string()), "{count}: {said}");
     full.free();
-    if holds(Promise::ResumesOpen) {
-        let said = shell.answer(insert(count).trim());
-        assert!(said.contains("rows inserted"), "{said}");
-        count += 1;
-    }
+    // So does writing, as soon as there is room.
+    let said = shell.answer(insert(count).trim());
+    assert!(said.contains("rows inserted"), "{said}");
+    count += 1;
     shell.press(CTRL_D);
     shell.ended();
     full.assert_recovered(count);
@@ -190,9 +153,7 @@ fn full_and_opened_again() {
     assert!(ended.said.contains(NO_SPACE), "{ended:?}");
     let count = ended.acknowledged as u64;
     full.assert_holds(&["--readonly"], count);
-    if holds(Promise::Opens) {
-        full.assert_holds(&[], count);
-    }
+    full.assert_holds(&[], count);
     full.free();
     full.assert_recovered(count);
 }
@@ -222,11 +183,7 @@ fn full_while_rows_are_flushed() {
     full.fill();
     running.end_input();
     let ended = running.wait().unwrap();
-    if holds(Promise::Closes) {
-        assert!(ended.status.success(), "{ended:?}");
-    } else {
-        assert!(ended.status.success() || ended.said.contains(NO_SPACE), "{ended:?}");
-    }
+    assert!(ended.status.success(), "{ended:?}");
     full.assert_holds(&["--readonly"], 4);
     full.free();
     full.assert_recovered(4);
@@ -245,7 +202,7 @@ fn full_while_tables_are_compacted() {
     let outcome = full.place.run(&["compact", &full.database]);
     let said = outcome.code == Some(1) && outcome.stderr.contains(NO_SPACE);
     // A reserve may do for so small a table.
-    assert!(said || (holds(Promise::Opens) && outcome.code == Some(0)), "{outcome:?}");
+    assert!(said || outcome.code == Some(0), "{outcome:?}");
     full.assert_holds(&["--readonly"], 4);
     full.free();
     full.assert_recovered(4);
@@ -254,21 +211,22 @@ fn full_while_tables_are_compacted() {
 #[test]
 fn full_while_a_query_sorts_more_than_its_memory_holds() {
     let Some(full) = Full::new() else { return };
-    if !holds(Promise::Spills) {
-        return;
-    }
     let mut running = full.write(0..5);
     running.end_input();
     assert!(running.wait().unwrap().status.success());
     full.fill();
+    let sort = |copies, memory: &[&str]| {
+        let sql = format!(
+            "SELECT max(n) FROM (SELECT row_number() OVER (ORDER BY text, id, value) n \
+             FROM t, generate_series(1, {copies}))"
+        );
+        full.run(&[&["--format", "csv", "-c", &sql], memory].concat())
+    };
     // About 30 MB.
-    let sort = "SELECT max(n) FROM (SELECT row_number() OVER (ORDER BY text, id, value) n \
-                FROM t, generate_series(1, 10))";
-    let query = [&["--format", "csv", "-c", sort], LITTLE_MEMORY].concat();
-    full.run(&query).failure(1, NO_SPACE);
+    sort(10, LITTLE_MEMORY).failure(1, NO_SPACE);
     full.assert_holds(&["--readonly"], 5);
     full.free();
-    full.assert_holds(LITTLE_MEMORY, 5);
+    assert_eq!(sort(3, &[]).success().stdout, "max(n)\n60000\n");
     let left = std::fs::read_dir(full.disk.path().join("db/spill"));
     assert_eq!(left.map_or(0, |entries| entries.count()), 0, "spilled files are left behind");
     full.assert_recovered(5);

@@ -104,9 +104,9 @@ async fn begin_log(
     Ok(log)
 }
 
-/// Removes all logs but the one that is written and those that it goes on from. One of a later epoch
-/// belongs to a writer that has taken the database over since, and stays; what is to be spared
-/// becomes garbage.
+/// Removes all logs but the one that is written and those that it goes on from. One of a later
+/// epoch belongs to a writer that has taken the database over since, and stays; what is to be
+/// spared becomes garbage.
 pub(super) async fn remove_other_logs(
     medium: &Medium,
     manifest: &Manifest,

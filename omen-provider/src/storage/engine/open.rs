@@ -251,8 +251,8 @@ impl Engine {
     }
 }
 
-/// Removes the manifests before `manifest` that nobody has pinned. What the others name, or the logs
-/// that go on from them, is returned: it must stay until nobody has.
+/// Removes the manifests before `manifest` that nobody has pinned. What the others name, or the
+/// logs that go on from them, is returned: it must stay until nobody has.
 async fn remove_old_manifests(medium: &Medium, manifest: &Manifest) -> Result<HashSet<String>> {
     let store = &medium.store;
     let mut spared = HashSet::new();
@@ -266,10 +266,10 @@ async fn remove_old_manifests(medium: &Medium, manifest: &Manifest) -> Result<Ha
     Ok(spared)
 }
 
-/// Removes segments and deletion vectors that a manifest and its logs do not name: an earlier writer
-/// left them behind. What is to be spared becomes garbage. What has a later epoch belongs to a
-/// writer that has taken the database over since (on an object store nothing keeps it out), and
-/// stays.
+/// Removes segments and deletion vectors that a manifest and its logs do not name: an earlier
+/// writer left them behind. What is to be spared becomes garbage. What has a later epoch belongs
+/// to a writer that has taken the database over since (on an object store nothing keeps it out),
+/// and stays.
 async fn remove_unnamed(
     medium: &Medium,
     manifest: &Manifest,
