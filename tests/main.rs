@@ -14,6 +14,7 @@ mod harness;
 mod model;
 mod pages;
 mod publication;
+mod readers;
 mod recovery;
 mod refusals;
 mod schedules;

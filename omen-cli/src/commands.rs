@@ -94,11 +94,17 @@ pub(crate) async fn run(executor: &mut Executor, line: &str) -> Result<Flow> {
     match find(name)? {
         Command::Quit => return Ok(Flow::Quit),
         Command::Help => notes::note(HELP),
-        Command::Tables => list_tables(executor)?,
-        Command::Describe => match argument {
-            Some(table) => describe(executor, unquote(table))?,
-            None => list_tables(executor)?,
-        },
+        Command::Tables => {
+            executor.refresh().await?;
+            list_tables(executor)?;
+        }
+        Command::Describe => {
+            executor.refresh().await?;
+            match argument {
+                Some(table) => describe(executor, unquote(table))?,
+                None => list_tables(executor)?,
+            }
+        }
         Command::Mode => set_format(executor, argument)?,
         Command::Expanded => {
             let settings = &mut executor.settings;

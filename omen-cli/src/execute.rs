@@ -118,6 +118,12 @@ impl Executor {
         }
     }
 
+    /// Makes visible what another process has written, if the database is open read-only.
+    pub(crate) async fn refresh(&self) -> Result<()> {
+        self.database.refresh().await?;
+        Ok(())
+    }
+
     /// Prints rows that need no statement.
     pub(crate) fn print(&mut self, schema: &SchemaRef, batches: &[RecordBatch]) -> Result<()> {
         output::print_all(
@@ -132,6 +138,7 @@ impl Executor {
     /// Returns what is to be said of the statement.
     async fn run_to_end(&mut self, sql: &str) -> Result<Option<String>> {
         const WAITING_MAX: usize = 2;
+        self.refresh().await?;
         let (sender, mut arriving) = mpsc::channel(WAITING_MAX);
         let statement = carry_out(self.session.clone(), sql.to_string(), sender);
         let task = self.workers.start(statement)?;

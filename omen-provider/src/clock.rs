@@ -26,6 +26,23 @@ impl Clock {
         }
     }
 
+    /// Returns after a pause of this length; on a clock that stands still, after all others had
+    /// their turn.
+    pub(crate) async fn pause(&self, length: Duration) {
+        if self.0.is_some() {
+            return tokio::task::yield_now().await;
+        }
+        // Not every runtime has timers.
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => {
+                let slept = runtime.spawn_blocking(move || std::thread::sleep(length)).await;
+                // A runtime that ends cuts the pause short.
+                drop(slept);
+            }
+            Err(_) => std::thread::sleep(length),
+        }
+    }
+
     /// Time since some moment in the past.
     pub(crate) fn now(&self) -> Duration {
         match &self.0 {

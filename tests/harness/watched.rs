@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use omen_provider::Result;
-use omen_provider::store::{BlobInfo, BlobWriter, Blobs, LogFile, Logs, Store};
+use omen_provider::store::{BlobInfo, BlobWriter, Blobs, LogFile, Logs, Pin, Store};
 
 /// Bytes of a file.
 pub type Read = (String, Range<u64>);
@@ -91,6 +91,14 @@ impl Blobs for Watched {
         self.note_write("clean", "");
         self.inner.blobs.clean().await
     }
+
+    async fn pin(&self, name: &str) -> Result<Option<Pin>> {
+        self.inner.blobs.pin(name).await
+    }
+
+    async fn unpinned(&self, name: &str) -> Result<Option<Pin>> {
+        self.inner.blobs.unpinned(name).await
+    }
 }
 
 #[async_trait]
@@ -102,6 +110,10 @@ impl Logs for Watched {
 
     async fn read(&self, name: &str) -> Result<Bytes> {
         self.inner.logs.read(name).await
+    }
+
+    async fn read_durable(&self, name: &str, from: u64) -> Result<Bytes> {
+        self.inner.logs.read_durable(name, from).await
     }
 
     async fn take_over(&self, name: &str) -> Result<Bytes> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use omen_provider::Result;
-use omen_provider::store::{BlobInfo, BlobWriter, Blobs, LogFile, Logs, Store};
+use omen_provider::store::{BlobInfo, BlobWriter, Blobs, LogFile, Logs, Pin, Store};
 
 use super::scheduler::{pause, suspend};
 
@@ -62,6 +62,14 @@ impl Blobs for Pausing {
     async fn clean(&self) -> Result<()> {
         self.0.blobs.clean().await
     }
+
+    async fn pin(&self, name: &str) -> Result<Option<Pin>> {
+        self.0.blobs.pin(name).await
+    }
+
+    async fn unpinned(&self, name: &str) -> Result<Option<Pin>> {
+        self.0.blobs.unpinned(name).await
+    }
 }
 
 #[async_trait]
@@ -86,6 +94,10 @@ impl Logs for Pausing {
 
     async fn read(&self, name: &str) -> Result<Bytes> {
         self.0.logs.read(name).await
+    }
+
+    async fn read_durable(&self, name: &str, from: u64) -> Result<Bytes> {
+        self.0.logs.read_durable(name, from).await
     }
 
     async fn take_over(&self, name: &str) -> Result<Bytes> {

@@ -11,6 +11,7 @@ mod import;
 mod omen;
 mod output;
 mod plot;
+mod readers;
 mod same_rows;
 mod script;
 #[cfg(unix)]

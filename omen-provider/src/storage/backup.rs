@@ -19,8 +19,8 @@ use bytes::Bytes;
 
 use super::deletion_vector::file_head;
 use super::flush::write_runs;
-use super::manifest::{self, Line, Manifest, deletions_name};
-use super::medium::Medium;
+use super::manifest::{self, Line, Manifest, deletions_name, manifest_name};
+use super::medium::{Medium, delete_unpinned};
 use super::publication::{SavedDeletions, describe, save_deletions};
 use super::record::{SegmentRecord, segment_name};
 use super::recovery::{check_length, read_deletions, segment_lengths};
@@ -290,7 +290,7 @@ impl Copying<'_> {
     /// The version with its runs written as segments of the copy.
     async fn with_runs_written(&mut self, version: &Version) -> Result<Version> {
         let mut flushed = Vec::new();
-        write_runs(&self.medium, version, &mut flushed).await?;
+        write_runs(&self.medium, version, &mut flushed, &|| Ok(())).await?;
         let mut next = version.clone();
         for written in flushed {
             let old = version.require(written.table)?;
@@ -333,7 +333,7 @@ impl Copying<'_> {
         Ok(saved)
     }
 
-    /// Removes what the manifest that stands now does not name.
+    /// Removes what neither the manifest that stands now names, nor one that somebody has pinned.
     async fn remove_unnamed(
         &mut self,
         manifest: &Manifest,
@@ -344,13 +344,24 @@ impl Copying<'_> {
         let mut named: HashSet<String> =
             segments(version).map(|view| segment_name(view.segment.record().file)).collect();
         named.extend(saved.values().map(|record| record.file_name()));
+        for number in manifest::before(store, manifest.number).await? {
+            if delete_unpinned(store, &manifest_name(number)).await? {
+                continue;
+            }
+            // Somebody reads there. The next backup removes what is left.
+            match manifest::read(store, number).await {
+                Ok(pinned) => named.extend(pinned.files()),
+                Err(Error::NotFound(_) | Error::Corruption { .. } | Error::InvalidInput(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
         for blob in store.blobs.list("segments").await? {
             if !named.contains(&blob.name) {
                 store.blobs.delete(&blob.name).await?;
                 self.report.removed += 1;
             }
         }
-        manifest::discard_before(store, manifest.number).await
+        Ok(())
     }
 }
 

@@ -1,8 +1,9 @@
 //! The front door: opening a database, its tables, its care.
 //!
 //! A [`Database`] and everything made from it share one handle; when the last of them is dropped,
-//! background work stops and the directory is free again. Nothing is lost by not calling
-//! [`Database::close`]; it only makes the next open quicker.
+//! background work stops, and with the last of it the directory is free again: who opens it anew
+//! in this process waits for that. Snapshots and streams outlive the handle. Nothing is lost by not
+//! calling [`Database::close`]; it only makes the next open quicker.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -55,11 +56,16 @@ impl Options {
             }
         }
         refuse_foreign_directory(directory)?;
+        self.open_files(directory, Store::local(directory)).await
+    }
+
+    /// Opens the database in a directory, whose files are read and written by `store`.
+    pub(crate) async fn open_files(self, directory: &Path, store: Store) -> Result<Database> {
         let lock = match self.read_only {
             true => None,
-            false => Some(DirectoryLock::acquire(directory)?),
+            false => Some(DirectoryLock::acquire_after(directory).await?),
         };
-        Database::start(Store::local(directory), lock, self).await
+        Database::start(store, lock, self).await
     }
 
     /// Checks the files of the database in a directory, whether it opens or not: every checksum,
@@ -89,7 +95,7 @@ impl Options {
         if Engine::find_cut(Store::local(directory), self.clone()).await?.is_none() {
             return Ok(None);
         }
-        let lock = DirectoryLock::acquire(directory)?;
+        let lock = DirectoryLock::acquire_after(directory).await?;
         let (engine, cut) = Engine::cut_log(Store::local(directory), Some(lock), self).await?;
         engine.shut_down();
         Ok(cut)
@@ -197,6 +203,18 @@ impl Database {
     /// The database as of now; later statements do not change it.
     pub fn snapshot(&self) -> Snapshot {
         self.handle.engine().snapshot()
+    }
+
+    /// Brings a database that was opened read-only up to date with the process that writes it:
+    /// every statement acknowledged there before this call is visible afterwards. Returns the
+    /// position of the newest visible statement. Snapshots, streams and plans from before stay what
+    /// they were. A database opened for writing is always up to date.
+    ///
+    /// # Errors
+    /// [`Error::Corruption`] naming the file that is damaged, [`Error::Conflict`] if a writer went
+    /// on too fast; what was visible before stays so.
+    pub async fn refresh(&self) -> Result<u64> {
+        self.handle.engine().refresh().await
     }
 
     /// Brings all rows into segments and empties the log.

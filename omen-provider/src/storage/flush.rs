@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::medium::Medium;
 use super::merge_scan::Source;
-use super::rewrite::write_segments;
+use super::rewrite::{Cuts, GoOn, Rewrite};
 use super::run::Run;
 use super::schema::TableId;
 use super::segment::Segment;
@@ -24,11 +24,13 @@ pub struct FlushedTable {
 }
 
 /// Writes the live rows of every table's runs as segments, but for the tables that `flushed` holds:
-/// after a failure it goes on with the table that failed.
+/// after a failure it goes on with the table that failed. Ends with the error of `go_on` once that
+/// gives one.
 pub async fn write_runs(
     medium: &Medium,
     base: &Version,
     flushed: &mut Vec<FlushedTable>,
+    go_on: GoOn<'_>,
 ) -> Result<()> {
     for table in base.tables().iter().filter(|t| !t.runs.is_empty()) {
         let id = table.schema.id;
@@ -36,7 +38,10 @@ pub async fn write_runs(
             continue;
         }
         let sources = run_sources(table);
-        let segments = write_segments(medium, &table.schema, sources, bounds(table)).await?;
+        let (cuts, bounds) = (Cuts::of(&medium.options), bounds(table));
+        let schema = &table.schema;
+        let rewrite = Rewrite { medium, schema, bounds, overlapping: true, cuts, go_on };
+        let segments = rewrite.run(sources).await?;
         flushed.push(FlushedTable { table: id, segments });
     }
     Ok(())

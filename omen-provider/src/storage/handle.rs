@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::engine::Engine;
 
-/// Keeps the engine up; frees the directory when dropped.
+/// Keeps the engine up; when dropped, ends its work and frees the directory with the last of it.
 #[derive(Debug)]
 pub(crate) struct Handle {
     engine: Arc<Engine>,

@@ -11,7 +11,7 @@ use super::manifest::{self, Manifest};
 use super::medium::Medium;
 use super::record::SegmentRecord;
 use super::recovery::{
-    LogDamage, check_length, open_segment, read_deletions, read_logs, segment_lengths,
+    Access, LogDamage, check_length, open_segment, read_deletions, read_logs, segment_lengths,
 };
 use super::schema::TableSchema;
 use super::wal::Op;
@@ -36,8 +36,8 @@ pub struct Scrubbed {
 pub async fn scrub(medium: &Medium, segments: bool) -> Scrubbed {
     let mut attempt = 1;
     loop {
-        let manifest = match manifest::newest(&medium.store).await {
-            Ok(Some(manifest)) => manifest,
+        let (manifest, _pin) = match manifest::pin_newest(&medium.store).await {
+            Ok(Some(pinned)) => pinned,
             Ok(None) => {
                 let location = &medium.store.location;
                 let none = Error::NotFound(format!("there is no database in {location}"));
@@ -85,7 +85,7 @@ async fn scrub_manifest(medium: &Medium, manifest: &Manifest, segments: bool) ->
         }
         schemas.insert(schema.id, schema);
     }
-    match read_logs(medium, manifest, false, LogDamage::Refuse).await {
+    match read_logs(medium, manifest, Access::Look, LogDamage::Refuse).await {
         Ok(logged) => {
             let ops = logged.statements.iter().flat_map(|statement| &statement.ops);
             ops.for_each(|op| name_segments(op, &mut schemas, &mut named, &mut found.problems));

@@ -16,6 +16,7 @@ use super::keyed_batch::KeyedBatch;
 use super::run::Runs;
 use super::schema::{TableId, TableSchema};
 use super::segment::{ReadStats, Segment};
+use super::store::Pin;
 use crate::error::{Error, Result};
 
 /// All tables at one log position.
@@ -114,6 +115,16 @@ impl Version {
         if let Ok(index) = self.tables.binary_search_by_key(&id, |t| t.schema.id) {
             let table = self.tables.remove(index);
             Arc::make_mut(&mut self.names).remove(&table.schema.name);
+        }
+    }
+
+    /// Holds all segments by the pin on a manifest that names them, or the log that goes on from
+    /// it; so is whoever reads them from this version.
+    pub fn pin_segments(&mut self, pin: Option<&Arc<Pin>>) {
+        for table in self.tables.iter_mut().filter(|table| !table.segments.is_empty()) {
+            for view in &mut Arc::make_mut(table).segments {
+                view.segment = view.segment.pinned(pin);
+            }
         }
     }
 

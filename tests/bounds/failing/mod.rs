@@ -27,6 +27,8 @@ struct Case {
     clock: Clock,
     database: Database,
     model: Model,
+    /// The directory of one on the disk goes away with it.
+    _medium: Medium,
 }
 
 /// On one thread, so that a test repeats: the background works when the test lets it.
@@ -65,12 +67,8 @@ fn text(id: i64, tag: &str) -> String {
 async fn contents(database: &Database, table: &str) -> Model {
     let rows = database.table(table).unwrap().range::<i64>(..);
     let batches: Vec<RecordBatch> = rows.try_collect().await.unwrap();
-    model_of(&batches)
-}
-
-fn model_of(batches: &[RecordBatch]) -> Model {
     let mut found = Model::new();
-    for batch in batches {
+    for batch in &batches {
         let ids = batch.column(0).as_primitive::<Int64Type>();
         let notes = batch.column(2).as_string::<i32>();
         let rows = ids.values().iter().zip(notes).map(|(id, note)| (*id, note.unwrap().into()));
@@ -81,16 +79,14 @@ fn model_of(batches: &[RecordBatch]) -> Model {
 
 impl Case {
     async fn new() -> Self {
-        Self::on(Medium::faulty()).await
+        Self::on(Medium::disk()).await
     }
 
     async fn on(medium: Medium) -> Self {
         let (store, clock) = (Failing::new(medium.store()), Clock::stopped());
-        // The directory of a medium on the disk goes away with it.
-        std::mem::forget(medium);
         let database = options(&clock).open_store(store.store()).await.unwrap();
         database.create_table(Shape::Int.definition("t"), false).await.unwrap();
-        Self { store, clock, database, model: Model::new() }
+        Self { store, clock, database, model: Model::new(), _medium: medium }
     }
 
     /// Upserts `count` rows, some of which are there.
@@ -115,19 +111,11 @@ impl Case {
         assert_eq!(contents(&self.database, "t").await, self.model);
     }
 
-    /// What another process sees; it looks again if compaction has replaced a file meanwhile, which
-    /// is not kept for other processes.
+    /// What another process sees, whatever the background does meanwhile.
     async fn check_from_outside(&self) {
-        for looks in 1.. {
-            let reader = Options { read_only: true, ..Options::default() };
-            let reader = reader.open_store(self.store.store()).await.unwrap();
-            let rows = reader.table("t").unwrap().range::<i64>(..);
-            match rows.try_collect::<Vec<RecordBatch>>().await {
-                Ok(batches) => return assert_eq!(model_of(&batches), self.model),
-                Err(omen_provider::Error::NotFound(_)) if looks < 20 => let_it_work().await,
-                Err(error) => panic!("{error}"),
-            }
-        }
+        let reader = Options { read_only: true, ..Options::default() };
+        let reader = reader.open_store(self.store.store()).await.unwrap();
+        assert_eq!(contents(&reader, "t").await, self.model);
     }
 
     /// Nothing is left but what the database needs: a log, a manifest, segments and their vectors.

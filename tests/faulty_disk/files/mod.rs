@@ -79,6 +79,7 @@ struct State {
     calls: u64,
     recording: bool,
     snapshots: Vec<Snapshot>,
+    file_syncs: usize,
     /// From which call on (once, or for ever), and how.
     failure: Option<(u64, bool, Failure)>,
     planted: Option<Planted>,
@@ -137,6 +138,11 @@ impl FaultyFiles {
     /// How many snapshots were kept: those before the changes that happened until now.
     pub fn changes(&self) -> usize {
         self.lock().snapshots.len()
+    }
+
+    /// How many of these are syncs of a file, which change nothing that anybody can read.
+    pub fn file_syncs(&self) -> usize {
+        self.lock().file_syncs
     }
 
     /// A disk with what is left if power is lost now.
@@ -474,6 +480,7 @@ impl FileHandle for Handle {
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.disk.lock();
         let failure = state.begin(Kind::Changes);
+        state.file_syncs += usize::from(state.recording);
         let is_planted = state.omits_file_sync(&self.path);
         let contents = state.tree.file(self.inode);
         let code = match failure {

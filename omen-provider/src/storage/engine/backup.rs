@@ -1,7 +1,7 @@
 //! Backup of an open database: of the version that readers see, whoever writes meanwhile.
 //!
-//! Its segments stay as long as the version is held; of a database opened read-only, as long as the
-//! writer spares what that one reads.
+//! Its segments stay as long as the version is held, also where another process writes: they hold
+//! the reader's pin.
 
 use super::Engine;
 use super::upkeep::lock;
@@ -28,7 +28,7 @@ impl Engine {
     fn line(&self) -> Line {
         match &self.writer {
             Some(writer) => lock(&writer.upkeep.standing).line.clone(),
-            None => self.opened.line.clone(),
+            None => lock(&self.opened).line.clone(),
         }
     }
 }

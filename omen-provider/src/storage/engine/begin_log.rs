@@ -6,13 +6,14 @@
 //!
 //! Called by `open`, after recovery and before the manifest that names the log.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::room::{give_up_reserve, lacks_space};
 use super::{Published, random};
 use crate::error::Result;
 use crate::storage::manifest::Manifest;
-use crate::storage::medium::{Medium, epoch_in};
+use crate::storage::medium::{File, Medium, epoch_in};
 use crate::storage::recovery::Recovered;
 use crate::storage::version::Version;
 use crate::storage::wal::{LogHeader, LogPlace, LogWriter, log_name};
@@ -104,19 +105,25 @@ async fn begin_log(
 }
 
 /// Removes all logs but the one that is written and those that it goes on from. One of a later
-/// epoch belongs to a writer that has taken the database over since, and stays.
+/// epoch belongs to a writer that has taken the database over since, and stays; what is to be
+/// spared becomes garbage.
 pub(super) async fn remove_other_logs(
     medium: &Medium,
     manifest: &Manifest,
     log: &LogWriter<Arc<Version>>,
     resumed: &[LogPlace],
+    spared: &HashSet<String>,
 ) -> Result<()> {
     let logs = &medium.store.logs;
     let mut kept: Vec<String> = resumed.iter().map(|log| log_name(log.header.number)).collect();
     kept.push(log_name(log.number()));
     for name in logs.list().await? {
-        if !kept.contains(&name) && epoch_in(&name) <= manifest.epoch {
-            logs.delete(&name).await?;
+        if kept.contains(&name) || epoch_in(&name) > manifest.epoch {
+            continue;
+        }
+        match spared.contains(&name) {
+            true => medium.garbage.add([File::named(name)]),
+            false => logs.delete(&name).await?,
         }
     }
     Ok(())

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
 use super::publish::Publication;
+use super::upkeep::lock;
 use super::{Durable, Engine, Writer, random};
 use crate::error::{Error, Result};
 use crate::storage::carry::carry_to_segments;
@@ -155,7 +156,8 @@ impl Engine {
         }
         writer.upkeep.sealed_bytes.store(pending.sealed_bytes, SeqCst);
         writer.log.wait_all().await?;
-        write_runs(&self.medium, &pending.base, &mut pending.flushed).await?;
+        let go_on = || self.check_open();
+        write_runs(&self.medium, &pending.base, &mut pending.flushed, &go_on).await?;
         let next = pending.next()?;
         let saved = match &pending.saved {
             Some(saved) => saved.clone(),
@@ -205,6 +207,7 @@ impl Engine {
             new.replace_parts(&removed, views);
             next.put_table(new);
         }
+        next.pin_segments(lock(&self.pin).as_ref());
         self.install(writer, &mut accepted, next).await
     }
 

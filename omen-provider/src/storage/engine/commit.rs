@@ -16,7 +16,8 @@ use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 
 use super::room::lacks_space;
-use super::{Engine, Writer, now_ms};
+use super::upkeep::lock;
+use super::{Engine, Lease, Writer, now_ms};
 use crate::error::{Error, Result};
 use crate::storage::apply::{WriteMode, delete_keys, put_rows, put_segments, raise_row_id};
 use crate::storage::definition::TableDefinition;
@@ -61,6 +62,7 @@ struct Accepted<'a> {
     engine: &'a Arc<Engine>,
     lsn: u64,
     acknowledged: bool,
+    lease: Option<Lease>,
 }
 
 impl Accepted<'_> {
@@ -80,8 +82,9 @@ impl Drop for Accepted<'_> {
             return;
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let (engine, lsn) = (Arc::clone(self.engine), self.lsn);
+            let (engine, lsn, lease) = (Arc::clone(self.engine), self.lsn, self.lease.take());
             runtime.spawn(async move {
+                let _lease = lease;
                 if let Some(writer) = &engine.writer {
                     // Nobody is left to tell; the log keeps the error for the next statement.
                     let _ = writer.log.wait_durable(lsn).await;
@@ -193,6 +196,7 @@ impl Engine {
     }
 
     async fn commit_here(self: &Arc<Self>, changes: Vec<Change>) -> Result<u64> {
+        let lease = self.lease()?;
         let writer = self.writer()?;
         let frees = changes.iter().all(Change::frees);
         self.wait_for_room(frees).await?;
@@ -201,7 +205,7 @@ impl Engine {
             self.schedule_maintenance();
         }
         let (lsn, count) = accepted?;
-        let accepted = Accepted { engine: self, lsn, acknowledged: false };
+        let accepted = Accepted { engine: self, lsn, acknowledged: false, lease: Some(lease) };
         accepted.acknowledge().await?;
         self.schedule_maintenance();
         Ok(count)
@@ -223,7 +227,13 @@ impl Engine {
         let attached = changes.iter().any(|c| matches!(c, Change::Attach { .. }));
         // Parts in memory below this id are being flushed or merged.
         let frozen = writer.frozen_runs.load(SeqCst);
-        for change in changes {
+        for mut change in changes {
+            if let Change::Attach { segments, .. } = &mut change {
+                let pin = lock(&self.pin).clone();
+                for segment in segments {
+                    *segment = segment.pinned(pin.as_ref());
+                }
+            }
             count += apply(&mut version, change, frozen, &mut ops).await?;
         }
         if ops.is_empty() {

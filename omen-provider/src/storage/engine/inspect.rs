@@ -15,7 +15,7 @@ pub struct Inspection {
     pub location: String,
     /// The position of the newest visible statement.
     pub lsn: u64,
-    /// Manifest and log; when opened read-only, as they were then.
+    /// Manifest and log; when opened read-only, as they were then, or at the last refresh.
     pub log: LogInspection,
     /// All tables, in the order of their creation.
     pub tables: Vec<TableInspection>,
@@ -113,7 +113,7 @@ impl Engine {
                 let (file, bytes) = (writer.log.number(), writer.log_bytes());
                 (LogInspection { file, bytes, ..standing }, writer.upkeep.troubles(&version))
             }
-            None => (self.opened.clone(), Vec::new()),
+            None => (lock(&self.opened).clone(), Vec::new()),
         };
         let tables = version.tables().iter().map(|table| inspect_table(table)).collect();
         let location = self.location().to_string();

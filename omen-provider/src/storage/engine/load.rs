@@ -73,7 +73,12 @@ impl Drop for Unnamed {
         // Without a runtime they stay until the next open.
         if let Some(runtime) = chosen.or_else(|| Handle::try_current().ok()) {
             let engine = Arc::clone(&self.engine);
-            runtime.spawn(async move { engine.medium.discard_segments(&segments).await });
+            runtime.spawn(async move {
+                // What a closed database leaves behind, the next open removes.
+                if let Ok(_lease) = engine.lease() {
+                    engine.medium.discard_segments(&segments).await;
+                }
+            });
         }
     }
 }

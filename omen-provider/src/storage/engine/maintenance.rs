@@ -10,10 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
 use super::room::lacks_space;
+use super::upkeep::lock;
 use super::{Engine, Writer};
 use crate::error::{Error, Result};
 use crate::storage::compaction::{CompactionOptions, Task, pick, pick_everything};
 use crate::storage::schema::TableId;
+use crate::storage::store::DirectoryLock;
 use crate::storage::version::TableVersion;
 
 /// A log (all files of it that a reopening would read) longer than this many times the limit of
@@ -129,6 +131,7 @@ impl Engine {
 
     /// Everything that is due.
     pub(super) async fn maintain(&self) -> Result<()> {
+        let _lease = self.lease()?;
         let writer = self.writer()?;
         let flushed = self.flush_if_due(writer, true).await;
         if self.room_is_due(writer) {
@@ -176,6 +179,7 @@ impl Engine {
 
     /// Brings all rows into segments and empties the log.
     pub async fn checkpoint(&self) -> Result<()> {
+        let _lease = self.lease()?;
         let writer = self.writer()?;
         let mut durable = writer.maintenance.lock().await;
         self.flush_by_all_means(writer, &mut durable).await
@@ -185,6 +189,7 @@ impl Engine {
     /// delete meanwhile aside. Many tasks, each published by itself: what was done stays, whatever
     /// comes between.
     pub async fn compact(&self) -> Result<()> {
+        let _lease = self.lease()?;
         let writer = self.writer()?;
         self.checkpoint().await?;
         let _compacting = writer.compacting.lock().await;
@@ -239,11 +244,17 @@ impl Engine {
     /// fails, background work is stopped and the directory is free afterwards; the first error is
     /// returned.
     pub async fn close(&self) -> Result<()> {
-        let outcome = match &self.writer {
-            Some(writer) if !self.closed.load(SeqCst) => self.finish(writer).await,
+        let outcome = match (&self.writer, self.lease()) {
+            (Some(writer), Ok(_lease)) => self.finish(writer).await,
+            // Closed already; or another writer has it.
+            (Some(_), Err(error)) if !self.closed.load(SeqCst) => Err(error),
             _ => Ok(()),
         };
+        let lock = lock(&self.lock).clone();
         self.shut_down();
+        if let Some(lock) = lock {
+            DirectoryLock::free(lock).await;
+        }
         outcome
     }
 

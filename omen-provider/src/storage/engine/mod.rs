@@ -3,7 +3,8 @@
 //! `open` (and `begin_log`) brings it up from the store, `commit` takes statements, `load` takes
 //! streams of rows of any length, `maintenance` decides when to flush (`checkpoint`), merge and
 //! compact (`replace`); both end in `publish`. `room` sees to space on the disk, `upkeep` knows
-//! what fails. `inspect` and `verify` look inside. The front doors and the provider call it.
+//! what fails. `follow` is what a reader beside a writer does. `inspect` and `verify` look inside.
+//! The front doors and the provider call it.
 //!
 //! Locks, always taken in this order:
 //! 1. `compacting`: one compaction at a time;
@@ -19,6 +20,7 @@ mod backup;
 mod begin_log;
 mod checkpoint;
 mod commit;
+mod follow;
 mod inspect;
 mod load;
 mod maintenance;
@@ -30,6 +32,7 @@ mod sample;
 mod upkeep;
 mod verify;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -39,13 +42,14 @@ pub use sample::{SampleLimits, TableSample};
 pub use verify::VerifyReport;
 
 use checkpoint::Pending;
-use upkeep::Upkeep;
+use follow::Following;
+use upkeep::{Upkeep, lock};
 
 use super::manifest::Manifest;
 use super::medium::{Medium, Suspects};
 use super::publication::SavedDeletions;
 use super::snapshot::{Snapshot, TableSnapshot};
-use super::store::DirectoryLock;
+use super::store::{DirectoryLock, Pin};
 use super::version::Version;
 use super::wal::LogWriter;
 use crate::error::{Error, Result};
@@ -58,12 +62,24 @@ pub struct Engine {
     published: Arc<Published>,
     /// Absent in a database opened read-only.
     writer: Option<Writer>,
-    /// What the log looked like when it was opened.
-    opened: LogInspection,
+    /// Where a database opened read-only stands.
+    following: Option<tokio::sync::Mutex<Following>>,
+    /// What the log looked like when it was opened, or brought up to date.
+    opened: Mutex<LogInspection>,
     closed: AtomicBool,
     /// Another writer has taken the database over; nothing may be written any more.
     fenced: AtomicBool,
-    lock: Mutex<Option<DirectoryLock>>,
+    /// Free when the last task is done that holds it too.
+    lock: Mutex<Option<Arc<DirectoryLock>>>,
+    /// The pin on the manifest that stands, by which statements' segments are held.
+    pin: Mutex<Option<Arc<Pin>>>,
+}
+
+/// The right to write, held by whoever works on the database: while one is there no other writer
+/// is, though the database be closed meanwhile. Empty where the store knows no lock.
+#[derive(Debug)]
+struct Lease {
+    _lock: Option<Arc<DirectoryLock>>,
 }
 
 /// The version that readers see.
@@ -98,6 +114,9 @@ struct Durable {
     suspects: Suspects,
     /// A flush that has begun; nothing else is published before it is.
     pending: Option<Pending>,
+    /// What the newest manifest that was tried names, or its log; before it what those do that
+    /// certainly stand, or were tried since.
+    tried: Vec<HashSet<String>>,
     /// Whether the outcome of the last publication is unknown.
     unsettled: bool,
     /// Whether the parts of a published manifest have not yet taken their place in the accepted
@@ -145,11 +164,21 @@ impl Engine {
         }
     }
 
-    /// Stops background work at its next step and frees the directory. Loses nothing: every
-    /// acknowledged statement is in the log.
+    /// Stops background work at its next step; with the last of it the directory is free. Loses
+    /// nothing: every acknowledged statement is in the log.
     pub fn shut_down(&self) {
+        let mut lock = lock(&self.lock);
         self.closed.store(true, SeqCst);
-        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(lock) = lock.take() {
+            lock.give_up();
+        }
+    }
+
+    /// The right to work on the database.
+    fn lease(&self) -> Result<Lease> {
+        let lock = lock(&self.lock);
+        self.check_open()?;
+        Ok(Lease { _lock: lock.clone() })
     }
 
     fn check_open(&self) -> Result<()> {
@@ -183,7 +212,10 @@ impl Durable {
         saved: SavedDeletions,
         suspects: Suspects,
     ) -> Self {
+        let mut stands = publish::named(&manifest, &version, &saved);
+        stands.extend(suspects.names().map(String::from));
         Self {
+            tried: vec![stands],
             next_number: manifest.number + 1,
             manifest,
             version: Arc::new(version),

@@ -6,27 +6,24 @@
 //! leaves a database that opens the same way. Where there is no space for a new log, the one that
 //! is there is written anew in its place, and gone on with.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use super::begin_log::{begin_log_with_room, remove_other_logs};
+use super::follow::read_newest;
 use super::room::{give_up_reserve, lacks_space};
 use super::upkeep::{Upkeep, suspects_of_log};
 use super::{Durable, Engine, LogInspection, Published, Writer, random};
 use crate::error::{Error, Result};
 use crate::options::Options;
-use crate::storage::manifest::{self, FORMAT_VERSION, Manifest, deletions_name};
-use crate::storage::medium::{File, Medium, epoch_in};
+use crate::storage::manifest::{self, FORMAT_VERSION, Manifest, deletions_name, manifest_name};
+use crate::storage::medium::{File, Medium, Named, delete_unpinned, epoch_in};
 use crate::storage::record::{SegmentRecord, segment_name};
-use crate::storage::recovery::{LogCut, LogDamage, Recovered, recover};
+use crate::storage::recovery::{Access, LogCut, LogDamage, Opener, Recovered, read_logs, recover};
 use crate::storage::store::{DirectoryLock, Store};
 use crate::storage::version::Version;
-use crate::storage::wal::{Op, log_name};
-
-/// Times a read-only open starts again because a live writer went on and removed what it was
-/// reading.
-const READ_ATTEMPTS: usize = 100;
+use crate::storage::wal::{Op, Statement, log_name};
 
 /// Times the epoch is claimed anew because a handle that was dropped published meanwhile.
 const CLAIM_ATTEMPTS: usize = 8;
@@ -51,7 +48,7 @@ impl Engine {
     pub async fn find_cut(store: Store, options: Options) -> Result<Option<LogCut>> {
         let medium = Medium::new(store, options, 0);
         let manifest = newest_of(&medium.store).await?;
-        Ok(recover(&medium, &manifest, false, LogDamage::Cut).await?.cut)
+        Ok(recover(&Opener::unpinned(&medium), &manifest, Access::Look, LogDamage::Cut).await?.cut)
     }
 
     /// Opens a database and cuts its log before what is damaged, if anything is. The log files as
@@ -89,8 +86,10 @@ async fn claim_with_room(store: &Store, options: &Options, is_locked: bool) -> R
     if lacks_space(&claimed) && is_locked {
         let newest = newest_of(store).await?;
         let medium = Medium::new(store.clone(), options.clone(), newest.epoch);
-        let recovered = recover(&medium, &newest, false, LogDamage::Refuse).await?;
-        remove_unnamed(&medium, &newest, &recovered).await?;
+        let opener = Opener::unpinned(&medium);
+        let recovered = recover(&opener, &newest, Access::Look, LogDamage::Refuse).await?;
+        let spared = remove_old_manifests(&medium, &newest).await?;
+        remove_unnamed(&medium, &newest, &recovered, &spared).await?;
         claimed = claim(store, options, is_locked).await;
     }
     claimed
@@ -124,37 +123,17 @@ fn raised(previous: Manifest) -> Result<Manifest> {
 
 async fn open_for_reading(store: Store, options: Options) -> Result<Arc<Engine>> {
     let medium = Medium::new(store, options, 0);
-    let mut attempt = 1;
-    let (manifest, recovered) = loop {
-        let manifest = newest_of(&medium.store).await?;
-        let recovered = recover(&medium, &manifest, false, LogDamage::Refuse).await;
-        let newest = newest_of(&medium.store).await?;
-        match recovered {
-            // A log that goes away is in segments up to its end: whoever has read less has missed
-            // some of it. (On an object store it goes piece by piece.)
-            Ok(recovered) if recovered.version.lsn >= newest.flushed_lsn => {
-                break (manifest, recovered);
-            }
-            Err(error) if newest.number == manifest.number || attempt == READ_ATTEMPTS => {
-                return Err(error);
-            }
-            Ok(_) if attempt == READ_ATTEMPTS => {
-                return Err(Error::Conflict(format!(
-                    "a writer went on each of the {READ_ATTEMPTS} times that {} was read",
-                    medium.store.location
-                )));
-            }
-            _ => attempt += 1,
-        }
-    };
+    let (following, version) = read_newest(&medium, HashMap::new()).await?;
     Ok(Arc::new(Engine {
         medium,
-        opened: LogInspection::new(&manifest, recovered.log_bytes),
-        published: Arc::new(Published::new(recovered.version)),
+        opened: Mutex::new(following.inspection()),
+        published: Arc::new(Published::new(version)),
         writer: None,
+        following: Some(tokio::sync::Mutex::new(following)),
         closed: AtomicBool::new(false),
         fenced: AtomicBool::new(false),
         lock: Mutex::new(None),
+        pin: Mutex::new(None),
     }))
 }
 
@@ -162,7 +141,7 @@ async fn newest_of(store: &Store) -> Result<Manifest> {
     manifest::newest(store).await?.ok_or_else(|| no_database(store))
 }
 
-fn no_database(store: &Store) -> Error {
+pub(super) fn no_database(store: &Store) -> Error {
     Error::NotFound(format!("there is no database in {}", store.location))
 }
 
@@ -192,7 +171,8 @@ async fn open_for_writing(
     on_damage: LogDamage,
 ) -> Result<(Arc<Engine>, Option<LogCut>)> {
     let medium = Medium::new(store, options, claim.epoch);
-    let recovered = recover(&medium, &claim, true, on_damage).await?;
+    let recovered =
+        recover(&Opener::unpinned(&medium), &claim, Access::TakeOver, on_damage).await?;
     if recovered.cut.is_some() {
         keep_logs(&medium).await?;
     }
@@ -205,8 +185,9 @@ async fn open_for_writing(
         stands = manifest::publish(&medium.store, &claim).await;
     }
     stands?;
-    remove_other_logs(&medium, &claim, &log, &resumed).await?;
-    remove_unnamed(&medium, &claim, &recovered).await?;
+    let spared = remove_old_manifests(&medium, &claim).await?;
+    remove_other_logs(&medium, &claim, &log, &resumed, &spared).await?;
+    remove_unnamed(&medium, &claim, &recovered, &spared).await?;
 
     let before = resumed.split_last().map_or(&[][..], |(_, before)| before);
     let sealed_bytes: u64 = before.iter().map(|log| log.bytes).sum();
@@ -235,11 +216,14 @@ async fn open_for_writing(
         medium,
         published,
         writer: Some(writer),
-        opened,
+        opened: Mutex::new(opened),
+        following: None,
         closed: AtomicBool::new(false),
         fenced: AtomicBool::new(false),
-        lock: Mutex::new(lock),
+        lock: Mutex::new(lock.map(Arc::new)),
+        pin: Mutex::new(None),
     };
+    engine.pin_opened().await?;
     if let Some(writer) = &engine.writer {
         writer.upkeep.sealed_bytes.store(sealed_bytes, SeqCst);
         engine.note_segments(writer, &engine.published.get());
@@ -248,10 +232,50 @@ async fn open_for_writing(
     Ok((Arc::new(engine), recovered.cut))
 }
 
-/// Removes segments, deletion vectors and manifests that a manifest and its logs do not name: an
-/// earlier writer left them behind. What has a later epoch belongs to a writer that has taken the
-/// database over since (on an object store nothing keeps it out), and stays.
-async fn remove_unnamed(medium: &Medium, manifest: &Manifest, recovered: &Recovered) -> Result<()> {
+impl Engine {
+    /// Holds what was opened by a pin on the manifest that was published for it.
+    async fn pin_opened(&self) -> Result<()> {
+        let writer = self.writer()?;
+        let mut durable = writer.maintenance.lock().await;
+        let pin = self.pin_manifest(durable.manifest.number).await;
+        let pinned = |version: &Arc<Version>| {
+            let mut version = Version::clone(version);
+            version.pin_segments(pin.as_ref());
+            Arc::new(version)
+        };
+        durable.version = pinned(&durable.version);
+        let mut accepted = writer.accepted.lock().await;
+        *accepted = pinned(&accepted);
+        self.published.set(Arc::clone(&accepted));
+        Ok(())
+    }
+}
+
+/// Removes the manifests before `manifest` that nobody has pinned. What the others name, or the
+/// logs that go on from them, is returned: it must stay until nobody has.
+async fn remove_old_manifests(medium: &Medium, manifest: &Manifest) -> Result<HashSet<String>> {
+    let store = &medium.store;
+    let mut spared = HashSet::new();
+    for number in manifest::before(store, manifest.number).await? {
+        if !delete_unpinned(store, &manifest_name(number)).await? {
+            let pinned = named_by(medium, number).await?;
+            spared.extend(pinned.files.iter().cloned());
+            medium.garbage.supersede([pinned]);
+        }
+    }
+    Ok(spared)
+}
+
+/// Removes segments and deletion vectors that a manifest and its logs do not name: an earlier
+/// writer left them behind. What is to be spared becomes garbage. What has a later epoch belongs
+/// to a writer that has taken the database over since (on an object store nothing keeps it out),
+/// and stays.
+async fn remove_unnamed(
+    medium: &Medium,
+    manifest: &Manifest,
+    recovered: &Recovered,
+    spared: &HashSet<String>,
+) -> Result<()> {
     let store = &medium.store;
     let mut named: HashSet<String> =
         recovered.saved.values().map(|record| deletions_name(record.file)).collect();
@@ -260,17 +284,49 @@ async fn remove_unnamed(medium: &Medium, manifest: &Manifest, recovered: &Recove
         named.extend(views.map(|view| segment_name(view.segment.record().file)));
     }
     // The log still names the bulk-loaded segments of a table that it drops later.
-    for op in recovered.statements.iter().flat_map(|statement| &statement.ops) {
-        if let Op::Attach { segments, .. } = op {
-            named.extend(segments.iter().map(SegmentRecord::file_name));
-        }
-    }
+    named.extend(attached_segments(&recovered.statements));
     for blob in store.blobs.list("segments").await? {
-        if !named.contains(&blob.name) && epoch_in(&blob.name) <= manifest.epoch {
-            store.blobs.delete(&blob.name).await?;
+        if named.contains(&blob.name) || epoch_in(&blob.name) > manifest.epoch {
+            continue;
+        }
+        match spared.contains(&blob.name) {
+            true => medium.garbage.add([File::named(blob.name)]),
+            false => store.blobs.delete(&blob.name).await?,
         }
     }
-    manifest::discard_before(store, manifest.number).await
+    Ok(())
+}
+
+/// What an old manifest and the logs that go on from it name, as far as they can be read.
+async fn named_by(medium: &Medium, number: u64) -> Result<Named> {
+    let mut named = Named { manifest: manifest_name(number), files: HashSet::new() };
+    let manifest = match manifest::read(&medium.store, number).await {
+        Ok(manifest) => manifest,
+        // Nobody who has pinned it could read it either.
+        Err(Error::NotFound(_) | Error::Corruption { .. } | Error::InvalidInput(_)) => {
+            return Ok(named);
+        }
+        Err(error) => return Err(error),
+    };
+    named.files.extend(manifest.files());
+    named.files.insert(log_name(manifest.log));
+    match read_logs(medium, &manifest, Access::Look, LogDamage::Cut).await {
+        Ok(logged) => named.files.extend(attached_segments(&logged.statements)),
+        // A log of another format, for one: its reader may lose what it attached, nobody else.
+        Err(Error::InvalidInput(_) | Error::Corruption { .. } | Error::NotFound(_)) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(named)
+}
+
+/// The files of the segments that statements attach.
+fn attached_segments(statements: &[Statement]) -> impl Iterator<Item = String> {
+    let ops = statements.iter().flat_map(|statement| &statement.ops);
+    let segments = ops.filter_map(|op| match op {
+        Op::Attach { segments, .. } => Some(segments),
+        _ => None,
+    });
+    segments.flatten().map(SegmentRecord::file_name)
 }
 
 impl Published {

@@ -2,7 +2,8 @@
 //!
 //! Called by flush (`checkpoint`) and compaction (`replace`) when segments and deletion vectors are
 //! durable. What the new manifest no longer needs becomes garbage: segments, deletion vectors, the
-//! log before, manifests below it.
+//! log before, manifests below it. (A reader in another process may have pinned one of those; what
+//! it names then waits for it, see `medium/garbage.rs`.)
 //!
 //! However a publication ends (an error, a caller that stops waiting), the manifest may have become
 //! durable: what it names stays, as suspects, until a later one stands. Compaction waits for that
@@ -19,9 +20,10 @@ use super::upkeep::lock;
 use super::{Durable, Engine, LogInspection};
 use crate::error::{Error, Result};
 use crate::storage::manifest::{self, Manifest, deletions_name, manifest_name};
-use crate::storage::medium::File;
+use crate::storage::medium::{File, Named};
 use crate::storage::publication::{SavedDeletions, describe};
 use crate::storage::segment::Segment;
+use crate::storage::store::Pin;
 use crate::storage::version::Version;
 use crate::storage::wal::log_name;
 use crate::teeth::{Tooth, planted};
@@ -49,13 +51,15 @@ impl Engine {
         publication: Publication,
     ) -> Result<()> {
         self.check_open()?;
-        let Publication { next, saved, log, flushed_lsn, replaces } = publication;
+        let Publication { mut next, saved, log, flushed_lsn, replaces } = publication;
         let mut manifest = describe(&durable.manifest, &next, &saved, log, flushed_lsn);
         manifest.number = durable.next_number;
-        for (file, lsn) in self.writer.iter().flat_map(|writer| writer.upkeep.take_attached()) {
-            durable.suspects.add(file, lsn);
-        }
+        self.suspect_attached(durable);
         durable.suspect(&next, &saved);
+        let mut tried = named(&manifest, &next, &saved);
+        tried.extend(durable.suspects.names().map(String::from));
+        let earlier = durable.tried.drain(..).flatten().collect();
+        durable.tried.extend([earlier, tried]);
         durable.unsettled = true;
         if planted(Tooth::LogRemovedEarly) {
             self.retire_log(durable, log);
@@ -72,9 +76,13 @@ impl Engine {
         durable.next_number += 1;
         durable.unsettled = false;
         durable.installing |= replaces;
+        // A reader that still takes the manifest before for the newest has found them in its log.
+        self.suspect_attached(durable);
         self.retire(durable, &next, &saved, &manifest);
         durable.saved = saved;
+        let pin = self.pin_manifest(manifest.number).await;
         durable.manifest = manifest;
+        next.pin_segments(pin.as_ref());
         durable.version = Arc::new(next);
         if let Some(writer) = &self.writer {
             *lock(&writer.upkeep.standing) = LogInspection::new(&durable.manifest, 0);
@@ -102,8 +110,34 @@ impl Engine {
         let vectors = durable.saved.values().map(|record| deletions_name(record.file));
         garbage.add(vectors.filter(|name| !named.contains(name)).map(File::named));
         self.retire_log(durable, manifest.log);
+        let standing = durable.tried.pop();
+        // Under each number below there may be any of those that were tried before.
+        let files: HashSet<String> = durable.tried.drain(..).flatten().collect();
+        durable.tried.extend(standing);
         let below = durable.manifest.number..manifest.number;
-        garbage.add(below.map(|number| File::named(manifest_name(number))));
+        let files_of = |number| Named { manifest: manifest_name(number), files: files.clone() };
+        garbage.supersede(below.map(files_of));
+    }
+
+    /// Pins a manifest that was published here for all that reads by it: snapshots and streams may
+    /// outlive this database, and the next writer must spare their files. If it cannot be pinned,
+    /// they are safe only as long as this database is open.
+    pub(super) async fn pin_manifest(&self, number: u64) -> Option<Arc<Pin>> {
+        let name = manifest_name(number);
+        let pin = self.medium.store.blobs.pin(&name).await.ok().flatten().map(Arc::new);
+        *lock(&self.pin) = pin.clone();
+        pin
+    }
+
+    /// Makes suspects of the segments that statements have attached: the log names them, and with
+    /// it every manifest that it goes on from.
+    fn suspect_attached(&self, durable: &mut Durable) {
+        for (file, lsn) in self.writer.iter().flat_map(|writer| writer.upkeep.take_attached()) {
+            for tried in &mut durable.tried {
+                tried.insert(file.name().to_string());
+            }
+            durable.suspects.add(file, lsn);
+        }
     }
 
     /// Throws away the log of the manifest that stood, if the next one has another.
@@ -158,6 +192,15 @@ impl Durable {
         let is_new = |file: &u64| self.saved.values().all(|record| record.file != *file);
         files.filter(is_new).map(deletions_name).collect()
     }
+}
+
+/// What a manifest names.
+pub(super) fn named(
+    manifest: &Manifest,
+    version: &Version,
+    saved: &SavedDeletions,
+) -> HashSet<String> {
+    names(version, saved).chain([log_name(manifest.log)]).collect()
 }
 
 /// The files that a manifest names.

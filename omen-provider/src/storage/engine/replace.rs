@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use super::publish::Publication;
+use super::upkeep::lock;
 use super::{Durable, Engine, Writer};
 use crate::error::{Error, Result};
 use crate::storage::carry::carry_to_segments;
@@ -150,6 +151,7 @@ impl Engine {
         table.replace_parts(removed, views);
         let mut next = Version::clone(&accepted);
         next.put_table(table);
+        next.pin_segments(lock(&self.pin).as_ref());
         self.install(writer, &mut accepted, next).await
     }
 }

@@ -1,6 +1,8 @@
 //! The engine end to end on an object store in memory and on a directory, against a map.
 
 mod compacting;
+mod follow;
+mod lifetimes;
 mod repair;
 
 use std::collections::BTreeMap;

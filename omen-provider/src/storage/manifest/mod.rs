@@ -21,7 +21,7 @@ pub use record::{DeletionsRecord, Line, Manifest, SegmentEntry, TableEntry, dele
 use super::frame::{self, FrameResult};
 use super::record::SegmentRecord;
 use super::schema::TableSchema;
-use super::store::Store;
+use super::store::{Pin, Store};
 use crate::error::{Error, Result};
 
 /// Frame kind of a manifest.
@@ -30,6 +30,8 @@ pub const KIND_MANIFEST: u8 = 32;
 /// database may have. It stands in the manifest, so that a program never meets one that it does
 /// not know.
 pub const FORMAT_VERSION: u32 = 1;
+/// Times the newest manifest is looked for while a writer publishes newer ones.
+const PIN_ATTEMPTS: usize = 1000;
 /// The folder of manifests.
 const FOLDER: &str = "manifest";
 
@@ -148,7 +150,37 @@ pub async fn newest(store: &Store) -> Result<Option<Manifest>> {
     }
 }
 
-async fn newest_number(store: &Store) -> Result<Option<u64>> {
+/// The newest manifest, if there is any, pinned: what it names stays while the pin lives, but for
+/// the logs that follow on its own. (Who needs those reads them and then sees whether the manifest
+/// is still the newest.) On a store without pins nothing is certain to stay.
+///
+/// # Errors
+/// As [`newest`].
+pub async fn pin_newest(store: &Store) -> Result<Option<(Manifest, Pin)>> {
+    for _ in 0..PIN_ATTEMPTS {
+        let Some(number) = newest_number(store).await? else { return Ok(None) };
+        let Some(pin) = store.blobs.pin(&manifest_name(number)).await? else { continue };
+        // Whoever deletes it may have begun before it was pinned.
+        if newest_number(store).await? != Some(number) {
+            continue;
+        }
+        match read(store, number).await {
+            Err(Error::NotFound(_)) => {}
+            other => return other.map(|manifest| Some((manifest, pin))),
+        }
+    }
+    Err(Error::Conflict(format!(
+        "the newest manifest of {} was another one each of the {PIN_ATTEMPTS} times it was read, \
+         or another program has locked it",
+        store.location
+    )))
+}
+
+/// The number of the newest manifest.
+///
+/// # Errors
+/// [`Error::Corruption`] if a file in the folder is none of ours.
+pub async fn newest_number(store: &Store) -> Result<Option<u64>> {
     let mut newest = None;
     for blob in store.blobs.list(FOLDER).await? {
         let Some(number) = manifest_number(&blob.name) else {
@@ -160,14 +192,11 @@ async fn newest_number(store: &Store) -> Result<Option<u64>> {
     Ok(newest)
 }
 
-/// Removes the manifests below `number`.
-pub async fn discard_before(store: &Store, number: u64) -> Result<()> {
-    for blob in store.blobs.list(FOLDER).await? {
-        if manifest_number(&blob.name).is_some_and(|n| n < number) {
-            store.blobs.delete(&blob.name).await?;
-        }
-    }
-    Ok(())
+/// The numbers of the manifests below `number`.
+pub async fn before(store: &Store, number: u64) -> Result<Vec<u64>> {
+    let blobs = store.blobs.list(FOLDER).await?;
+    let numbers = blobs.iter().filter_map(|blob| manifest_number(&blob.name));
+    Ok(numbers.filter(|&n| n < number).collect())
 }
 
 impl Manifest {
@@ -186,6 +215,14 @@ impl Manifest {
         TableSchema::try_from(record).map_err(|error| damaged(error.to_string()))
     }
 
+    /// The names of the files that it names, but for the log.
+    pub fn files(&self) -> impl Iterator<Item = String> {
+        self.tables.iter().flat_map(|table| &table.segments).flat_map(|entry| {
+            let segment = entry.segment.iter().map(SegmentRecord::file_name);
+            segment.chain(entry.deletions.iter().map(DeletionsRecord::file_name))
+        })
+    }
+
     /// The record of one of its segments.
     ///
     /// # Errors
@@ -196,7 +233,11 @@ impl Manifest {
     }
 }
 
-async fn read(store: &Store, number: u64) -> Result<Manifest> {
+/// Manifest `number`.
+///
+/// # Errors
+/// As [`newest`], and [`Error::NotFound`] if there is none.
+pub async fn read(store: &Store, number: u64) -> Result<Manifest> {
     let name = manifest_name(number);
     decode(&name, number, &store.blobs.read(&name).await?)
 }

@@ -9,13 +9,17 @@
 //! is decided when a later manifest stands: what that does not name, nor the log that goes on from
 //! it, becomes garbage.
 //!
+//! A manifest that a newer one took the place of goes first, once nobody has pinned it: until then
+//! it stays with all that it names, for a reader in another process may be there. What is left of
+//! a manifest after a crash still counts, so it is gone before any file that only it names.
+//!
 //! Every file that is written is, until something names it, in one of these hands: those of an
 //! [`Unnamed`] (which turns it into garbage when it is dropped), the suspects, or whoever retries
 //! with it. Only a crash leaves others behind; the next open removes them.
 //!
 //! Called by all that writes files (`rewrite`, `publication`, the engine).
 //!
-//! Invariant: a suspect is never deleted.
+//! Invariant: a suspect is never deleted, nor what a pinned manifest names.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,17 +29,28 @@ use crate::storage::segment::Segment;
 use crate::storage::store::Store;
 use crate::storage::wal::log_number;
 
-/// A file, and the segment in it if readers may use that.
+/// A file, and who uses it if readers may.
 #[derive(Debug, Clone)]
 pub struct File {
     name: String,
-    segment: Option<Arc<Segment>>,
+    users: Option<Arc<()>>,
+}
+
+/// A manifest and the files that it names, or the log that goes on from it.
+#[derive(Debug, Clone)]
+pub struct Named {
+    /// The manifest's own name.
+    pub manifest: String,
+    /// The names of the files.
+    pub files: HashSet<String>,
 }
 
 /// Files to be deleted.
 #[derive(Debug, Default)]
 pub struct Garbage {
     files: Mutex<Vec<File>>,
+    /// Manifests below the newest that may still be there.
+    superseded: Mutex<Vec<Named>>,
 }
 
 /// Files that are garbage unless [`Unnamed::keep`] is called before this is dropped.
@@ -55,17 +70,22 @@ pub struct Suspects {
 impl File {
     /// A file that no reader uses.
     pub fn named(name: String) -> Self {
-        Self { name, segment: None }
+        Self { name, users: None }
     }
 
     /// The file of a segment that readers may use.
     pub fn of(segment: &Arc<Segment>) -> Self {
-        Self { name: segment.record().file_name(), segment: Some(Arc::clone(segment)) }
+        Self { name: segment.record().file_name(), users: Some(segment.users()) }
     }
 
-    /// Whether nobody else holds the segment.
+    /// The name of the file.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether nobody holds the segment.
     fn is_unused(&self) -> bool {
-        self.segment.as_ref().is_none_or(|segment| Arc::strong_count(segment) == 1)
+        self.users.as_ref().is_none_or(|users| Arc::strong_count(users) == 1)
     }
 }
 
@@ -78,6 +98,11 @@ impl Garbage {
                 list.push(file);
             }
         }
+    }
+
+    /// Adds manifests that a newer one has taken the place of.
+    pub fn supersede(&self, manifests: impl IntoIterator<Item = Named>) {
+        lock(&self.superseded).extend(manifests);
     }
 
     /// Files about to be written that nothing names yet.
@@ -93,10 +118,14 @@ impl Garbage {
     /// Deletes what no reader uses. After a failure the rest is left for the next time: the medium
     /// is not asked over and over while it fails.
     pub async fn sweep(&self, store: &Store) {
+        self.sweep_manifests(store).await;
+        let spared: HashSet<String> =
+            lock(&self.superseded).iter().flat_map(|named| named.files.iter().cloned()).collect();
         let mut left = self.lock().len();
         while left > 0 {
             left -= 1;
-            let unused = self.lock().iter().find(|file| file.is_unused()).map(|f| f.name.clone());
+            let may_go = |file: &&File| file.is_unused() && !spared.contains(&file.name);
+            let unused = self.lock().iter().find(may_go).map(|file| file.name.clone());
             let Some(name) = unused else { return };
             let deleted = delete(store, &name).await;
             let mut list = self.lock();
@@ -110,9 +139,43 @@ impl Garbage {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<File>> {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Deletes the superseded manifests that nobody has pinned.
+    async fn sweep_manifests(&self, store: &Store) {
+        let names: Vec<String> =
+            lock(&self.superseded).iter().map(|named| named.manifest.clone()).collect();
+        for name in names {
+            let deleted = delete_unpinned(store, &name).await;
+            let mut list = lock(&self.superseded);
+            let Some(at) = list.iter().position(|named| named.manifest == name) else { continue };
+            match deleted {
+                Ok(true) => drop(list.remove(at)),
+                Ok(false) => {}
+                Err(_) => {
+                    // As with files.
+                    let named = list.remove(at);
+                    list.push(named);
+                    return;
+                }
+            }
+        }
     }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<File>> {
+        lock(&self.files)
+    }
+}
+
+/// No code that holds one of these locks can panic half-way through a change.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Deletes a blob unless somebody has pinned it; says whether it is gone.
+pub async fn delete_unpinned(store: &Store, name: &str) -> Result<bool> {
+    // Held until the name is gone: who pins it then finds that it is.
+    let Some(_right) = store.blobs.unpinned(name).await? else { return Ok(false) };
+    store.blobs.delete(name).await?;
+    Ok(true)
 }
 
 impl Unnamed<'_> {
@@ -141,6 +204,11 @@ impl Suspects {
         }
     }
 
+    /// The names of all.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().map(|(file, _)| file.name())
+    }
+
     /// Whether the file of that name is one of them.
     pub fn holds(&self, name: &str) -> bool {
         self.files.iter().any(|(file, _)| file.name == name)
@@ -157,6 +225,7 @@ impl Suspects {
     }
 }
 
+/// Deletes a file, whatever it is.
 async fn delete(store: &Store, name: &str) -> Result<()> {
     match log_number(name) {
         Some(_) => store.logs.delete(name).await,

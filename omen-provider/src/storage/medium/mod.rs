@@ -9,7 +9,7 @@ mod garbage;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-pub use garbage::{File, Garbage, Suspects, Unnamed};
+pub use garbage::{File, Garbage, Named, Suspects, Unnamed, delete_unpinned};
 
 use super::budget::{Budget, Share};
 use super::segment::{PageCache, Segment};

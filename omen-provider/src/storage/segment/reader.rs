@@ -27,7 +27,7 @@ use crate::error::{Error, Result};
 use crate::storage::key::Keys;
 use crate::storage::record::{SegmentRecord, bound_above, bound_below};
 use crate::storage::schema::TableSchema;
-use crate::storage::store::Store;
+use crate::storage::store::{Pin, Store};
 use crate::teeth::{Tooth, planted};
 use omen_index::fingerprints::{self, Fingerprints};
 
@@ -46,6 +46,10 @@ pub struct Segment {
     pub(super) impaired: bool,
     pub(super) schema: Arc<TableSchema>,
     pub(super) columns: Arc<ColumnMap>,
+    /// Keeps other writers from removing the file.
+    pub(super) _pin: Option<Arc<Pin>>,
+    /// Shared by all that are the same open file, whatever pins them.
+    pub(super) users: Arc<()>,
     /// Counts all of this against the page cache.
     pub(super) _resident: Arc<Resident>,
 }
@@ -105,8 +109,20 @@ impl Segment {
             impaired,
             schema: Arc::clone(schema),
             columns: Arc::new(columns),
+            _pin: None,
+            users: Arc::default(),
             _resident: Arc::new(cache.hold(bytes as u64)),
         }))
+    }
+
+    /// The same segment, held by the pin on a manifest that names it; so is whatever reads it.
+    pub fn pinned(&self, pin: Option<&Arc<Pin>>) -> Arc<Self> {
+        Arc::new(Self { _pin: pin.cloned(), ..self.clone() })
+    }
+
+    /// Counts who uses the open file: nobody, when this is the last of its clones.
+    pub fn users(&self) -> Arc<()> {
+        Arc::clone(&self.users)
     }
 
     /// What the manifest knows of it, but with its outermost keys whole.

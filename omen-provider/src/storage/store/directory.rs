@@ -24,7 +24,7 @@ use quick_cache::sync::Cache;
 
 use super::files::{FileHandle, Files};
 use super::lock::LOCK_FILE;
-use super::{BlobInfo, check_name};
+use super::{BlobInfo, Lock, Pin, check_name};
 use crate::error::{Error, Result, is_full};
 use crate::teeth::{Tooth, planted};
 
@@ -142,6 +142,13 @@ impl Directory {
         let mut found: Vec<_> = named.filter(|info| check_name(&info.name).is_ok()).collect();
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
+    }
+
+    /// Locks a file; `None` if another lock excludes that.
+    pub(super) fn lock(&self, name: &str, lock: Lock) -> Result<Option<Pin>> {
+        let path = self.path(name)?;
+        let locked = self.with_descriptor(|files| files.lock(&path, lock));
+        Ok(locked.map_err(|e| failed(&path, e))?.map(|lock| Pin { _lock: Some(lock) }))
     }
 
     pub(super) fn delete(&self, name: &str) -> Result<()> {

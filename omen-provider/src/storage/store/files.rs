@@ -15,6 +15,10 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
+use super::lock::{FileLock, Lock, NoLock, lock_file};
+
+/// How often a directory in which names keep going away is read.
+const READINGS: usize = 100;
 /// What a write of zeros takes its bytes from.
 static ZEROS: [u8; 256 << 10] = [0; 256 << 10];
 
@@ -37,7 +41,8 @@ pub trait Files: Debug + Send + Sync + 'static {
     fn make_dir(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
-    /// What is in a directory, in any order; what goes away meanwhile may be left out.
+    /// What is in a directory at one moment, in any order: if a name goes away while it is read,
+    /// it is read again. Who puts a new name in the place of an old one is always seen.
     fn read_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>>;
     /// What lies under a name, symbolic links followed.
     fn metadata(&self, path: &Path) -> io::Result<FileInfo>;
@@ -45,6 +50,12 @@ pub trait Files: Debug + Send + Sync + 'static {
     fn make_private(&self, path: &Path) -> io::Result<()>;
     /// Where the numbers of temporary files begin: somewhere else with each call.
     fn first_number(&self) -> u64;
+    /// Locks an existing file against who else opens it, in this process too, until what is
+    /// returned is dropped; `None` if a lock of theirs excludes it. A file system that knows no
+    /// locks, as the default does, grants each.
+    fn lock(&self, path: &Path, _lock: Lock) -> io::Result<Option<Box<dyn FileLock>>> {
+        self.metadata(path).map(|_| Some(Box::new(NoLock) as _))
+    }
 }
 
 /// A file that is open.
@@ -131,17 +142,12 @@ impl Files for SystemFiles {
     }
 
     fn read_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
-        let mut found = Vec::new();
-        for entry in fs::read_dir(path)? {
-            let entry = entry?;
-            match entry.metadata() {
-                Ok(info) => found.push(DirEntry { name: entry.file_name(), bytes: info.len() }),
-                // Deleted since the directory was read.
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
+        for _ in 1..READINGS {
+            if let Some(found) = read_dir_once(path, false)? {
+                return Ok(found);
             }
         }
-        Ok(found)
+        Ok(read_dir_once(path, true)?.unwrap_or_default())
     }
 
     fn metadata(&self, path: &Path) -> io::Result<FileInfo> {
@@ -161,10 +167,32 @@ impl Files for SystemFiles {
         Ok(())
     }
 
+    fn lock(&self, path: &Path, lock: Lock) -> io::Result<Option<Box<dyn FileLock>>> {
+        lock_file(path, lock)
+    }
+
     fn first_number(&self) -> u64 {
         // The standard library's source of randomness that cannot fail.
         RandomState::new().hash_one(0)
     }
+}
+
+/// Reads a directory; `None` if a name went away meanwhile, which may be left out if that is said.
+fn read_dir_once(path: &Path, or_leave_out: bool) -> io::Result<Option<Vec<DirEntry>>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        match entry.metadata() {
+            Ok(info) => found.push(DirEntry { name: entry.file_name(), bytes: info.len() }),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                if !or_leave_out {
+                    return Ok(None);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Some(found))
 }
 
 impl FileHandle for File {

@@ -21,11 +21,13 @@ use super::directory::{Directory, OpenFile, failed};
 use super::files::{FileHandle, Files, read_full_at, write_all_at};
 use super::log_file::LocalLog;
 use super::reserve::Reserve;
-use super::{BlobInfo, BlobWriter, Blobs, LogFile, Logs, check_name};
+use super::{BlobInfo, BlobWriter, Blobs, Lock, LogFile, Logs, Pin, check_name};
 use crate::error::{Error, Result};
 
 /// Folder of logs.
 const LOG_FOLDER: &str = "log";
+/// Bytes of a growing log that are read at once.
+const PIECE_BYTES: usize = 64 << 10;
 /// Folder of blobs without a name yet.
 const TEMP_FOLDER: &str = "tmp";
 /// Folder of what queries write while they run.
@@ -117,6 +119,20 @@ impl Blobs for LocalDisk {
         self.directory.delete(name)
     }
 
+    async fn pin(&self, name: &str) -> Result<Option<Pin>> {
+        match self.directory.lock(name, Lock::Shared) {
+            Err(Error::NotFound(_)) => Ok(None),
+            pin => pin,
+        }
+    }
+
+    async fn unpinned(&self, name: &str) -> Result<Option<Pin>> {
+        match self.directory.lock(name, Lock::Exclusive) {
+            Err(Error::NotFound(_)) => Ok(Some(Pin::unseen())),
+            right => right,
+        }
+    }
+
     async fn clean(&self) -> Result<()> {
         for left in self.directory.list(TEMP_FOLDER)? {
             self.directory.delete(&left.name)?;
@@ -161,6 +177,12 @@ impl Logs for LocalDisk {
         Ok(Bytes::from(bytes.map_err(|e| failed(&path, e))?))
     }
 
+    async fn read_durable(&self, name: &str, from: u64) -> Result<Bytes> {
+        let path = self.directory.path(name)?;
+        let bytes = self.directory.with_descriptor(|files| read_synced(files, &path, from));
+        Ok(Bytes::from(bytes.map_err(|e| failed(&path, e))?))
+    }
+
     async fn take_over(&self, name: &str) -> Result<Bytes> {
         // The lock on the directory keeps every other writer out.
         Logs::read(self, name).await
@@ -186,6 +208,31 @@ pub(super) fn read_whole(files: &dyn Files, path: &Path) -> io::Result<Vec<u8>> 
     let mut bytes = vec![0; file.bytes()? as usize];
     let count = read_full_at(file.as_ref(), &mut bytes, 0)?;
     bytes.truncate(count);
+    Ok(bytes)
+}
+
+/// What was written from `from` on, durable. Nothing that was written is zero for the length of a
+/// piece: that is room which the file has for more.
+fn read_synced(files: &dyn Files, path: &Path, from: u64) -> io::Result<Vec<u8>> {
+    let file = files.open(path)?;
+    let mut bytes = Vec::new();
+    loop {
+        let start = bytes.len();
+        bytes.resize(start + PIECE_BYTES, 0);
+        let count = read_full_at(file.as_ref(), &mut bytes[start..], from + start as u64)?;
+        bytes.truncate(start + count);
+        if count < PIECE_BYTES || bytes[start..].iter().all(|byte| *byte == 0) {
+            break;
+        }
+    }
+    if bytes.iter().any(|byte| *byte != 0) {
+        match file.sync_data() {
+            // Nobody writes there; what can be read is on the medium. (Windows syncs only what was
+            // opened for writing.)
+            Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem || cfg!(windows) => {}
+            result => result?,
+        }
+    }
     Ok(bytes)
 }
 

@@ -1,30 +1,109 @@
-//! One writer per directory: the lock on its `LOCK` file, held for life.
+//! Locks on files: one writer per directory, and who reads a file that must not go away.
+//!
+//! The writer holds the lock on the `LOCK` file of its directory for life. A reader holds a shared
+//! lock on what it reads, which writes nothing and works on media that nobody can write to; who
+//! wants to delete that needs it alone.
 //!
 //! A whole-file lock of the operating system (flock), not a POSIX record lock: those vanish when
 //! any descriptor of the file is closed. It also keeps out a second handle in the same process,
-//! and ends with the process, however it ends. The file itself stays; its content means nothing.
+//! and ends with the process, however it ends. `LOCK` itself stays; its content means nothing.
 
+use std::fmt::Debug;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::path::Path;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::directory::make_root;
 use super::files::SystemFiles;
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 
 /// Name of the lock file.
 pub(super) const LOCK_FILE: &str = "LOCK";
 
-/// The right to write in a directory; freed when dropped.
-#[derive(Debug)]
-pub struct DirectoryLock {
-    file: File,
+/// How a file is locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lock {
+    /// Together with others who do so.
+    Shared,
+    /// Alone.
+    Exclusive,
 }
 
-impl Drop for DirectoryLock {
+/// A lock on a file; freed when dropped.
+pub trait FileLock: Debug + Send + Sync {}
+
+/// What a file system gives that knows no locks.
+#[derive(Debug)]
+pub(super) struct NoLock;
+
+impl FileLock for NoLock {}
+
+/// A lock of the operating system.
+#[derive(Debug)]
+struct SystemLock(File);
+
+impl FileLock for SystemLock {}
+
+impl Drop for SystemLock {
     /// Closing the file would not be enough: a process forked at this moment holds it open too.
     fn drop(&mut self) {
         // The system frees the lock with the last descriptor if this fails.
-        let _ = self.file.unlock();
+        let _ = self.0.unlock();
+    }
+}
+
+/// Locks an existing file; `None` if another lock excludes it.
+pub(super) fn lock_file(path: &Path, lock: Lock) -> io::Result<Option<Box<dyn FileLock>>> {
+    // Some network file systems lock alone only what is open for writing; others do not ask.
+    let file = match OpenOptions::new().read(true).write(lock == Lock::Exclusive).open(path) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => File::open(path)?,
+        file => file?,
+    };
+    let locked = match lock {
+        Lock::Shared => file.try_lock_shared(),
+        Lock::Exclusive => file.try_lock(),
+    };
+    match locked {
+        Ok(()) => Ok(Some(Box::new(SystemLock(file)))),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
+            Ok(Some(Box::new(NoLock)))
+        }
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// The right to write in a directory; freed when dropped.
+///
+/// Work in the background may hold it a moment longer than the database is open. Who opens the
+/// directory anew in the same process waits for that: the system only says that it is locked, so
+/// the holders of this process are known by their paths.
+#[derive(Debug)]
+pub struct DirectoryLock {
+    lock: Option<SystemLock>,
+    path: PathBuf,
+}
+
+/// Directories locked by this process, and whether their holders are about to end.
+static HELD: Mutex<Vec<(PathBuf, bool)>> = Mutex::new(Vec::new());
+
+/// The pause between two looks at a lock whose holder is about to end.
+const LOOK_PAUSE: Duration = Duration::from_millis(2);
+/// How long that is waited for.
+const LOOK_MAX: Duration = Duration::from_secs(30);
+
+fn held() -> MutexGuard<'static, Vec<(PathBuf, bool)>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        let mut held = held();
+        drop(self.lock.take());
+        held.retain(|(path, _)| *path != self.path);
     }
 }
 
@@ -35,6 +114,7 @@ impl DirectoryLock {
     /// [`Error::Locked`] if another process or handle holds it.
     pub fn acquire(directory: &Path) -> Result<Self> {
         make_root(&SystemFiles, directory)?;
+        let mut held = held();
         let path = directory.join(LOCK_FILE);
         let shown = || path.display().to_string();
         if path.is_symlink() {
@@ -46,13 +126,60 @@ impl DirectoryLock {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(&path).map_err(|e| Error::io(shown(), e))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { file }),
+            Ok(()) => {
+                let lock = Some(SystemLock(file));
+                let path = directory.canonicalize().map_err(|e| Error::io(shown(), e))?;
+                held.push((path.clone(), false));
+                Ok(Self { lock, path })
+            }
             Err(TryLockError::WouldBlock) => {
                 Err(Error::Locked { path: directory.display().to_string() })
             }
             Err(TryLockError::Error(error)) => Err(Error::io(shown(), error)),
         }
     }
+
+    /// As [`DirectoryLock::acquire`]; if a database of this process holds the lock that was closed
+    /// or dropped, waits until its work in the background has ended.
+    ///
+    /// # Errors
+    /// As [`DirectoryLock::acquire`].
+    pub async fn acquire_after(directory: &Path) -> Result<Self> {
+        let clock = Clock::default();
+        let start = clock.now();
+        loop {
+            match Self::acquire(directory) {
+                Err(Error::Locked { .. })
+                    if is_given_up(directory) && clock.now() - start < LOOK_MAX =>
+                {
+                    clock.pause(LOOK_PAUSE).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Says that whoever holds the lock is about to end.
+    pub fn give_up(&self) {
+        held().iter_mut().filter(|(path, _)| *path == self.path).for_each(|held| held.1 = true);
+    }
+
+    /// Lets go of a lock that was given up, and returns when all others have.
+    pub async fn free(lock: Arc<Self>) {
+        let path = lock.path.clone();
+        drop(lock);
+        let clock = Clock::default();
+        let start = clock.now();
+        while is_given_up(&path) && clock.now() - start < LOOK_MAX {
+            clock.pause(LOOK_PAUSE).await;
+        }
+    }
+}
+
+/// Whether this process holds the lock of a directory and is about to free it.
+fn is_given_up(directory: &Path) -> bool {
+    let Ok(path) = directory.canonicalize() else { return false };
+    held().iter().any(|(held, given_up)| *given_up && *held == path)
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ use object_store::ObjectStore;
 use crate::error::{Error, Result};
 
 pub use files::{DirEntry, FileHandle, FileInfo, Files, SystemFiles};
-pub use lock::DirectoryLock;
+pub use lock::{DirectoryLock, FileLock, Lock};
 
 /// A blob as [`Blobs::list`] sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +74,22 @@ pub trait Blobs: Debug + Send + Sync + 'static {
     /// Removes what unfinished writers and queries of an earlier process left behind.
     async fn clean(&self) -> Result<()>;
 
+    /// Announces to all processes that a blob is read until the pin is dropped; writes nothing.
+    /// `None` if there is no such blob, or it is just being deleted. A pin says nothing of what was
+    /// there before: look again whether the blob is there.
+    ///
+    /// The default is that of stores on which nobody sees a reader (object stores): what it reads
+    /// may go away, and it then begins again with what is newer.
+    async fn pin(&self, _name: &str) -> Result<Option<Pin>> {
+        Ok(Some(Pin::unseen()))
+    }
+
+    /// The right to delete a blob: nobody has pinned it, and nobody can before what is returned is
+    /// dropped. `None` if somebody has. A missing blob is free to be deleted.
+    async fn unpinned(&self, _name: &str) -> Result<Option<Pin>> {
+        Ok(Some(Pin::unseen()))
+    }
+
     /// Keeps at least `bytes` back for when there is no space left otherwise. A store that knows no
     /// such shortage, as the default, has nothing to do.
     ///
@@ -99,6 +115,19 @@ pub trait Blobs: Debug + Send + Sync + 'static {
     }
 }
 
+/// Keeps a blob from being deleted, or from being pinned, until it is dropped.
+#[derive(Debug)]
+pub struct Pin {
+    _lock: Option<Box<dyn FileLock>>,
+}
+
+impl Pin {
+    /// A pin that nobody sees.
+    pub fn unseen() -> Self {
+        Self { _lock: None }
+    }
+}
+
 /// A blob being written. Dropping it unfinished leaves no blob.
 #[async_trait]
 pub trait BlobWriter: Send {
@@ -116,6 +145,13 @@ pub trait Logs: Debug + Send + Sync + 'static {
     async fn create(&self, name: &str) -> Result<Box<dyn LogFile>>;
     /// Everything appended so far; [`crate::Error::NotFound`] if there is no such log.
     async fn read(&self, name: &str) -> Result<Bytes>;
+    /// What was appended from byte `from` on, after making sure that all of it survives a power
+    /// cut, whether its writer has done so or not. Room behind the end of what was written may be
+    /// left out.
+    async fn read_durable(&self, name: &str, from: u64) -> Result<Bytes> {
+        let bytes = self.read(name).await?;
+        Ok(bytes.slice(bytes.len().min(from as usize)..))
+    }
     /// Like [`Logs::read`], after making sure that no earlier writer can append any more: what it
     /// returns is final. (On one machine the directory lock has done so already.)
     async fn take_over(&self, name: &str) -> Result<Bytes>;

@@ -43,6 +43,8 @@ pub(crate) struct LogContents {
     /// The lsn after the last complete statement, and the bytes up to its end: where a writer may
     /// go on that finds no seal, or a last one.
     pub(crate) complete: (u64, u64),
+    /// Where the last complete statement ends, or the seal.
+    pub(crate) end: u64,
     /// Bytes of the file but for the zeros at its end: space that was not used.
     pub(crate) bytes: u64,
     /// Bytes at the end of the file, zeros too, that belong to no complete statement.
@@ -119,6 +121,7 @@ pub(crate) fn read_log_before_damage(
         next_log: None,
         next_lsn: header.first_lsn,
         complete: (header.first_lsn, LogHeader::BYTES as u64),
+        end: LogHeader::BYTES as u64,
         bytes: reader.end as u64,
         dropped_tail_bytes: 0,
     };
@@ -138,6 +141,7 @@ pub(crate) fn read_log_before_damage(
         complete = reader.at;
         contents.next_lsn = reader.lsn;
     }
+    contents.end = complete as u64;
     contents.dropped_tail_bytes = (bytes.len() - complete) as u64;
     Ok((contents, damage))
 }
