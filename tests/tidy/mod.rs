@@ -7,6 +7,7 @@
 mod code_map;
 mod imports;
 mod manifests;
+mod named_tests;
 mod source_text;
 mod style;
 
@@ -161,4 +162,11 @@ fn manifests_follow_the_rules() {
     let index = find("omen-index/Cargo.toml").expect("a manifest");
     complaints.extend(manifests::no_dependencies("omen-index/Cargo.toml", index));
     assert_tidy(complaints);
+}
+
+#[test]
+fn what_others_have_learned_is_tested() {
+    let files = rust_files();
+    let sources = files.iter().filter(|f| !f.path.ends_with("named_tests.rs"));
+    assert_tidy(named_tests::missing(&named_tests::NAMED, sources.map(|f| f.text.as_str())));
 }
