@@ -67,11 +67,15 @@ impl LoopDisk {
         self.home.join("mounted")
     }
 
-    /// Takes up room by zeros in a file beside all others.
+    /// Takes up room by zeros in a file beside all others; what is left, if that is less by now,
+    /// for the command may take some at the same time.
     pub(super) fn ballast(&self, bytes: u64) {
         let path = self.path().join("ballast");
         let mut file = File::options().create(true).append(true).open(&path).unwrap();
-        std::io::copy(&mut std::io::repeat(0).take(bytes), &mut file).unwrap();
+        match std::io::copy(&mut std::io::repeat(0).take(bytes), &mut file) {
+            Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {}
+            result => drop(result.unwrap()),
+        }
         file.sync_all().unwrap();
     }
 
