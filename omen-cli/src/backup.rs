@@ -14,7 +14,6 @@ use crate::{notes, open};
 /// Runs the subcommand. The database is opened as a reader: its writer goes on.
 pub(crate) async fn run(path: &Path, directory: &Path) -> Result<()> {
     let database = open::open_read_only(path).await?;
-    let started = Instant::now();
     let target = directory.to_path_buf();
     let work = async move {
         let bar = Bar::new("copying");
@@ -22,16 +21,25 @@ pub(crate) async fn run(path: &Path, directory: &Path) -> Result<()> {
         bar.clear();
         Ok(report?)
     };
-    let report = interruptible_apart(work).await?;
-    let elapsed = notes::time(started.elapsed());
-    notes::note(format!("{} in {elapsed}", summary(&report)));
-    warn_of_impaired(&report);
+    let report = told(work).await?;
     notes::note(format!("{} is as of log position {}", directory.display(), report.lsn));
     Ok(())
 }
 
+/// Copies, and says what was copied and how long that took.
+pub(crate) async fn told(
+    work: impl Future<Output = Result<BackupReport>> + Send + 'static,
+) -> Result<BackupReport> {
+    let started = Instant::now();
+    let report = interruptible_apart(work).await?;
+    let elapsed = notes::time(started.elapsed());
+    notes::note(format!("{} in {elapsed}", summary(&report)));
+    warn_of_impaired(&report);
+    Ok(report)
+}
+
 /// What was copied and what was not.
-pub(crate) fn summary(report: &BackupReport) -> String {
+fn summary(report: &BackupReport) -> String {
     let files = |count| notes::counted(count, "file");
     let mut words =
         format!("copied {}, {}", files(report.copied), notes::bytes(report.copied_bytes));
@@ -50,7 +58,7 @@ pub(crate) fn summary(report: &BackupReport) -> String {
 }
 
 /// Names files that are copied as they are although something in them is damaged.
-pub(crate) fn warn_of_impaired(report: &BackupReport) {
+fn warn_of_impaired(report: &BackupReport) {
     for name in &report.impaired {
         notes::note(format!(
             "warning: the learned index of {name} is damaged, in the copy too; no row is lost by \

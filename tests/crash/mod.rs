@@ -23,18 +23,13 @@ pub mod seam;
 use omen_provider::store::Store;
 use omen_provider::{Database, Options, Result};
 
+pub use crate::harness::block_on_one_thread as block_on;
 use crate::harness::media::small;
 use script::{State, read};
 
 /// Options under which a script flushes and merges.
 pub fn options() -> Options {
     Options { memtable_bytes_max: 32 << 10, ..small() }
-}
-
-/// One thread, so that a run repeats.
-pub fn block_on<T>(work: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime").block_on(work)
 }
 
 /// Opens the database in a store.

@@ -17,8 +17,8 @@ use futures::TryStreamExt;
 use omen_provider::{Clock, Database, Error, Options, Result};
 
 use crate::faulty_disk::files::FaultyFiles;
-use crate::harness::assert_sound;
 use crate::harness::rows::{Part, Parts, Shape, Values, to_batch};
+use crate::harness::{assert_sound, block_on_one_thread as block_on, let_it_work};
 
 type Model = BTreeMap<i64, String>;
 
@@ -28,19 +28,6 @@ struct Case {
     clock: Clock,
     database: Database,
     model: Model,
-}
-
-/// On one thread, so that a test repeats: the background works when the test lets it.
-fn block_on<T>(work: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime").block_on(work)
-}
-
-/// Lets the background do what it can.
-async fn let_it_work() {
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-    }
 }
 
 fn options(clock: &Clock) -> Options {

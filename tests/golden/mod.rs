@@ -26,7 +26,7 @@ use omen_provider::{Database, Key, Options, TableDefinition};
 use crate::arrow_types::{columns, parquet_holds};
 use crate::faulty_disk::files::FaultyFiles;
 use crate::harness::media::small;
-use crate::harness::{assert_sound, block_on, query, run};
+use crate::harness::{assert_sound, block_on, block_on_one_thread, query, run};
 
 /// The present version of the format.
 const FORMAT: &str = "1";
@@ -228,8 +228,7 @@ fn bless() {
 fn make_golden() {
     let made = tempfile::tempdir().unwrap();
     // On one thread, where nothing is flushed in the background at the end.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.unwrap().block_on(make(made.path()));
+    block_on_one_thread(make(made.path()));
     let target = folder().join(FORMAT);
     let _ = fs::remove_dir_all(&target);
     write(&target, &files(made.path()));

@@ -17,6 +17,20 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> T {
     builder.worker_threads(2).enable_all().build().expect("a runtime").block_on(work)
 }
 
+/// Runs a test to its end on one thread, so that it repeats: what works in the background does so
+/// when the test lets it.
+pub fn block_on_one_thread<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(work)
+}
+
+/// Lets the background do what it can.
+pub async fn let_it_work() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// The answer to a query.
 pub async fn query(database: &Database, sql: &str) -> Vec<RecordBatch> {
     let frame = database.session().sql(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));

@@ -22,17 +22,12 @@ use omen_provider::store::Store;
 use omen_provider::{Database, Options, Result};
 
 use crate::harness::assert_sound;
+use crate::harness::block_on_one_thread as block_on;
 use crate::harness::media::small;
 use crate::harness::rows::{Part, Parts, Shape, Values, to_batch};
 
 /// Rows by key.
 type Rows = BTreeMap<i64, i64>;
-
-/// On one thread, so that a seed repeats.
-fn block_on<T>(work: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime").block_on(work)
-}
 
 /// With room for all rows of a test: what is flushed, it says.
 fn options() -> Options {

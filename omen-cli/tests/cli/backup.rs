@@ -2,14 +2,6 @@
 
 use crate::omen::Place;
 
-fn place_with_rows() -> Place {
-    let place = Place::new();
-    let rows: String = (0..5000).map(|id| format!("{id},name {id}\n")).collect();
-    place.file("t.csv", format!("id,name\n{rows}"));
-    place.run(&["import", "db", "t", "t.csv", "--key", "id"]).success();
-    place
-}
-
 fn count(place: &Place, database: &str) -> String {
     let sql = "SELECT count(*) FROM t";
     let outcome = place.run(&[database, "--readonly", "--format", "csv", "-c", sql]).success();
@@ -18,7 +10,7 @@ fn count(place: &Place, database: &str) -> String {
 
 #[test]
 fn backup_copies_what_is_new_and_restore_makes_a_database_of_it() {
-    let place = place_with_rows();
+    let place = Place::with_rows();
     let outcome = place.run(&["backup", "db", "copy"]).success();
     assert!(outcome.stderr.contains("copied 1 file,"), "{outcome:?}");
     assert_eq!(outcome.stdout, "");
@@ -45,7 +37,7 @@ fn backup_copies_what_is_new_and_restore_makes_a_database_of_it() {
 
 #[test]
 fn damaged_backup_is_not_restored() {
-    let place = place_with_rows();
+    let place = Place::with_rows();
     place.run(&["backup", "db", "copy"]).success();
     let entries = std::fs::read_dir(place.path().join("copy/segments")).unwrap();
     let segment = entries.map(|entry| entry.unwrap().path()).next().unwrap();

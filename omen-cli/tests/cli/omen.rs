@@ -30,6 +30,15 @@ impl Place {
         Self { directory: TempDir::new().unwrap() }
     }
 
+    /// One with the database `db`, which has a table `t` of 5,000 rows: id, the key, and name.
+    pub(crate) fn with_rows() -> Self {
+        let place = Self::new();
+        let rows: String = (0..5000).map(|id| format!("{id},name {id}\n")).collect();
+        place.file("t.csv", format!("id,name\n{rows}"));
+        place.run(&["import", "db", "t", "t.csv", "--key", "id"]).success();
+        place
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }

@@ -4,17 +4,9 @@ use std::path::{Path, PathBuf};
 
 use crate::omen::Place;
 
-fn place_with_rows() -> Place {
-    let place = Place::new();
-    let rows: String = (0..5000).map(|id| format!("{id},name {id}\n")).collect();
-    place.file("t.csv", format!("id,name\n{rows}"));
-    place.run(&["import", "db", "t", "t.csv", "--key", "id"]).success();
-    place
-}
-
 #[test]
 fn inspect_shows_tables_and_parts() {
-    let place = place_with_rows();
+    let place = Place::with_rows();
     let outcome = place.run(&["inspect", "db"]).success();
     for text in ["log position", "primary key", "5000", "4999", "index bytes", "to search"] {
         assert!(outcome.stdout.contains(text), "{text} is missing in {}", outcome.stdout);
@@ -33,7 +25,7 @@ fn inspect_shows_tables_and_parts() {
 
 #[test]
 fn verify_finds_a_flipped_bit_in_any_large_file() {
-    let place = place_with_rows();
+    let place = Place::with_rows();
     let outcome = place.run(&["verify", "db"]).success();
     assert!(outcome.stdout.ends_with("no problems\n"), "{outcome:?}");
     let mut files = Vec::new();
@@ -50,7 +42,7 @@ fn verify_finds_a_flipped_bit_in_any_large_file() {
 /// Of a database that does not open too, and of all its files.
 #[test]
 fn verify_names_every_damaged_file() {
-    let place = place_with_rows();
+    let place = Place::with_rows();
     let mut files = Vec::new();
     collect(&place.path().join("db"), &mut files);
     let damaged: Vec<_> = (files.iter())
@@ -72,7 +64,7 @@ fn verify_names_every_damaged_file() {
 
 #[test]
 fn repair_cuts_a_damaged_log_only_when_told_to() {
-    let place = place_with_rows();
+    let place = Place::with_rows();
     let outcome = place.run(&["repair", "db"]).success();
     assert!(outcome.stderr.contains("nothing to repair"), "{outcome:?}");
     place.run(&["db", "-c", "INSERT INTO t VALUES (90001, 'x')"]).success();
@@ -99,7 +91,7 @@ fn repair_cuts_a_damaged_log_only_when_told_to() {
 
 #[test]
 fn a_damaged_database_is_refused_and_left_as_it_is() {
-    let place = place_with_rows();
+    let place = Place::with_rows();
     let mut files = Vec::new();
     collect(&place.path().join("db"), &mut files);
     place.file("more.csv", "id,name\n9000,x\n");

@@ -12,10 +12,10 @@ use arrow::datatypes::Int64Type;
 use futures::TryStreamExt;
 use omen_provider::{Clock, Database, Options, Result};
 
-use crate::harness::assert_sound;
 use crate::harness::failing_store::{Call, Failing};
 use crate::harness::media::Medium;
 use crate::harness::rows::{Part, Parts, Shape, Values, to_batch};
+use crate::harness::{assert_sound, block_on_one_thread as block_on, let_it_work};
 
 const LIMIT: u64 = 64 << 10;
 
@@ -29,19 +29,6 @@ struct Case {
     model: Model,
     /// The directory of one on the disk goes away with it.
     _medium: Medium,
-}
-
-/// On one thread, so that a test repeats: the background works when the test lets it.
-fn block_on<T>(work: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime").block_on(work)
-}
-
-/// Lets the background do what it can.
-async fn let_it_work() {
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-    }
 }
 
 fn options(clock: &Clock) -> Options {
