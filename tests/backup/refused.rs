@@ -158,8 +158,11 @@ fn damaged_file_of_a_backup_is_replaced() {
             // In the core of a segment; in a vector.
             let at = bytes.len() - 20;
             changed[at] ^= 4;
-            let emptied = vec![0; bytes.len()];
-            for damaged in [bytes[..at].to_vec(), changed, emptied, [&bytes[..], b"x"].concat()] {
+            let mut rotten = bytes.clone();
+            // In a page; in a vector.
+            rotten[bytes.len() / 4] ^= 1;
+            let (cut, emptied) = (bytes[..at].to_vec(), vec![0; bytes.len()]);
+            for damaged in [cut, changed, rotten, emptied, [&bytes[..], b"x"].concat()] {
                 std::fs::write(&file, &damaged).unwrap();
                 let report = database.backup(&copy).await.unwrap();
                 let anew = u64::from(!is_vector(&file));

@@ -5,8 +5,8 @@
 //! order they become durable: segments, deletion vectors, manifest; then what that does not name is
 //! removed. So a crash leaves the backup that was there before, or the new one.
 //!
-//! Segments that are there already stay, if name, length and checksums are those of the manifest:
-//! a backup copies what is new. Which files may be there together is a matter of the *line*: whose
+//! Segments that are there already stay, if name, length and every checksum are those of the
+//! manifest: a backup reads them, copies what is new, and copies again what was damaged since. Which files may be there together is a matter of the *line*: whose
 //! manifests follow on one another. A copy that was opened for writing has a line of its own and
 //! takes no further backup.
 //!
@@ -240,16 +240,21 @@ impl Copying<'_> {
         Ok(())
     }
 
-    /// Whether the file of that name is what the record says. (Its pages are checked when they are
-    /// read; `verify` reads them all.)
+    /// Whether the file of that name is what the record says, to the last byte: a copy that was
+    /// damaged since would otherwise be kept until the day when it is needed.
     async fn is_there(&self, segment: &Segment) -> Result<bool> {
         let (record, medium) = (segment.record(), &self.medium);
         if check_length(record, &self.lengths).is_err() {
             return Ok(false);
         }
         let schema = segment.schema();
-        match Segment::open(&medium.store, &medium.cache, record.clone(), schema).await {
-            Ok(there) => Ok(!there.is_impaired() || segment.is_impaired()),
+        let checked = async {
+            let there = Segment::open(&medium.store, &medium.cache, record.clone(), schema).await?;
+            there.verify_bytes().await?;
+            Ok(!there.is_impaired() || segment.is_impaired())
+        };
+        match checked.await {
+            Ok(same) => Ok(same),
             Err(error @ (Error::Io { .. } | Error::ObjectStore { .. })) => Err(error),
             Err(_) => Ok(false),
         }
