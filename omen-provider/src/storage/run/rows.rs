@@ -8,7 +8,10 @@
 
 use std::sync::Arc;
 
+use arrow::array::types::{BinaryType, ByteArrayType, Utf8Type};
+use arrow::array::{Array, AsArray, GenericByteArray};
 use arrow::compute::concat_batches;
+use arrow::datatypes::{ArrowNativeType, DataType};
 use arrow::record_batch::RecordBatch;
 use omen_index::runs::Tail;
 
@@ -17,6 +20,9 @@ pub(super) const SHORT_ROWS: usize = 512;
 
 /// What a batch takes besides its values, roughly, for each column.
 const COLUMN_BYTES: usize = 192;
+
+/// A view holds values up to this length itself.
+const INLINE_BYTES: u32 = 12;
 
 /// Rows by position.
 #[derive(Debug, Clone, Default)]
@@ -161,11 +167,40 @@ impl Chunks {
 
 /// Bytes of the rows of a batch. A slice counts as its own rows, not as what it was cut from.
 pub fn batch_bytes(rows: &RecordBatch) -> usize {
-    let bytes_of = |array: &arrow::array::ArrayRef| {
-        let slice = array.to_data().get_slice_memory_size();
-        slice.unwrap_or_else(|_| array.get_array_memory_size())
+    rows.columns().iter().map(|column| array_bytes(column.as_ref())).sum()
+}
+
+/// Asked several times for every statement: the usual types are counted without making anything.
+fn array_bytes(array: &dyn Array) -> usize {
+    let rows = array.len();
+    let values = match array.data_type() {
+        DataType::Utf8 => text_bytes(array.as_bytes::<Utf8Type>()),
+        DataType::Binary => text_bytes(array.as_bytes::<BinaryType>()),
+        DataType::Utf8View => view_bytes(array.as_string_view().views()),
+        DataType::BinaryView => view_bytes(array.as_binary_view().views()),
+        other => match other.primitive_width() {
+            Some(width) => rows * width,
+            None => return other_bytes(array),
+        },
     };
-    rows.columns().iter().map(bytes_of).sum()
+    values + array.nulls().map_or(0, |_| rows.div_ceil(8))
+}
+
+fn text_bytes<T: ByteArrayType>(array: &GenericByteArray<T>) -> usize {
+    let offsets = array.value_offsets();
+    let values = offsets[array.len()].as_usize() - offsets[0].as_usize();
+    size_of_val(offsets) + values
+}
+
+fn view_bytes(views: &[u128]) -> usize {
+    let lengths = views.iter().map(|view| *view as u32);
+    let long = lengths.filter(|length| *length > INLINE_BYTES);
+    size_of_val(views) + long.map(|length| length as usize).sum::<usize>()
+}
+
+fn other_bytes(array: &dyn Array) -> usize {
+    let slice = array.to_data().get_slice_memory_size();
+    slice.unwrap_or_else(|_| array.get_array_memory_size())
 }
 
 /// Bytes that a batch takes in memory, roughly.
