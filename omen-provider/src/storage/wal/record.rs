@@ -46,7 +46,7 @@ pub(crate) enum Op {
         table: TableId,
         /// True if none of the keys was there before: replay need not look for old rows.
         fresh: bool,
-        /// The rows: Arrow IPC messages without schema, see [`super::encode_rows`].
+        /// The rows, see [`super::encode_rows`].
         rows: Bytes,
     },
     /// Keys whose rows are gone.
