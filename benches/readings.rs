@@ -2,7 +2,7 @@
 //!
 //! Every column is a function of the id, so that any answer can be checked.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -10,13 +10,16 @@ use arrow::record_batch::RecordBatch;
 
 /// Columns of the readings: id BIGINT (the key), ts, device, value DOUBLE, note TEXT(15).
 pub fn readings_schema() -> SchemaRef {
-    Arc::new(Schema::new(vec![
-        Field::new("id", DataType::Int64, false),
-        Field::new("ts", DataType::Timestamp(TimeUnit::Millisecond, None), false),
-        Field::new("device", DataType::Int64, false),
-        Field::new("value", DataType::Float64, false),
-        Field::new("note", DataType::Utf8, false),
-    ]))
+    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+        Arc::new(Schema::new(vec![
+            Field::new("id", DataType::Int64, false),
+            Field::new("ts", DataType::Timestamp(TimeUnit::Millisecond, None), false),
+            Field::new("device", DataType::Int64, false),
+            Field::new("value", DataType::Float64, false),
+            Field::new("note", DataType::Utf8, false),
+        ]))
+    });
+    Arc::clone(&SCHEMA)
 }
 
 /// The value of reading `id`; what a lookup is checked against.

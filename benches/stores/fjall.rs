@@ -7,7 +7,7 @@ use std::path::Path;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
-use super::{Result, Store, value_bytes, value_of};
+use super::{Result, Statement, Store, value_bytes, value_of};
 
 struct Fjall {
     database: Database,
@@ -21,12 +21,15 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn Store>> {
 }
 
 impl Store for Fjall {
-    fn commit(&self, ids: Range<i64>) -> Result<()> {
-        let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
-        for id in ids {
-            batch.insert(&self.readings, id.to_be_bytes(), value_bytes(id));
-        }
-        Ok(batch.commit()?)
+    fn statement(&self, ids: Range<i64>) -> Statement<'_> {
+        let rows: Vec<(i64, Vec<u8>)> = ids.map(|id| (id, value_bytes(id))).collect();
+        Box::new(move || {
+            let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
+            for (id, value) in rows {
+                batch.insert(&self.readings, id.to_be_bytes(), value);
+            }
+            Ok(batch.commit()?)
+        })
     }
 
     fn rows(&self) -> Result<Vec<(i64, f64)>> {

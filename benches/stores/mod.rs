@@ -22,13 +22,14 @@ use crate::reading_value;
 /// Whatever may go wrong in a bench ends it.
 pub type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
 
+/// A commit of rows that are there; fails with whatever the store says.
+pub type Statement<'a> = Box<dyn FnOnce() -> Result<()> + 'a>;
+
 /// One store that is open.
 pub trait Store: Sync {
-    /// Makes these readings durable in one commit, on behalf of any thread.
-    ///
-    /// # Errors
-    /// Whatever the store says.
-    fn commit(&self, ids: Range<i64>) -> Result<()>;
+    /// Makes the rows of a statement in the form that the store takes; the statement makes them
+    /// durable in one commit, on behalf of any thread.
+    fn statement(&self, ids: Range<i64>) -> Statement<'_>;
 
     /// Id and value of each reading, by id.
     ///
@@ -47,7 +48,7 @@ pub trait Store: Sync {
                 .map(|_| {
                     scope.spawn(|| -> Result<()> {
                         while let Some(id) = turn.next(time) {
-                            self.commit(id..id + 1)?;
+                            self.statement(id..id + 1)()?;
                         }
                         Ok(())
                     })

@@ -14,7 +14,7 @@ use futures::TryStreamExt;
 use omen_provider::{Database, Table, TableDefinition};
 use tokio::runtime::Runtime;
 
-use super::{Result, Store, Turn, Written};
+use super::{Result, Statement, Store, Turn, Written};
 use crate::{readings, readings_schema};
 
 struct OmenDb {
@@ -45,9 +45,12 @@ async fn write(turn: Arc<Turn>, table: Table, time: Duration) -> Result<()> {
 }
 
 impl Store for OmenDb {
-    fn commit(&self, ids: Range<i64>) -> Result<()> {
-        self.runtime.block_on(self.table.insert(readings(ids)))?;
-        Ok(())
+    fn statement(&self, ids: Range<i64>) -> Statement<'_> {
+        let rows = readings(ids);
+        Box::new(move || {
+            self.runtime.block_on(self.table.insert(rows))?;
+            Ok(())
+        })
     }
 
     fn rows(&self) -> Result<Vec<(i64, f64)>> {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 
-use super::{Result, Store, value_bytes, value_of};
+use super::{Result, Statement, Store, value_bytes, value_of};
 
 const READINGS: TableDefinition<'_, i64, &[u8]> = TableDefinition::new("readings");
 
@@ -22,16 +22,19 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn Store>> {
 }
 
 impl Store for Redb {
-    fn commit(&self, ids: Range<i64>) -> Result<()> {
-        let mut transaction = self.0.begin_write()?;
-        transaction.set_durability(Durability::Immediate)?;
-        {
-            let mut table = transaction.open_table(READINGS)?;
-            for id in ids {
-                table.insert(id, value_bytes(id).as_slice())?;
+    fn statement(&self, ids: Range<i64>) -> Statement<'_> {
+        let rows: Vec<(i64, Vec<u8>)> = ids.map(|id| (id, value_bytes(id))).collect();
+        Box::new(move || {
+            let mut transaction = self.0.begin_write()?;
+            transaction.set_durability(Durability::Immediate)?;
+            {
+                let mut table = transaction.open_table(READINGS)?;
+                for (id, value) in &rows {
+                    table.insert(id, value.as_slice())?;
+                }
             }
-        }
-        Ok(transaction.commit()?)
+            Ok(transaction.commit()?)
+        })
     }
 
     fn rows(&self) -> Result<Vec<(i64, f64)>> {

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, params};
 
-use super::{Result, Store};
+use super::{Result, Statement, Store};
 use crate::reading_value;
 
 struct Sqlite(Mutex<Connection>);
@@ -31,18 +31,23 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn Store>> {
 }
 
 impl Store for Sqlite {
-    fn commit(&self, ids: Range<i64>) -> Result<()> {
-        let mut connection = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let transaction = connection.transaction()?;
-        {
-            let mut insert = transaction.prepare_cached(INSERT)?;
-            for id in ids {
-                let ts = 1_700_000_000_000 + id * 250;
-                let note = format!("note-{:010}", id.wrapping_mul(7919) % 9_999_991);
-                insert.execute(params![id, ts, id % 97, reading_value(id), note])?;
+    fn statement(&self, ids: Range<i64>) -> Statement<'_> {
+        let row = |id: i64| {
+            let note = format!("note-{:010}", id.wrapping_mul(7919) % 9_999_991);
+            (id, 1_700_000_000_000 + id * 250, id % 97, reading_value(id), note)
+        };
+        let rows: Vec<(i64, i64, i64, f64, String)> = ids.map(row).collect();
+        Box::new(move || {
+            let mut connection = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let transaction = connection.transaction()?;
+            {
+                let mut insert = transaction.prepare_cached(INSERT)?;
+                for (id, ts, device, value, note) in &rows {
+                    insert.execute(params![id, ts, device, value, note])?;
+                }
             }
-        }
-        Ok(transaction.commit()?)
+            Ok(transaction.commit()?)
+        })
     }
 
     fn rows(&self) -> Result<Vec<(i64, f64)>> {
