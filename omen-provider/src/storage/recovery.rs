@@ -115,9 +115,7 @@ pub async fn recover(
     let logged = read_logs(opener.medium, manifest, access, on_damage).await?;
     let Logged { statements, next_lsn, bytes: log_bytes, logs, cut, end } = logged;
     let mut version = durable.clone();
-    for statement in &statements {
-        replay(opener, &mut version, statement).await?;
-    }
+    replay(opener, &mut version, &statements).await?;
     Ok(Recovered { durable, saved, version, statements, next_lsn, log_bytes, logs, cut, end })
 }
 

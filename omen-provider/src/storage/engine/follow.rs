@@ -89,12 +89,10 @@ impl Engine {
         let pin = Some(Arc::clone(&following.pin));
         let opener = Opener { pin, ..Opener::unpinned(&self.medium) };
         let mut version = Version::clone(&self.published.get());
-        for statement in &logged.statements {
-            match replay(&opener, &mut version, statement).await {
-                Ok(()) => {}
-                Err(Error::Corruption { .. } | Error::NotFound(_)) => return Ok(None),
-                Err(error) => return Err(error),
-            }
+        match replay(&opener, &mut version, &logged.statements).await {
+            Ok(()) => {}
+            Err(Error::Corruption { .. } | Error::NotFound(_)) => return Ok(None),
+            Err(error) => return Err(error),
         }
         if manifest::newest_number(store).await? != number {
             return Ok(None);
