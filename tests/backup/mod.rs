@@ -20,6 +20,7 @@ use crate::harness::media::{Medium, small};
 use crate::harness::rows::{Part, Parts, Shape, Values, to_batch};
 use crate::harness::watched::Watched;
 use crate::harness::{assert_sound, block_on, drawn, run};
+use crate::readers::cold::cold_store;
 
 /// Rows by key.
 type Rows = BTreeMap<i64, i64>;
@@ -231,6 +232,36 @@ fn compaction_beside_a_backup() {
         assert_eq!(files(medium.folder(), "segments").len(), 1, "they are kept for ever");
         assert_eq!(rows_of(&database).await, model(300));
     });
+}
+
+/// Reads a backup while it is brought on to a state that shares no segment with it.
+async fn read_meanwhile(pins: bool) -> Result<Vec<RecordBatch>> {
+    let (medium, folder) = (Medium::disk(), tempfile::tempdir().unwrap());
+    let copy = folder.path().join("copy");
+    let database = made(&medium, options()).await;
+    for number in 1..=80 {
+        write(&database, number).await?;
+    }
+    database.checkpoint().await?;
+    database.backup(&copy).await?;
+    let reader = reading().open_store(cold_store(&copy, pins)).await?;
+    write(&database, 81).await?;
+    database.compact().await?;
+    let report = database.backup(&copy).await?;
+    assert_eq!((report.kept, report.removed > 0), (0, !pins));
+    assert_eq!(rows_in(Store::local(&copy)).await, model(81));
+    let found = reader.table("t")?.range::<i64>(..).try_collect().await;
+    drop(reader);
+    // What was spared for the reader goes with the next one.
+    assert_eq!(database.backup(&copy).await?.removed > 0, pins);
+    found
+}
+
+#[test]
+fn reader_of_a_backup_keeps_what_it_reads() {
+    let found = block_on(read_meanwhile(true)).unwrap();
+    assert_eq!(found.iter().map(RecordBatch::num_rows).sum::<usize>(), model(80).len());
+    assert!(block_on(read_meanwhile(false)).is_err());
 }
 
 fn is_vector(path: &Path) -> bool {

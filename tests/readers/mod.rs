@@ -1,7 +1,7 @@
 //! One process writes, any number read beside it: what a reader has in its hands stays, what was
 //! acknowledged is seen, what a crash takes back is not.
 
-mod cold;
+pub(crate) mod cold;
 mod lifetimes;
 mod processes;
 

@@ -6,9 +6,9 @@
 //! removed. So a crash leaves the backup that was there before, or the new one.
 //!
 //! Segments that are there already stay, if name, length and every checksum are those of the
-//! manifest: a backup reads them, copies what is new, and copies again what was damaged since. Which files may be there together is a matter of the *line*: whose
-//! manifests follow on one another. A copy that was opened for writing has a line of its own and
-//! takes no further backup.
+//! manifest: a backup reads them, copies what is new, and copies again what was damaged since.
+//! Which files may be there together is a matter of the *line*: whose manifests follow on one
+//! another. A copy that was opened for writing has a line of its own and takes no further backup.
 //!
 //! Called by the engine (backup) and by the front door (restore).
 
