@@ -167,6 +167,10 @@ impl Engine {
     /// Stops background work at its next step; with the last of it the directory is free. Loses
     /// nothing: every acknowledged statement is in the log.
     pub fn shut_down(&self) {
+        if let Some(writer) = &self.writer {
+            // What is acknowledged is synced while nobody else can have the directory.
+            writer.log.stop_deferring();
+        }
         let mut lock = lock(&self.lock);
         self.closed.store(true, SeqCst);
         if let Some(lock) = lock.take() {
