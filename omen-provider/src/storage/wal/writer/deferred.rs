@@ -72,7 +72,7 @@ impl<V: Send + 'static> LogWriter<V> {
             let thread = SyncThread::start(move || {
                 if let Some(inner) = inner.upgrade() {
                     // An error is kept in the log for the next statement.
-                    let _ = inner.sync_if(|_| true);
+                    let _ = inner.sync_now();
                 }
             });
             let thread = thread.map_err(|e| Error::io("a thread that syncs the log", e))?;
@@ -99,7 +99,7 @@ impl<V> LogWriter<V> {
         let Some(deferred) = self.shared.deferred.get() else { return };
         lock(&deferred.unsynced).stopped = true;
         // An error is kept in the log for the next statement.
-        let _ = self.shared.sync_if(|_| true);
+        let _ = self.shared.sync_now();
         let thread = lock(&deferred.thread).take();
         drop(thread);
     }
@@ -130,6 +130,11 @@ impl<V> Inner<V> {
         if let (Some(deferred), Some(syncer)) = (self.deferred.get(), file.syncer()) {
             lock(&deferred.unsynced).syncer = syncer;
         }
+    }
+
+    /// Syncs what is appended and not synced, if anything is.
+    pub(super) fn sync_now(&self) -> Result<()> {
+        self.sync_if(|_| true)
     }
 
     /// Syncs what is appended, if something is that is not synced, and if that is still `wanted`
