@@ -55,7 +55,7 @@ impl Medium {
 
     /// Checks what is to be appended: frames that call durable what is, behind files that are.
     fn check_append(&self, name: &str, mut frames: &[u8]) {
-        let durable = self.synced().last().map_or(0, |last| last + 1);
+        let durable = self.synced().last().map_or(1, |last| last + 1);
         while let frame::FrameResult::Frame(frame) = frame::decode(frames) {
             let payload = frame.payload();
             let claimed = match frame.header.kind {
