@@ -103,6 +103,12 @@ impl<V> LogWriter<V> {
         let thread = lock(&deferred.thread).take();
         drop(thread);
     }
+
+    /// Whether there is a thread that syncs.
+    #[cfg(test)]
+    pub(crate) fn has_sync_thread(&self) -> bool {
+        self.shared.deferred.get().is_some_and(|deferred| lock(&deferred.thread).is_some())
+    }
 }
 
 impl<V> Inner<V> {
