@@ -73,6 +73,16 @@ pub(crate) struct ShellArguments {
     /// Print the time of each statement to standard error
     #[arg(long)]
     pub(crate) timing: bool,
+    /// Do not wait for the disk with each statement; a power cut may take those of the last N ms
+    ///
+    /// Otherwise a statement is acknowledged when it would survive a power cut. With this option it
+    /// is acknowledged when it would survive the end of the command (kill -9 too), and the disk is
+    /// waited for in the background, within N milliseconds, also when nothing else happens. Many
+    /// small statements are then many times as fast. A power cut, or a crash of the system, may
+    /// take the statements of the last N ms before it: the last ones, in their order, each whole.
+    /// Imports, large INSERTs and whatever is closed properly stay as safe as ever.
+    #[arg(long, value_name = "N", value_parser = milliseconds)]
+    pub(crate) may_lose_last_ms: Option<u32>,
     #[command(flatten)]
     pub(crate) memory: MemoryArguments,
     /// -c and -f in the order in which they were given
@@ -316,6 +326,14 @@ fn delimiter(text: &str) -> Result<u8, String> {
     }
 }
 
+fn milliseconds(text: &str) -> Result<u32, String> {
+    match text.trim().parse() {
+        Ok(0) => Err("0 ms would lose nothing: leave the option out for that".to_string()),
+        Ok(number) => Ok(number),
+        Err(_) => Err("expected a number of milliseconds, such as 50".to_string()),
+    }
+}
+
 /// Less memory than this is no use to anybody.
 const MEMORY_MIN: usize = 16 << 20;
 
@@ -381,6 +399,17 @@ mod tests {
         assert_eq!(import.key, ["a", "b"]);
         assert_eq!(import.delimiter, Some(b'\t'));
         assert!(delimiter("ab").is_err() && delimiter("\"").is_err());
+    }
+
+    #[test]
+    fn milliseconds_are_a_number_above_zero() {
+        assert_eq!(milliseconds("50"), Ok(50));
+        for wrong in ["0", "-1", "soon", "1.5", "4294967296", ""] {
+            assert!(milliseconds(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(parse(&["omen", "d"]).shell.may_lose_last_ms, None);
+        let shell = parse(&["omen", "d", "--may-lose-last-ms", "7"]).shell;
+        assert_eq!(shell.may_lose_last_ms, Some(7));
     }
 
     #[test]

@@ -104,9 +104,10 @@ impl Recorded {
 
     /// The statements that may be left after a power cut before a change.
     fn allowed(&self, point: usize) -> RangeInclusive<usize> {
-        let certain = self.certain.iter().rposition(|from| *from <= point);
-        let next = self.acknowledged_at(point) + 1;
-        certain.map_or(0, |last| last + 1)..=next.min(self.script.statements.len())
+        let acknowledged = self.acknowledged_at(point);
+        let certain = self.certain[..acknowledged].iter().rposition(|from| *from <= point);
+        let next = (acknowledged + 1).min(self.script.statements.len());
+        certain.map_or(0, |last| last + 1)..=next
     }
 
     fn acknowledged_at(&self, point: usize) -> usize {
