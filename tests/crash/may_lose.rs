@@ -27,10 +27,10 @@ const LIMIT_MS: u32 = 60;
 const STEP_MS: u64 = 30;
 /// Every which point is read for its checksums too; has its recovery cut short; is a kill too.
 const VERIFIED: usize = 16;
-const IN_RECOVERY: usize = 61;
-const KILLED: usize = 5;
+const IN_RECOVERY: usize = 151;
+const KILLED: usize = 11;
 /// Every which call fails.
-const FAILING: usize = 37;
+const FAILING: usize = 61;
 /// How calls fail.
 const FAILURES: [Failure; 3] = [Failure::NoEffect(EIO), Failure::Short(5), Failure::MarksClean];
 

@@ -13,9 +13,9 @@
 //! append on an object store neither hangs the others nor loses bytes.
 //!
 //! Invariants: versions are published in lsn order, only after the sync (where none is deferred),
-//! before any waiter returns. At most one round runs at a time. What is queued has its space, and so has a seal
-//! behind it. After a failed append or sync nothing is ever appended or synced again; every waiter,
-//! present and future, gets the same error.
+//! before any waiter returns. At most one round runs at a time. What is queued has its space, and
+//! so has a seal behind it. After a failed append or sync nothing is ever appended or synced again;
+//! every waiter, present and future, gets the same error.
 
 // By path, since the tests compile this file a second time, from another module.
 #[path = "writer/deferred.rs"]
