@@ -32,6 +32,12 @@ A database is a directory. A path named like a subcommand is written with a lead
 Rows go to standard output, everything else to standard error. Results are a table on a
 terminal and CSV when piped, unless --format says otherwise.
 
+A statement is acknowledged when it would survive a power cut, which takes a few milliseconds each.
+With --may-lose-last-ms 50 it is acknowledged when it would survive the end of this command, however
+it ends, and the disk is waited for in the background, within 50 ms: many small statements are many
+times as fast. A power cut or a crash of the system may then take the last 50 ms of statements: the
+last ones in their order, each whole. Imports and all that is closed properly are as safe as ever.
+
 Exit codes: 0 success, 1 error, 2 wrong usage, 130 interrupted by Ctrl-C.";
 
 /// Keyed, durable Parquet tables: SQL shell and tools.
@@ -73,14 +79,8 @@ pub(crate) struct ShellArguments {
     /// Print the time of each statement to standard error
     #[arg(long)]
     pub(crate) timing: bool,
-    /// Do not wait for the disk with each statement; a power cut may take those of the last N ms
-    ///
-    /// Otherwise a statement is acknowledged when it would survive a power cut. With this option it
-    /// is acknowledged when it would survive the end of the command (kill -9 too), and the disk is
-    /// waited for in the background, within N milliseconds, also when nothing else happens. Many
-    /// small statements are then many times as fast. A power cut, or a crash of the system, may
-    /// take the statements of the last N ms before it: the last ones, in their order, each whole.
-    /// Imports, large INSERTs and whatever is closed properly stay as safe as ever.
+    /// Do not wait for the disk with each statement: a power cut may take those of the last N
+    /// milliseconds, kill -9 takes none (see below)
     #[arg(long, value_name = "N", value_parser = milliseconds)]
     pub(crate) may_lose_last_ms: Option<u32>,
     #[command(flatten)]

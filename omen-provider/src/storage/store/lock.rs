@@ -220,7 +220,7 @@ mod tests {
     #[tokio::test]
     async fn who_waits_for_a_holder_that_ends_is_not_refused_at_that_moment() {
         let directory = tempfile::tempdir().unwrap();
-        for _ in 0..300 {
+        for _ in 0..500 {
             let first = DirectoryLock::acquire_after(directory.path()).await.unwrap();
             first.give_up();
             let ending = std::thread::spawn(move || drop(first));
