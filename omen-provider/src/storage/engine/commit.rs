@@ -6,7 +6,8 @@
 //! for it is then taken (`room`), it is queued in the log, the lock released, and the caller waits
 //! for the group's sync together with others.
 //!
-//! Invariant: a statement that returns Ok is durable; one that returns an error other than
+//! Invariant: a statement that returns Ok is durable, or, where the options allow its loss for some
+//! milliseconds, written; one that returns an error other than
 //! [`Error::OutcomeUnknown`] has changed nothing.
 
 use std::sync::Arc;

@@ -14,7 +14,8 @@
 //! Readers take none of them: they clone the `Arc` of the published version. `inspect` takes none
 //! either: what it shows of manifest and log is kept with the upkeep.
 //!
-//! Invariant: what is published is durable.
+//! Invariant: what is published is durable (where the options allow a loss, written), and what a
+//! manifest stands for is.
 
 mod backup;
 mod begin_log;
