@@ -32,6 +32,12 @@ A database is a directory. A path named like a subcommand is written with a lead
 Rows go to standard output, everything else to standard error. Results are a table on a
 terminal and CSV when piped, unless --format says otherwise.
 
+A statement is acknowledged when it would survive a power cut, which takes a few milliseconds each.
+With --may-lose-last-ms 50 it is acknowledged when it would survive the end of this command, however
+it ends, and the disk is waited for in the background, within 50 ms: many small statements are many
+times as fast. A power cut or a crash of the system may then take the last 50 ms of statements: the
+last ones in their order, each whole. Imports and all that is closed properly are as safe as ever.
+
 Exit codes: 0 success, 1 error, 2 wrong usage, 130 interrupted by Ctrl-C.";
 
 /// Keyed, durable Parquet tables: SQL shell and tools.
@@ -73,6 +79,10 @@ pub(crate) struct ShellArguments {
     /// Print the time of each statement to standard error
     #[arg(long)]
     pub(crate) timing: bool,
+    /// Do not wait for the disk with each statement: a power cut may take those of the last N
+    /// milliseconds, kill -9 takes none (see below)
+    #[arg(long, value_name = "N", value_parser = milliseconds)]
+    pub(crate) may_lose_last_ms: Option<u32>,
     #[command(flatten)]
     pub(crate) memory: MemoryArguments,
     /// -c and -f in the order in which they were given
@@ -316,6 +326,14 @@ fn delimiter(text: &str) -> Result<u8, String> {
     }
 }
 
+fn milliseconds(text: &str) -> Result<u32, String> {
+    match text.trim().parse() {
+        Ok(0) => Err("0 ms would lose nothing: leave the option out for that".to_string()),
+        Ok(number) => Ok(number),
+        Err(_) => Err("expected a number of milliseconds, such as 50".to_string()),
+    }
+}
+
 /// Less memory than this is no use to anybody.
 const MEMORY_MIN: usize = 16 << 20;
 
@@ -381,6 +399,17 @@ mod tests {
         assert_eq!(import.key, ["a", "b"]);
         assert_eq!(import.delimiter, Some(b'\t'));
         assert!(delimiter("ab").is_err() && delimiter("\"").is_err());
+    }
+
+    #[test]
+    fn milliseconds_are_a_number_above_zero() {
+        assert_eq!(milliseconds("50"), Ok(50));
+        for wrong in ["0", "-1", "soon", "1.5", "4294967296", ""] {
+            assert!(milliseconds(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(parse(&["omen", "d"]).shell.may_lose_last_ms, None);
+        let shell = parse(&["omen", "d", "--may-lose-last-ms", "7"]).shell;
+        assert_eq!(shell.may_lose_last_ms, Some(7));
     }
 
     #[test]

@@ -31,7 +31,7 @@ use std::io::IsTerminal;
 use args::{Arguments, Command, ShellArguments};
 use execute::{Executor, Settings};
 use failure::Result;
-use omen_provider::Options;
+use omen_provider::{Durability, Options};
 use output::Format;
 
 fn main() {
@@ -72,7 +72,9 @@ async fn run() -> Result<()> {
 /// The shell, or the statements of `-c`, `-f` or standard input.
 async fn run_sql(arguments: ShellArguments) -> Result<()> {
     let interactive = arguments.inputs.is_empty() && std::io::stdin().is_terminal();
+    let durability = arguments.may_lose_last_ms.map_or(Durability::Sync, Durability::MayLoseLastMs);
     let options = Options {
+        durability,
         read_only: arguments.readonly,
         create: !arguments.no_create && !arguments.readonly,
         // Statements are left behind with their threads; what they have begun to commit is not.

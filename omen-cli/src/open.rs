@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use datafusion::object_store::memory::InMemory;
 use omen_provider::store::Store;
-use omen_provider::{Database, Options};
+use omen_provider::{Database, Durability, Options};
 
 use crate::failure::{Failure, Result};
 use crate::interrupt::interruptible_apart;
@@ -22,6 +22,10 @@ pub(crate) async fn open(path: Option<&Path>, options: Options) -> Result<Databa
     }
     if options.read_only || !options.create {
         let message = "--readonly and --no-create need the PATH of a database";
+        return Err(Failure::Usage(message.to_string()));
+    }
+    if options.durability != Durability::Sync {
+        let message = "--may-lose-last-ms needs the PATH of a database: in memory all is lost";
         return Err(Failure::Usage(message.to_string()));
     }
     Ok(options.open_store(Store::object_store(Arc::new(InMemory::new()), "memory")).await?)

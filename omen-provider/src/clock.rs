@@ -26,6 +26,11 @@ impl Clock {
         }
     }
 
+    /// Whether it goes on only when somebody moves it.
+    pub(crate) fn stands_still(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Returns after a pause of this length; on a clock that stands still, after all others had
     /// their turn.
     pub(crate) async fn pause(&self, length: Duration) {

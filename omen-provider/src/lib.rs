@@ -57,7 +57,7 @@ mod provider;
 
 pub use clock::Clock;
 pub use error::{Error, Result};
-pub use options::Options;
+pub use options::{Durability, Options};
 pub use provider::Session;
 pub use storage::backup::BackupReport;
 pub use storage::database::Database;

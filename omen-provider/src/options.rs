@@ -57,9 +57,39 @@ pub struct Options {
     /// begun to commit is then carried through. Costs one hop between threads for each commit.
     /// Default: none, the runtime of each statement.
     pub runtime: Option<Handle>,
+    /// What an acknowledged statement has survived: a power cut by default, or, for more statements
+    /// in the same time, a crash of the process alone for the first few milliseconds. Ignored by a
+    /// database that is opened read-only. Default: [`Durability::Sync`].
+    pub durability: Durability,
     /// What the pauses go by after which a failed flush or compaction is tried again. Default: the
     /// system's clock.
     pub clock: Clock,
+}
+
+/// What a statement has survived by the time it is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// Everything, a power cut too: the log is synced first.
+    #[default]
+    Sync,
+    /// A crash of the process, or its end by a signal: the log is written, and synced in the
+    /// background, also when nothing else happens. A power cut or a crash of the system may take
+    /// the statements of the last so many milliseconds, at least 1: the last ones, in the order of
+    /// their acknowledgement, each whole.
+    ///
+    /// The sync begins after half of that time. While a disk is slower than the other half, the
+    /// time counts from one statement to another: none is acknowledged before those are synced
+    /// that were acknowledged so long before, so what can be lost stays bounded. If the process
+    /// crashes first, the last milliseconds before that are what a later crash of the system may
+    /// take, until the database is opened again.
+    ///
+    /// As durable as ever are statements of so many rows that they are written as segments,
+    /// checkpoints, compaction, and everything once the database is closed or dropped. If a sync in
+    /// the background fails, later statements are refused, and of those that were acknowledged
+    /// last a crash of the system may take any that were not synced.
+    ///
+    /// Only for databases in a directory: what an object store does not have dies with the process.
+    MayLoseLastMs(u32),
 }
 
 /// What the limits of memory of the default options add up to.
@@ -99,8 +129,22 @@ impl Options {
             segment_rows_max: 4 << 20,
             segment_bytes_max: 512 << 20,
             runtime: None,
+            durability: Durability::Sync,
             clock: Clock::default(),
         }
+    }
+
+    /// These options with [`Durability::MayLoseLastMs`].
+    ///
+    /// ```
+    /// # async fn example() -> Result<(), omen_provider::Error> {
+    /// # use omen_provider::Options;
+    /// // A power cut may take the last 50 ms; kill -9 takes nothing.
+    /// let db = Options::default().may_lose_last_ms(50).open("weather").await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn may_lose_last_ms(self, milliseconds: u32) -> Self {
+        Self { durability: Durability::MayLoseLastMs(milliseconds), ..self }
     }
 
     /// Refuses values that no database can work with.
@@ -115,6 +159,12 @@ impl Options {
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(Error::invalid(format!("option {name} must not be 0")));
+        }
+        if self.durability == Durability::MayLoseLastMs(0) {
+            return Err(Error::invalid(
+                "option durability may lose the last 0 ms, which is to lose nothing: leave it at \
+                 Sync, or name 1 ms at least",
+            ));
         }
         if u32::try_from(self.segment_rows_max).is_err() {
             return Err(Error::invalid(format!(

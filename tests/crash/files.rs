@@ -77,7 +77,7 @@ impl Recorded {
         Self::on(script, &FaultyFiles::new())
     }
 
-    fn on(script: Script, disk: &FaultyFiles) -> Self {
+    pub fn on(script: Script, disk: &FaultyFiles) -> Self {
         disk.record();
         let run = async {
             let mut database = open(disk.store()).await?;

@@ -9,6 +9,7 @@
 //!   and the power is cut before each change it makes, with several seeds; then within recovery.
 //! * `failing.rs`: calls of that file system fail, once or for ever, while the power stays on.
 //! * `seam.rs`: a disk in the place of the local disk's code, cut and failing likewise.
+//! * `may_lose.rs`: the same file system, and a database that may lose its last milliseconds.
 //! * `long.rs`: scripts of chance without end, for a run of hours that can be taken up again.
 //!
 //! `tests/teeth/` plants bugs in the engine and asserts that these harnesses find them.
@@ -16,6 +17,7 @@
 pub mod failing;
 pub mod files;
 mod long;
+mod may_lose;
 pub mod script;
 pub mod scripts;
 pub mod seam;

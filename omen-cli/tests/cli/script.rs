@@ -221,3 +221,23 @@ fn deep_statement_is_an_error_with_its_line() {
     let terms = " OR a = 2".repeat(200);
     assert_eq!(place.sql(&format!("SELECT a FROM (SELECT 2 AS a) WHERE a = 1{terms}")), "a\n2\n");
 }
+
+#[test]
+fn statements_that_the_disk_is_not_waited_for_are_there_afterwards() {
+    let place = Place::new();
+    let option = ["db", "--may-lose-last-ms", "3600000"];
+    let with = |arguments: &[&str]| place.run(&[&option[..], arguments].concat());
+    let create = "CREATE TABLE t (id BIGINT PRIMARY KEY)";
+    with(&["-c", create, "-c", "INSERT INTO t VALUES (1)", "-c", "INSERT INTO t VALUES (2)"])
+        .success();
+    with(&["-c", "INSERT INTO t VALUES (1)"]).failure(1, "duplicate key");
+    let count = ["--format", "csv", "-c", "SELECT count(*) AS n FROM t"];
+    assert_eq!(with(&count).success().stdout, "n\n2\n");
+    assert_eq!(with(&[&["--readonly"], &count[..]].concat()).success().stdout, "n\n2\n");
+    place.run(&["db", "--may-lose-last-ms", "0"]).failure(2, "leave the option out");
+    place.run(&["--may-lose-last-ms", "5", "-c", "SELECT 1"]).failure(2, "PATH");
+    let help = place.run(&["--help"]).success().stdout;
+    for said in ["--may-lose-last-ms", "kill -9", "power cut"] {
+        assert!(help.contains(said), "{said}");
+    }
+}

@@ -80,6 +80,7 @@ struct State {
     recording: bool,
     snapshots: Vec<Snapshot>,
     file_syncs: usize,
+    log_calls: Vec<LogCall>,
     /// From which call on (once, or for ever), and how.
     failure: Option<(u64, bool, Failure)>,
     planted: Option<Planted>,
@@ -94,11 +95,26 @@ struct State {
     openings: u64,
 }
 
+/// A write to a log that succeeded, or a sync of one.
+#[derive(Debug, Clone)]
+pub struct LogCall {
+    /// The number of the change: of the snapshot before it.
+    pub change: usize,
+    pub path: PathBuf,
+    pub is_sync: bool,
+}
+
 /// The disk at one moment.
 #[derive(Debug, Clone)]
 pub struct Snapshot(Tree);
 
 impl Snapshot {
+    /// A disk with what is there if the process is killed at this moment: everything.
+    pub fn after_kill(&self) -> FaultyFiles {
+        let state = State { tree: self.0.clone(), ..State::default() };
+        FaultyFiles { state: Arc::new(Mutex::new(state)) }
+    }
+
     /// A disk with what is left if power is lost at this moment.
     pub fn after_power_cut(&self, seed: u64) -> FaultyFiles {
         let tree = self.0.after_power_cut(&mut Seeded::new(seed));
@@ -143,6 +159,11 @@ impl FaultyFiles {
     /// How many of these are syncs of a file, which change nothing that anybody can read.
     pub fn file_syncs(&self) -> usize {
         self.lock().file_syncs
+    }
+
+    /// Writes to logs, and their syncs, since snapshots are kept.
+    pub fn log_calls(&self) -> Vec<LogCall> {
+        self.lock().log_calls.clone()
     }
 
     /// A disk with what is left if power is lost now.
@@ -295,6 +316,14 @@ impl State {
         match end.saturating_sub(offset as usize).min(bytes.len()) {
             0 => Err(io::Error::from_raw_os_error(ENOSPC)),
             count => Ok(&bytes[..count]),
+        }
+    }
+
+    /// Notes a call that succeeded, which was the last one.
+    fn note_log_call(&mut self, path: &Path, is_sync: bool) {
+        if self.recording && lies_in(path, "log") {
+            let (change, path) = (self.snapshots.len() - 1, path.to_path_buf());
+            self.log_calls.push(LogCall { change, path, is_sync });
         }
     }
 
@@ -467,6 +496,9 @@ impl FileHandle for Handle {
             Some(Failure::MarksClean) => (0, Some(EIO)),
         };
         state.tree.file(self.inode).write_at(&bytes[..count], offset);
+        if error.is_none() {
+            state.note_log_call(&self.path, false);
+        }
         error.map_or(Ok(count), |code| Err(io::Error::from_raw_os_error(code)))
     }
 
@@ -505,6 +537,9 @@ impl FileHandle for Handle {
             }
         };
         self.seen.store(contents.failed_syncs(), SeqCst);
+        if code.is_none() {
+            state.note_log_call(&self.path, true);
+        }
         code.map_or(Ok(()), |code| Err(io::Error::from_raw_os_error(code)))
     }
 

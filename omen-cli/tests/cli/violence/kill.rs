@@ -1,4 +1,5 @@
 //! Kills the command with SIGKILL in the middle of whatever it does, and looks at what is left.
+//! What was acknowledged without waiting for the disk (`--may-lose-last-ms`) must be there too.
 //!
 //! `OMEN_KILLS=2000 OMEN_TEST_SEED=1` is a long run; it says how far it is, and with
 //! `OMEN_KILLS_DONE=300` goes on from there.
@@ -19,7 +20,7 @@ fn killed_at_any_moment_it_keeps_what_it_acknowledged_and_nothing_by_halves() {
     let run = Run::new("kills", "OMEN_KILLS", KILLS, KILLS_OF_SERIES);
     run.each(|seed, rounds| {
         let place = Place::new();
-        let mut series = Series::new(&place, place.path(), seed);
+        let mut series = Series::new(&place, place.path(), seed).of_any_durability();
         for round in 0..rounds {
             let mut said = String::new();
             let outcome = series.round(|running| {

@@ -50,7 +50,12 @@ pub(super) struct Series<'a> {
     /// Strikes that fell between the first and the last acknowledgement of a round of statements,
     /// and rounds of statements.
     pub(super) between: (u64, u64),
+    /// Whether some rounds may lose their last milliseconds if the power is cut.
+    of_any_durability: bool,
 }
+
+/// What these rounds may lose: most of them end before it is synced, or while it is.
+const MILLISECONDS: [&str; 4] = ["1", "8", "50", "3600000"];
 
 impl Run {
     /// `variable` says how many rounds a long run has; with `_DONE` behind its name, how many of
@@ -97,10 +102,27 @@ impl<'a> Series<'a> {
     /// A new database in `folder`.
     pub(super) fn new(place: &'a Place, folder: &Path, seed: u64) -> Self {
         let database = folder.join("db");
-        let series = Self { place, database, ledger: Ledger::new(seed), between: (0, 0) };
+        let ledger = Ledger::new(seed);
+        let between = (0, 0);
+        let series = Self { place, database, ledger, between, of_any_durability: false };
         let created = series.command(&["-c", &create()]).output().unwrap();
         assert!(created.status.success(), "{created:?}");
         series
+    }
+
+    /// With half of the statements acknowledged before they are synced: for who does not cut the
+    /// power.
+    pub(super) fn of_any_durability(self) -> Self {
+        Self { of_any_durability: true, ..self }
+    }
+
+    /// The command that runs statements.
+    fn shell(&mut self) -> Command {
+        if !self.of_any_durability || self.ledger.random.below(2) == 0 {
+            return self.command(&[]);
+        }
+        let milliseconds = MILLISECONDS[self.ledger.random.below(4) as usize];
+        self.command(&["--may-lose-last-ms", milliseconds])
     }
 
     /// The command on the database, with arguments behind its path.
@@ -154,7 +176,7 @@ impl<'a> Series<'a> {
             Doing::Statements | Doing::Closing => {
                 let sent = self.ledger.statements(STATEMENTS);
                 let count = 1 + self.ledger.random.below(40) as usize;
-                let mut running = Running::start(self.command(&[]));
+                let mut running = Running::start(self.shell());
                 let closes = doing == Doing::Closing;
                 let sent = if closes { sent[..count].to_vec() } else { sent };
                 running.send(sent.iter().map(Statement::sql));

@@ -155,6 +155,7 @@ impl Engine {
             return Ok(());
         }
         writer.upkeep.sealed_bytes.store(pending.sealed_bytes, SeqCst);
+        // Recovery goes on from the manifest's position: the log must reach it.
         writer.log.wait_all().await?;
         let go_on = || self.check_open();
         write_runs(&self.medium, &pending.base, &mut pending.flushed, &go_on).await?;
@@ -218,9 +219,9 @@ impl Engine {
         accepted: &mut Arc<Version>,
         next: Version,
     ) -> Result<()> {
-        // What readers get must be durable, and the versions that wait in the log for their sync
+        // What readers get must be acknowledged, and the versions that wait in the log for that
         // must not replace this one when they are published.
-        writer.log.wait_all().await?;
+        writer.log.wait_published().await?;
         let next = Arc::new(next);
         self.published.set(Arc::clone(&next));
         *accepted = next;

@@ -6,7 +6,8 @@
 //! for it is then taken (`room`), it is queued in the log, the lock released, and the caller waits
 //! for the group's sync together with others.
 //!
-//! Invariant: a statement that returns Ok is durable; one that returns an error other than
+//! Invariant: a statement that returns Ok is durable, or, where the options allow its loss for some
+//! milliseconds, written; one that returns an error other than
 //! [`Error::OutcomeUnknown`] has changed nothing.
 
 use std::sync::Arc;
@@ -68,7 +69,7 @@ struct Accepted<'a> {
 impl Accepted<'_> {
     async fn acknowledge(mut self) -> Result<()> {
         let outcome = match &self.engine.writer {
-            Some(writer) => writer.log.wait_durable(self.lsn).await,
+            Some(writer) => writer.log.wait_committed(self.lsn).await,
             None => Ok(()),
         };
         self.acknowledged = true;
@@ -87,7 +88,7 @@ impl Drop for Accepted<'_> {
                 let _lease = lease;
                 if let Some(writer) = &engine.writer {
                     // Nobody is left to tell; the log keeps the error for the next statement.
-                    let _ = writer.log.wait_durable(lsn).await;
+                    let _ = writer.log.wait_committed(lsn).await;
                 }
             });
         }
@@ -199,6 +200,7 @@ impl Engine {
         let lease = self.lease()?;
         let writer = self.writer()?;
         let frees = changes.iter().all(Change::frees);
+        let is_bulk = changes.iter().any(|change| matches!(change, Change::Attach { .. }));
         self.wait_for_room(frees).await?;
         let accepted = self.accept(writer, changes, frees).await;
         if lacks_space(&accepted) {
@@ -207,6 +209,10 @@ impl Engine {
         let (lsn, count) = accepted?;
         let accepted = Accepted { engine: self, lsn, acknowledged: false, lease: Some(lease) };
         accepted.acknowledge().await?;
+        if is_bulk {
+            // Its segments are durable, whatever the log may lose.
+            writer.log.wait_durable(lsn).await?;
+        }
         self.schedule_maintenance();
         Ok(count)
     }

@@ -19,15 +19,15 @@ pub struct Inspection {
     pub log: LogInspection,
     /// All tables, in the order of their creation.
     pub tables: Vec<TableInspection>,
-    /// Work in the background that failed and is to be tried again; of a database opened read-only,
-    /// none.
+    /// Work in the background that failed and is to be tried again, and a failure of the log, after
+    /// which the database is to be opened again; of a database opened read-only, none.
     pub troubles: Vec<TroubleInspection>,
 }
 
 /// Work in the background that fails.
 #[derive(Debug, Clone)]
 pub struct TroubleInspection {
-    /// What it is: `flush`, or a compaction and its segments.
+    /// What it is: `log`, `flush`, or a compaction and its segments.
     pub work: String,
     /// How often it failed since it last succeeded.
     pub failures: u32,
@@ -111,7 +111,10 @@ impl Engine {
             Some(writer) => {
                 let standing = lock(&writer.upkeep.standing).clone();
                 let (file, bytes) = (writer.log.number(), writer.log_bytes());
-                (LogInspection { file, bytes, ..standing }, writer.upkeep.troubles(&version))
+                let failed = |error| TroubleInspection { work: "log".into(), failures: 1, error };
+                let mut troubles: Vec<_> = writer.log.failure().map(failed).into_iter().collect();
+                troubles.extend(writer.upkeep.troubles(&version));
+                (LogInspection { file, bytes, ..standing }, troubles)
             }
             None => (lock(&self.opened).clone(), Vec::new()),
         };

@@ -14,7 +14,8 @@
 //! Readers take none of them: they clone the `Arc` of the published version. `inspect` takes none
 //! either: what it shows of manifest and log is kept with the upkeep.
 //!
-//! Invariant: what is published is durable.
+//! Invariant: what is published is durable (where the options allow a loss, written), and what a
+//! manifest stands for is.
 
 mod backup;
 mod begin_log;
@@ -167,6 +168,10 @@ impl Engine {
     /// Stops background work at its next step; with the last of it the directory is free. Loses
     /// nothing: every acknowledged statement is in the log.
     pub fn shut_down(&self) {
+        if let Some(writer) = &self.writer {
+            // What is acknowledged is synced while nobody else can have the directory.
+            writer.log.stop_deferring();
+        }
         let mut lock = lock(&self.lock);
         self.closed.store(true, SeqCst);
         if let Some(lock) = lock.take() {

@@ -9,6 +9,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::begin_log::{begin_log_with_room, remove_other_logs};
 use super::follow::read_newest;
@@ -16,7 +17,7 @@ use super::room::{give_up_reserve, lacks_space};
 use super::upkeep::{Upkeep, suspects_of_log};
 use super::{Durable, Engine, LogInspection, Published, Writer, random};
 use crate::error::{Error, Result};
-use crate::options::Options;
+use crate::options::{Durability, Options};
 use crate::storage::manifest::{self, FORMAT_VERSION, Manifest, deletions_name, manifest_name};
 use crate::storage::medium::{File, Medium, Named, delete_unpinned, epoch_in};
 use crate::storage::record::{SegmentRecord, segment_name};
@@ -38,6 +39,7 @@ impl Engine {
         if options.read_only {
             return open_for_reading(store, options).await;
         }
+        check_durability(&store, &options)?;
         let claim = claim_with_room(&store, &options, lock.is_some()).await?;
         let opened = open_for_writing(store, lock, options, claim, LogDamage::Refuse).await?;
         Ok(opened.0)
@@ -58,9 +60,22 @@ impl Engine {
         lock: Option<DirectoryLock>,
         options: Options,
     ) -> Result<(Arc<Self>, Option<LogCut>)> {
+        check_durability(&store, &options)?;
         let claim = claim_with_room(&store, &options, lock.is_some()).await?;
         open_for_writing(store, lock, options, claim, LogDamage::Cut).await
     }
+}
+
+/// Refuses to acknowledge before a sync what would die with the process.
+fn check_durability(store: &Store, options: &Options) -> Result<()> {
+    if options.durability == Durability::Sync || store.logs.keeps_unsynced() {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "option durability is {:?}, but what {} has not synced dies with the process, which would \
+         lose more; leave it at Sync, or keep the database in a directory",
+        options.durability, store.location
+    )))
 }
 
 /// Copies all logs to where nothing is ever removed.
@@ -200,6 +215,10 @@ async fn open_for_writing(
         suspects.add(File::named(log_name(later.header.number)), recovered.next_lsn);
     }
     let durable = Durable::new(claim, recovered.durable, recovered.saved, suspects);
+    if let Durability::MayLoseLastMs(milliseconds) = medium.options.durability {
+        let limit = Duration::from_millis(milliseconds.into());
+        log.defer_syncs(limit, &medium.options.clock)?;
+    }
     let next_table_id = AtomicU32::new(version.next_table_id.max(1));
     let writer = Writer {
         log,

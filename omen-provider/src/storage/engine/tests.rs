@@ -3,11 +3,12 @@
 mod compacting;
 mod follow;
 mod lifetimes;
+mod may_lose;
 mod repair;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
@@ -16,7 +17,7 @@ use arrow::record_batch::RecordBatch;
 use futures::{StreamExt, TryStreamExt};
 
 use crate::storage::definition::TableDefinition;
-use crate::storage::store::{LogFile, Logs, Store};
+use crate::storage::store::{LogFile, LogSync, Logs, Store};
 use crate::storage::wal::{LogHeader, log_name};
 use crate::{Database, Error, Options, VerifyReport};
 
@@ -386,36 +387,62 @@ async fn a_scrub_names_every_damaged_file() {
     }
 }
 
-/// Logs whose files cannot be synced while `broken`.
-#[derive(Debug)]
+/// Logs whose files cannot be synced while `broken`; counts their syncs.
+#[derive(Debug, Clone)]
 struct Unsyncable {
     logs: Arc<dyn Logs>,
     broken: Arc<AtomicBool>,
+    syncs: Arc<AtomicUsize>,
 }
 
-struct UnsyncableFile {
-    file: Box<dyn LogFile>,
-    broken: Arc<AtomicBool>,
+struct UnsyncableFile(Box<dyn LogFile>, Unsyncable);
+
+#[derive(Debug)]
+struct UnsyncableSync(Arc<dyn LogSync>, Unsyncable);
+
+impl Unsyncable {
+    fn new(store: &Store) -> Self {
+        let logs = Arc::clone(&store.logs);
+        Self { logs, broken: Arc::default(), syncs: Arc::default() }
+    }
+
+    fn begin_sync(&self) -> crate::Result<()> {
+        self.syncs.fetch_add(1, SeqCst);
+        match self.broken.load(SeqCst) {
+            true => Err(Error::io("log", std::io::Error::other("the disk is gone"))),
+            false => Ok(()),
+        }
+    }
+}
+
+impl LogSync for UnsyncableSync {
+    fn sync(&self) -> crate::Result<()> {
+        self.1.begin_sync()?;
+        self.0.sync()
+    }
 }
 
 #[async_trait::async_trait]
 impl LogFile for UnsyncableFile {
     async fn append(&mut self, bytes: bytes::Bytes) -> crate::Result<()> {
-        self.file.append(bytes).await
+        self.0.append(bytes).await
     }
     async fn sync(&mut self) -> crate::Result<()> {
-        match self.broken.load(SeqCst) {
-            true => Err(Error::io("log", std::io::Error::other("the disk is gone"))),
-            false => self.file.sync().await,
-        }
+        self.1.begin_sync()?;
+        self.0.sync().await
+    }
+    fn syncer(&self) -> Option<Arc<dyn LogSync>> {
+        Some(Arc::new(UnsyncableSync(self.0.syncer()?, self.1.clone())))
     }
 }
 
 #[async_trait::async_trait]
 impl Logs for Unsyncable {
     async fn create(&self, name: &str) -> crate::Result<Box<dyn LogFile>> {
-        let (file, broken) = (self.logs.create(name).await?, Arc::clone(&self.broken));
-        Ok(Box::new(UnsyncableFile { file, broken }))
+        Ok(Box::new(UnsyncableFile(self.logs.create(name).await?, self.clone())))
+    }
+    fn keeps_unsynced(&self) -> bool {
+        self.logs.keeps_unsynced()
     }
     async fn read(&self, name: &str) -> crate::Result<bytes::Bytes> {
         self.logs.read(name).await
@@ -435,9 +462,9 @@ impl Logs for Unsyncable {
 #[tokio::test]
 async fn after_a_failure_of_the_log_reads_go_on_and_writes_do_not() {
     let store = memory();
-    let broken = Arc::new(AtomicBool::new(false));
-    let logs = Arc::new(Unsyncable { logs: Arc::clone(&store.logs), broken: Arc::clone(&broken) });
-    let faulty = Store { logs, ..store.clone() };
+    let logs = Unsyncable::new(&store);
+    let broken = Arc::clone(&logs.broken);
+    let faulty = Store { logs: Arc::new(logs), ..store.clone() };
     let db = Options::default().open_store(faulty).await.unwrap();
     db.create_table(definition(), false).await.unwrap();
     let table = db.table("t").unwrap();

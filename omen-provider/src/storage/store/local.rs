@@ -193,6 +193,10 @@ impl Logs for LocalDisk {
         Ok(Box::new(LocalLog::resume(&self.directory, path, bytes)?))
     }
 
+    fn keeps_unsynced(&self) -> bool {
+        true
+    }
+
     async fn list(&self) -> Result<Vec<String>> {
         Ok(self.directory.list(LOG_FOLDER)?.into_iter().map(|info| info.name).collect())
     }

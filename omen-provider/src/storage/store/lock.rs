@@ -113,6 +113,14 @@ impl DirectoryLock {
     /// # Errors
     /// [`Error::Locked`] if another process or handle holds it.
     pub fn acquire(directory: &Path) -> Result<Self> {
+        match Self::attempt(directory)? {
+            Attempt::Acquired(lock) => Ok(lock),
+            Attempt::GivenUp | Attempt::Locked => Err(locked(directory)),
+        }
+    }
+
+    /// The lock, or whether a holder in this process is about to free it: both as of one moment.
+    fn attempt(directory: &Path) -> Result<Attempt> {
         make_root(&SystemFiles, directory)?;
         let mut held = held();
         let path = directory.join(LOCK_FILE);
@@ -130,11 +138,12 @@ impl DirectoryLock {
                 let lock = Some(SystemLock(file));
                 let path = directory.canonicalize().map_err(|e| Error::io(shown(), e))?;
                 held.push((path.clone(), false));
-                Ok(Self { lock, path })
+                Ok(Attempt::Acquired(Self { lock, path }))
             }
-            Err(TryLockError::WouldBlock) => {
-                Err(Error::Locked { path: directory.display().to_string() })
-            }
+            Err(TryLockError::WouldBlock) => Ok(match is_given_up(&held, directory) {
+                true => Attempt::GivenUp,
+                false => Attempt::Locked,
+            }),
             Err(TryLockError::Error(error)) => Err(Error::io(shown(), error)),
         }
     }
@@ -148,13 +157,12 @@ impl DirectoryLock {
         let clock = Clock::default();
         let start = clock.now();
         loop {
-            match Self::acquire(directory) {
-                Err(Error::Locked { .. })
-                    if is_given_up(directory) && clock.now() - start < LOOK_MAX =>
-                {
+            match Self::attempt(directory)? {
+                Attempt::Acquired(lock) => return Ok(lock),
+                Attempt::GivenUp if clock.now() - start < LOOK_MAX => {
                     clock.pause(LOOK_PAUSE).await;
                 }
-                other => return other,
+                Attempt::GivenUp | Attempt::Locked => return Err(locked(directory)),
             }
         }
     }
@@ -170,16 +178,28 @@ impl DirectoryLock {
         drop(lock);
         let clock = Clock::default();
         let start = clock.now();
-        while is_given_up(&path) && clock.now() - start < LOOK_MAX {
+        while is_given_up(&held(), &path) && clock.now() - start < LOOK_MAX {
             clock.pause(LOOK_PAUSE).await;
         }
     }
 }
 
+/// What came of trying to lock a directory.
+enum Attempt {
+    Acquired(DirectoryLock),
+    /// A holder in this process is about to free it.
+    GivenUp,
+    Locked,
+}
+
+fn locked(directory: &Path) -> Error {
+    Error::Locked { path: directory.display().to_string() }
+}
+
 /// Whether this process holds the lock of a directory and is about to free it.
-fn is_given_up(directory: &Path) -> bool {
+fn is_given_up(held: &[(PathBuf, bool)], directory: &Path) -> bool {
     let Ok(path) = directory.canonicalize() else { return false };
-    held().iter().any(|(held, given_up)| *given_up && *held == path)
+    held.iter().any(|(held, given_up)| *given_up && *held == path)
 }
 
 #[cfg(test)]
@@ -195,5 +215,17 @@ mod tests {
         assert!(matches!(second, Err(Error::Locked { path }) if path.ends_with("db")));
         drop(first);
         DirectoryLock::acquire(&directory).unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_holder_that_ends_is_not_refused_at_that_moment() {
+        let directory = tempfile::tempdir().unwrap();
+        for _ in 0..500 {
+            let first = DirectoryLock::acquire_after(directory.path()).await.unwrap();
+            first.give_up();
+            let ending = std::thread::spawn(move || drop(first));
+            drop(DirectoryLock::acquire_after(directory.path()).await.unwrap());
+            ending.join().unwrap();
+        }
     }
 }

@@ -16,7 +16,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -25,7 +25,7 @@ use bytes::Bytes;
 use super::directory::{Directory, failed};
 use super::files::{FileHandle, write_all_at, write_zeros};
 use super::local::read_whole;
-use super::{LogFile, LogSpace};
+use super::{LogFile, LogSpace, LogSync};
 use crate::error::Result;
 use crate::teeth::{Tooth, planted};
 
@@ -39,13 +39,20 @@ const BLOCK_BYTES: u64 = 4 << 10;
 
 /// A log being written.
 pub(super) struct LocalLog {
-    file: Box<dyn FileHandle>,
-    path: PathBuf,
+    opened: Arc<Opened>,
     /// Where the next append goes.
     position: u64,
     space: Arc<LocalSpace>,
+}
+
+/// The file of a log: one descriptor for who appends and who syncs, since the system tells each
+/// descriptor once of a write-back that failed.
+#[derive(Debug)]
+struct Opened {
+    file: Box<dyn FileHandle>,
+    path: PathBuf,
     /// After a failed write or sync nobody knows what the file holds.
-    broken: bool,
+    broken: AtomicBool,
 }
 
 /// The space of a log.
@@ -71,7 +78,8 @@ impl LocalLog {
             taken: AtomicU64::new(0),
             growing: Mutex::new(()),
         };
-        Self { file, path, position: 0, space: Arc::new(space), broken: false }
+        let opened = Opened { file, path, broken: AtomicBool::new(false) };
+        Self { opened: Arc::new(opened), position: 0, space: Arc::new(space) }
     }
 
     /// Writes the first `bytes` of a log anew, and zeros over the rest, and goes on behind them.
@@ -93,38 +101,51 @@ impl LocalLog {
         Ok(log)
     }
 
-    fn attempt(&mut self, action: impl FnOnce(&mut Self) -> io::Result<()>) -> Result<()> {
-        if self.broken {
-            let error = io::Error::other("an earlier write or sync of this log failed");
-            return Err(failed(&self.path, error));
-        }
-        self.broken = !planted(Tooth::NoPoisoning);
-        action(self).map_err(|e| failed(&self.path, e))?;
-        self.broken = false;
-        Ok(())
-    }
-
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let end = self.position + bytes.len() as u64;
         let space = Arc::clone(&self.space);
         // Who appends what no space was taken for keeps the zeros away from it.
         let growing = (end > space.taken()).then(|| space.lock());
         space.taken.fetch_max(end, SeqCst);
-        write_all_at(self.file.as_ref(), bytes, self.position)?;
+        write_all_at(self.opened.file.as_ref(), bytes, self.position)?;
         drop(growing);
         self.position = end;
         Ok(())
     }
 }
 
+impl Opened {
+    fn attempt(&self, action: impl FnOnce() -> io::Result<()>) -> Result<()> {
+        if self.broken.load(SeqCst) {
+            let error = io::Error::other("an earlier write or sync of this log failed");
+            return Err(failed(&self.path, error));
+        }
+        action().map_err(|error| {
+            self.broken.store(!planted(Tooth::NoPoisoning), SeqCst);
+            failed(&self.path, error)
+        })
+    }
+}
+
+impl LogSync for Opened {
+    fn sync(&self) -> Result<()> {
+        self.attempt(|| self.file.sync_data())
+    }
+}
+
 #[async_trait]
 impl LogFile for LocalLog {
     async fn append(&mut self, bytes: Bytes) -> Result<()> {
-        self.attempt(|log| log.write(&bytes))
+        let opened = Arc::clone(&self.opened);
+        opened.attempt(|| self.write(&bytes))
     }
 
     async fn sync(&mut self) -> Result<()> {
-        self.attempt(|log| log.file.sync_data())
+        LogSync::sync(self.opened.as_ref())
+    }
+
+    fn syncer(&self) -> Option<Arc<dyn LogSync>> {
+        Some(Arc::clone(&self.opened) as _)
     }
 
     fn space(&self) -> Option<Arc<dyn LogSpace>> {
@@ -134,11 +155,12 @@ impl LogFile for LocalLog {
     async fn trim(&mut self) -> Result<()> {
         let space = Arc::clone(&self.space);
         let _growing = space.lock();
-        if self.broken || self.position == space.taken() {
+        let opened = &self.opened;
+        if opened.broken.load(SeqCst) || self.position == space.taken() {
             return Ok(());
         }
         // Not synced: with the zeros or without them, the log is the same.
-        self.file.set_len(self.position).map_err(|e| failed(&self.path, e))?;
+        opened.file.set_len(self.position).map_err(|e| failed(&opened.path, e))?;
         space.taken.store(self.position, SeqCst);
         Ok(())
     }
@@ -201,12 +223,13 @@ mod tests {
         (LocalLog::new(&directory, file, path.clone()), path)
     }
 
-    #[test]
-    fn a_log_takes_nothing_after_a_failure() {
+    #[tokio::test]
+    async fn a_log_takes_nothing_after_a_failure() {
         let root = tempfile::tempdir().unwrap();
         let (mut log, _) = new_log(root.path());
-        assert!(log.attempt(|_| Err(io::Error::other("disk full"))).is_err());
-        assert!(log.attempt(|_| Ok(())).is_err());
+        assert!(log.opened.attempt(|| Err(io::Error::other("disk full"))).is_err());
+        assert!(log.append(Bytes::from("more")).await.is_err());
+        assert!(log.sync().await.is_err() && log.syncer().unwrap().sync().is_err());
     }
 
     #[tokio::test]

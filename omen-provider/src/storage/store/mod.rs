@@ -162,6 +162,11 @@ pub trait Logs: Debug + Send + Sync + 'static {
     async fn resume(&self, name: &str, bytes: u64) -> Result<Box<dyn LogFile>> {
         Err(Error::invalid(format!("{name} cannot be gone on with after {bytes} bytes here")))
     }
+    /// Whether what was appended outlives the process before it is synced, as where the system has
+    /// it by then, and whether log files have a [`LogFile::syncer`]. The default: no.
+    fn keeps_unsynced(&self) -> bool {
+        false
+    }
     /// The names of all logs, in order.
     async fn list(&self) -> Result<Vec<String>>;
     /// Removes a log; a missing one is not an error.
@@ -176,6 +181,11 @@ pub trait LogFile: Send {
     /// Returns when everything appended is durable (fdatasync). After an error the state of the
     /// appended bytes is unknown and the file must not be appended to again.
     async fn sync(&mut self) -> Result<()>;
+    /// What syncs this file while more is appended to it; none where nothing is kept unsynced, as
+    /// the default.
+    fn syncer(&self) -> Option<Arc<dyn LogSync>> {
+        None
+    }
     /// Where space is taken for what is to be appended; none where an append needs no space of its
     /// own, as the default.
     fn space(&self) -> Option<Arc<dyn LogSpace>> {
@@ -185,6 +195,13 @@ pub trait LogFile: Send {
     async fn trim(&mut self) -> Result<()> {
         Ok(())
     }
+}
+
+/// The sync of a log file, for another thread than the one that appends.
+pub trait LogSync: Debug + Send + Sync {
+    /// Returns when everything is durable that was appended before the call. After an error as
+    /// [`LogFile::sync`]: nothing may be appended or synced any more.
+    fn sync(&self) -> Result<()>;
 }
 
 /// Space for a log file, taken while others append to it.

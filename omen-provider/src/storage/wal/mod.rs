@@ -19,6 +19,7 @@ mod record;
 mod rows;
 #[cfg(test)]
 mod scheduled;
+mod sync_thread;
 mod writer;
 
 // What the writer's threads meet in; `scheduled` has others in its place.

@@ -12,4 +12,4 @@ mod writer;
 
 use scheduler::sync;
 
-use super::{header, queue, record};
+use super::{header, queue, record, sync_thread};

@@ -6,8 +6,11 @@ use async_trait::async_trait;
 use object_store::memory::InMemory;
 
 use super::*;
-use crate::storage::store::Logs;
+use crate::clock::Clock;
+use crate::storage::frame;
+use crate::storage::store::{LogSync, Logs};
 use crate::storage::wal::read_log;
+use crate::storage::wal::record::{Commit, KIND_COMMIT, KIND_SEAL, Seal};
 use crate::storage::wal::scheduled::scheduler::{
     block_on, chosen, explore, pause, poll_once, spawn, suspend,
 };
@@ -50,6 +53,27 @@ impl Medium {
         Ok(())
     }
 
+    /// Checks what is to be appended: frames that call durable what is, behind files that are.
+    fn check_append(&self, name: &str, mut frames: &[u8]) {
+        let durable = self.synced().last().map_or(1, |last| last + 1);
+        while let frame::FrameResult::Frame(frame) = frame::decode(frames) {
+            let payload = frame.payload();
+            let claimed = match frame.header.kind {
+                KIND_COMMIT => Commit::decode(&payload).unwrap().durable_lsn,
+                KIND_SEAL => Seal::decode(&payload).unwrap().durable_lsn,
+                _ => 0,
+            };
+            // (The last may be a seal.)
+            assert!(claimed <= durable, "{claimed} is called durable, and {durable} is");
+            frames = &frames[frame.header.frame_bytes()..];
+            let has_hole =
+                self.disk().files.iter().any(|(before, (bytes, synced))| {
+                    before.as_str() < name && bytes.len() > *synced
+                });
+            assert!(!has_hole, "{name} is written to, and a file before it has a hole");
+        }
+    }
+
     /// The statements that are on the medium for certain.
     fn synced(&self) -> Vec<u64> {
         let disk = self.disk();
@@ -70,6 +94,7 @@ impl Medium {
 
 #[derive(Debug)]
 struct Files(std::sync::Arc<Medium>);
+#[derive(Debug, Clone)]
 struct File(std::sync::Arc<Medium>, String);
 
 #[async_trait]
@@ -98,14 +123,32 @@ impl LogFile for File {
     async fn append(&mut self, bytes: Bytes) -> Result<()> {
         suspend().await;
         self.0.call()?;
+        self.0.check_append(&self.1, &bytes);
         self.0.disk().files.get_mut(&self.1).unwrap().0.extend_from_slice(&bytes);
         Ok(())
+    }
+    fn syncer(&self) -> Option<std::sync::Arc<dyn LogSync>> {
+        Some(std::sync::Arc::new(self.clone()))
     }
     async fn sync(&mut self) -> Result<()> {
         let length = self.0.disk().files[&self.1].0.len();
         suspend().await;
         self.0.call()?;
         self.0.disk().files.get_mut(&self.1).unwrap().1 = length;
+        pause();
+        Ok(())
+    }
+}
+
+impl LogSync for File {
+    fn sync(&self) -> Result<()> {
+        let length = self.0.disk().files[&self.1].0.len();
+        pause();
+        self.0.call()?;
+        let mut disk = self.0.disk();
+        let synced = &mut disk.files.get_mut(&self.1).unwrap().1;
+        *synced = length.max(*synced);
+        drop(disk);
         pause();
         Ok(())
     }
@@ -123,6 +166,11 @@ struct Case {
 
 impl Case {
     fn new() -> Self {
+        Self::with(false)
+    }
+
+    /// `deferring`: syncs come after acknowledgements.
+    fn with(deferring: bool) -> Self {
         let medium = std::sync::Arc::new(Medium::default());
         let memory = Store::object_store(std::sync::Arc::new(InMemory::new()), "");
         let logs = std::sync::Arc::new(Files(std::sync::Arc::clone(&medium)));
@@ -130,7 +178,8 @@ impl Case {
         let published: Arc<Mutex<Vec<u64>>> = Arc::default();
         let (seen, disk) = (Arc::clone(&published), std::sync::Arc::clone(&medium));
         let publish = Box::new(move |lsn: u64| {
-            assert!(disk.synced().contains(&lsn), "{lsn} is published and not synced");
+            let synced = deferring || disk.synced().contains(&lsn);
+            assert!(synced, "{lsn} is published and not synced");
             let mut seen = lock(&seen);
             assert!(seen.last().is_none_or(|last| *last < lsn), "{lsn} after {:?}", *seen);
             seen.push(lsn);
@@ -138,6 +187,10 @@ impl Case {
         let header =
             LogHeader { database: DATABASE, epoch: 1, number: 1, generation: 77, first_lsn: 1 };
         let writer = Arc::new(block_on(LogWriter::create(&store, header, publish)).unwrap());
+        if deferring {
+            // Nobody moves this clock: it is a thread of the schedule that syncs.
+            writer.defer_syncs(std::time::Duration::from_millis(1), &Clock::stopped()).unwrap();
+        }
         Self { writer, medium, published, accepted: Arc::default() }
     }
 
@@ -155,6 +208,15 @@ impl Case {
         let lsn = self.accept()?;
         block_on(self.writer.wait_durable(lsn))?;
         assert!(self.medium.synced().contains(&lsn), "{lsn} is acknowledged and not synced");
+        let seen = lock(&self.published).last().copied();
+        assert!(seen >= Some(lsn), "{lsn} is acknowledged, readers see {seen:?}");
+        Ok(lsn)
+    }
+
+    /// A statement and its acknowledgement, which does not wait for a sync.
+    fn commit_unsynced(&self) -> Result<u64> {
+        let lsn = self.accept()?;
+        block_on(self.writer.wait_committed(lsn))?;
         let seen = lock(&self.published).last().copied();
         assert!(seen >= Some(lsn), "{lsn} is acknowledged, readers see {seen:?}");
         Ok(lsn)
@@ -268,5 +330,74 @@ fn a_waiter_that_goes_away_holds_nobody_up() {
         block_on(case.writer.wait_all()).unwrap();
         assert_eq!(case.medium.synced().len() as u64, WRITERS * STATEMENTS);
         assert_eq!(lock(&case.published).last(), case.medium.synced().last());
+    });
+}
+
+#[test]
+fn deferred_syncs_call_nothing_durable_that_is_not_and_leave_nothing() {
+    explore(900, || {
+        let case = Case::with(true);
+        let writer = |case: Case| {
+            spawn(move || {
+                (0..STATEMENTS).map(|_| case.commit_unsynced().unwrap()).collect::<Vec<_>>()
+            })
+        };
+        let threads: Vec<_> = (0..WRITERS - 1).map(|_| writer(case.clone())).collect();
+        let syncing = spawn({
+            let case = case.clone();
+            move || {
+                for _ in 0..3 {
+                    case.writer.shared.sync_now().unwrap();
+                    pause();
+                }
+            }
+        });
+        let rotating = spawn({
+            let case = case.clone();
+            move || case.rotate().unwrap()
+        });
+        let mut lsns: Vec<u64> = threads.into_iter().flat_map(|thread| thread.join()).collect();
+        syncing.join();
+        rotating.join();
+        lsns.sort_unstable();
+        assert_eq!(lock(&case.published).last(), lsns.last());
+        case.writer.stop_deferring();
+        assert_eq!(case.medium.synced(), lsns);
+    });
+}
+
+#[test]
+fn a_failed_deferred_sync_ends_the_log() {
+    explore(600, || {
+        let case = Case::with(true);
+        case.medium.disk().calls_left = Some(chosen(8));
+        let writer = |case: Case| {
+            spawn(move || {
+                for _ in 0..STATEMENTS {
+                    match case.commit_unsynced() {
+                        Ok(_) | Err(Error::OutcomeUnknown(_) | Error::Unavailable(_)) => {}
+                        Err(other) => panic!("{other}"),
+                    }
+                }
+            })
+        };
+        let threads: Vec<_> = (0..WRITERS - 1).map(|_| writer(case.clone())).collect();
+        let syncing = spawn({
+            let case = case.clone();
+            move || (0..3).any(|_| case.writer.shared.sync_now().is_err())
+        });
+        threads.into_iter().for_each(|thread| thread.join());
+        let reported = syncing.join();
+        case.writer.stop_deferring();
+        let (fails, late) = {
+            let disk = case.medium.disk();
+            (disk.fails, disk.calls_after_failure)
+        };
+        assert!(fails || !reported);
+        if fails {
+            assert!(matches!(case.accept(), Err(Error::Unavailable(_))));
+            // A statement that was being appended when the sync failed.
+            assert!(late <= 1, "{late} calls after a failure");
+        }
     });
 }

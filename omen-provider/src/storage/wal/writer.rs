@@ -2,38 +2,43 @@
 //!
 //! [`LogWriter::encode`] makes the bytes of a statement, [`LogWriter::take_space`] takes space for
 //! them, [`LogWriter::enqueue`] queues it: from then on it is accepted, and whatever fails is a
-//! failure of the log. [`LogWriter::wait_durable`] returns when it is durable. The first waiter of
-//! a group takes the whole queue and runs a *round*: one append, one sync, publication of the
-//! newest version of the group, then the other waiters are woken. Statements queued meanwhile form
-//! the next group. No thread is involved: on a local disk append and sync complete without
-//! suspending, within the first waiter.
+//! failure of the log. [`LogWriter::wait_committed`] returns when it may be acknowledged: when it
+//! is durable. The first waiter of a group takes the whole queue and runs a *round*: one append,
+//! one sync, publication of the newest version of the group, then the other waiters are woken.
+//! Statements queued meanwhile form the next group. No thread is involved: on a local disk append
+//! and sync complete without suspending, within the first waiter. (Where the options allow that the
+//! last statements are lost with the power, the sync comes later: see `deferred`.)
 //!
 //! The round is a shared future that every waiter can drive: a waiter dropped in the middle of an
 //! append on an object store neither hangs the others nor loses bytes.
 //!
-//! Invariants: versions are published in lsn order, only after the sync, before any waiter
-//! returns. At most one round runs at a time. What is queued has its space, and so has a seal
-//! behind it. After a failed append or sync nothing is ever appended or synced again; every waiter,
-//! present and future, gets the same error.
+//! Invariants: versions are published in lsn order, only after the sync (where none is deferred),
+//! before any waiter returns. At most one round runs at a time. What is queued has its space, and
+//! so has a seal behind it. After a failed append or sync nothing is ever appended or synced again;
+//! every waiter, present and future, gets the same error.
 
 // By path, since the tests compile this file a second time, from another module.
+#[path = "writer/deferred.rs"]
+mod deferred;
+#[path = "writer/round.rs"]
+mod round;
 #[path = "writer/space.rs"]
 mod space;
 
+use std::sync::OnceLock;
+
 use bytes::Bytes;
-use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 
 use super::header::{LogHeader, log_name};
-use super::queue::{Encoded, Group, Queued, seal_bytes};
+use super::queue::{Encoded, Queued, seal_bytes};
 use super::record::Op;
 use super::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::error::{Error, Result};
 use crate::storage::store::{LogFile, LogSpace, Store};
 use crate::teeth::{Tooth, planted};
-
-/// What a statement is told that comes after a failure.
-const FAILED: &str = "closed to writes by a failure of its log; open it again";
+use deferred::Deferred;
+use round::Failure;
 
 /// Makes a version visible to readers.
 type Publish<V> = Box<dyn Fn(V) + Send + Sync>;
@@ -57,6 +62,8 @@ struct Order {
 
 struct Inner<V> {
     state: Mutex<State<V>>,
+    /// Present where syncs come after acknowledgements.
+    deferred: OnceLock<Deferred>,
     publish: Publish<V>,
 }
 
@@ -65,10 +72,11 @@ struct State<V> {
     /// Absent while a round runs, and after a clean close.
     file: Option<Box<dyn LogFile>>,
     round: Option<Round>,
-    durable_lsn: u64,
+    /// What is published and may be acknowledged, and, where no sync is deferred, durable.
+    committed_lsn: u64,
     /// Bytes of the current file, queued ones included.
     bytes: u64,
-    failed: Option<Error>,
+    failed: Option<Failure>,
 }
 
 /// A log file that is to follow on the current one: it has its name and no header yet.
@@ -116,14 +124,18 @@ impl<V: Send + 'static> LogWriter<V> {
             queue: Vec::new(),
             file: Some(file),
             round: None,
-            durable_lsn: next_lsn.saturating_sub(1),
+            committed_lsn: next_lsn.saturating_sub(1),
             bytes,
             failed: None,
         };
         Self {
             store: store.clone(),
             order: Mutex::new(order),
-            shared: Arc::new(Inner { state: Mutex::new(state), publish }),
+            shared: Arc::new(Inner {
+                state: Mutex::new(state),
+                deferred: OnceLock::new(),
+                publish,
+            }),
         }
     }
 
@@ -160,19 +172,20 @@ impl<V: Send + 'static> LogWriter<V> {
         Ok(lsn)
     }
 
-    /// Returns when everything up to `lsn` is durable and published.
+    /// Returns when everything up to `lsn` is published and may be acknowledged: it is durable, or,
+    /// where syncs are deferred, written.
     ///
     /// # Errors
     /// [`Error::OutcomeUnknown`] if the log failed before that was known.
-    pub(crate) async fn wait_durable(&self, lsn: u64) -> Result<()> {
+    pub(crate) async fn wait_committed(&self, lsn: u64) -> Result<()> {
         loop {
             let round = {
                 let mut state = self.shared.lock();
-                if state.durable_lsn >= lsn {
+                if state.committed_lsn >= lsn {
                     return Ok(());
                 }
-                if let Some(error) = &state.failed {
-                    return Err(error.clone());
+                if let Some(failure) = &state.failed {
+                    return Err(failure.error.clone());
                 }
                 match &state.round {
                     Some(round) => round.clone(),
@@ -190,6 +203,12 @@ impl<V: Send + 'static> LogWriter<V> {
     pub(crate) async fn wait_all(&self) -> Result<()> {
         let last = self.next_lsn().saturating_sub(1);
         self.wait_durable(last).await
+    }
+
+    /// Returns when everything queued so far is published.
+    pub(crate) async fn wait_published(&self) -> Result<()> {
+        let last = self.next_lsn().saturating_sub(1);
+        self.wait_committed(last).await
     }
 
     /// The lsn that the next frame gets.
@@ -210,18 +229,19 @@ impl<V: Send + 'static> LogWriter<V> {
     /// The last lsn that is known to be durable.
     #[cfg(test)]
     pub(crate) fn durable_lsn(&self) -> u64 {
-        self.shared.lock().durable_lsn
+        let committed = self.shared.lock().committed_lsn;
+        self.shared.synced_lsn(committed)
     }
 
     /// Why the log takes no more statements, if it failed.
     pub(crate) fn failure(&self) -> Option<Error> {
-        self.shared.lock().failed.clone()
+        self.shared.failure()
     }
 
     /// Makes the file that is to follow on this one, with its first space, and its name durable.
     /// What takes time is done here, beside statements.
     pub(crate) async fn prepare_next(&self, number: u64) -> Result<NextLog> {
-        check_failure(self.failure())?;
+        self.shared.check_failure()?;
         let file = self.store.logs.create(&log_name(number)).await?;
         if let Some(space) = file.space() {
             space.take(LogHeader::BYTES as u64 + seal_bytes()).await?;
@@ -260,7 +280,7 @@ impl<V: Send + 'static> LogWriter<V> {
             state.bytes = LogHeader::BYTES as u64;
             lsn
         };
-        self.wait_durable(seal_lsn).await?;
+        self.wait_committed(seal_lsn).await?;
         Ok(header)
     }
 
@@ -278,17 +298,18 @@ impl<V: Send + 'static> LogWriter<V> {
             }
             order.next_lsn - 1
         };
-        self.wait_durable(lsn).await
+        self.wait_committed(lsn).await
     }
 
     fn check_open(&self, order: &Order) -> Result<()> {
-        check_failure(self.failure())?;
+        self.shared.check_failure()?;
         if order.closed { Err(Error::Unavailable("closed")) } else { Ok(()) }
     }
 }
 
 impl<V> Drop for LogWriter<V> {
     fn drop(&mut self) {
+        self.stop_deferring();
         // An unfinished round holds the shared state that holds the round.
         let round = self.shared.lock().round.take();
         drop(round);
@@ -305,47 +326,24 @@ impl<V> Inner<V> {
     fn lock(&self) -> MutexGuard<'_, State<V>> {
         lock(&self.state)
     }
-}
 
-impl<V: Send + 'static> Inner<V> {
-    /// Takes the queue and begins to write it; none if there is nothing to write.
-    fn start_round(shared: &Arc<Self>, state: &mut State<V>) -> Option<Round> {
-        if state.queue.is_empty() {
-            return None;
-        }
-        let file = state.file.take()?;
-        let group = Group::take(&mut state.queue, state.durable_lsn);
-        let round = Arc::clone(shared).run_round(file, group).boxed().shared();
-        state.round = Some(round.clone());
-        Some(round)
+    fn failure(&self) -> Option<Error> {
+        self.lock().failed.as_ref().map(|failure| failure.error.clone())
     }
 
-    async fn run_round(self: Arc<Self>, mut file: Box<dyn LogFile>, group: Group<V>) {
-        let written = write_durably(file.as_mut(), group.bytes).await;
-        if written.is_ok() && group.sealed.is_some() {
-            // Zeros that stay behind a seal harm nobody.
-            let _ = file.trim().await;
-        }
-        if written.is_ok()
-            && let Some(version) = group.version
-        {
-            (self.publish)(version);
+    fn check_failure(&self) -> Result<()> {
+        let refusal = self.lock().failed.as_ref().map(|failure| failure.refusal);
+        refusal.map_or(Ok(()), |refusal| Err(Error::Unavailable(refusal)))
+    }
+
+    /// Ends the log; the first failure is the one that is told.
+    fn fail(&self, failure: Failure) {
+        if planted(Tooth::NoPoisoning) {
+            return;
         }
         let mut state = self.lock();
-        state.round = None;
-        match written {
-            Ok(()) => {
-                state.durable_lsn = group.lsn;
-                state.file = group.sealed.unwrap_or(Some(file));
-            }
-            Err(_) if planted(Tooth::NoPoisoning) => state.file = Some(file),
-            Err(error) => {
-                state.failed = Some(Error::OutcomeUnknown(format!(
-                    "the log failed and takes no more statements: {error}"
-                )));
-                state.queue = Vec::new();
-            }
-        }
+        state.failed.get_or_insert(failure);
+        state.queue = Vec::new();
     }
 }
 
@@ -356,23 +354,9 @@ impl<V> State<V> {
     }
 }
 
-/// Appends a group; when this returns, it is on the medium.
-async fn write_durably(file: &mut dyn LogFile, group: Bytes) -> Result<()> {
-    if planted(Tooth::AcknowledgedBeforeSync) {
-        file.sync().await?;
-        return file.append(group).await;
-    }
-    file.append(group).await?;
-    if planted(Tooth::NoLogSync) { Ok(()) } else { file.sync().await }
-}
-
 async fn write_header(file: &mut dyn LogFile, header: &LogHeader) -> Result<()> {
     file.append(Bytes::copy_from_slice(&header.encode())).await?;
     file.sync().await
-}
-
-fn check_failure(failure: Option<Error>) -> Result<()> {
-    if failure.is_some() { Err(Error::Unavailable(FAILED)) } else { Ok(()) }
 }
 
 /// No code that holds one of these locks can panic half-way through a change.

@@ -1,3 +1,5 @@
+mod deferred;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -5,6 +7,7 @@ use async_trait::async_trait;
 use object_store::memory::InMemory;
 use tokio::sync::Notify;
 
+use super::round::FAILED;
 use super::*;
 use crate::storage::frame;
 use crate::storage::store::Logs;
