@@ -154,6 +154,12 @@ impl Rmi {
         Ok(())
     }
 
+    /// Bytes of memory, those of the stored form. (What [`Rmi::stats`] also says, looking at every
+    /// leaf; this is asked at every write.)
+    pub fn byte_size(&self) -> usize {
+        self.stored.len()
+    }
+
     /// Size and sharpness of the index.
     pub fn stats(&self) -> RmiStats {
         let (mut range_max, mut squares) = (0, 0.0);
@@ -175,7 +181,7 @@ impl Rmi {
             cells: self.root.cell_count(),
             leaves: self.leaf_count,
             knots: self.knot_count,
-            bytes: self.stored.len(),
+            bytes: self.byte_size(),
             range_max: range_max as usize,
             range_mean: if self.len == 0 { 0.0 } else { squares / self.len as f64 },
         }

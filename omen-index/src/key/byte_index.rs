@@ -137,6 +137,11 @@ impl ByteIndex {
         self.root.stems(&[], found);
     }
 
+    /// Bytes of memory, those of the stored form.
+    pub fn byte_size(&self) -> usize {
+        self.stored_len()
+    }
+
     /// Size and sharpness of the index: cells, leaves and knots of all models together, the length
     /// of the stored form, and the search ranges of the keys, which are an estimate where runs are
     /// listed: which other keys share a range with them only the keys tell.

@@ -153,7 +153,7 @@ impl KeyList for ByteKeys {
     }
 
     fn index_size(index: &ByteIndex) -> usize {
-        index.stats().bytes
+        index.byte_size()
     }
 
     #[inline]

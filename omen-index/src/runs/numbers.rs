@@ -74,7 +74,7 @@ impl KeyList for Vec<u64> {
     }
 
     fn index_size(index: &Rmi) -> usize {
-        index.stats().bytes
+        index.byte_size()
     }
 
     #[inline]
