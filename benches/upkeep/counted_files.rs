@@ -192,11 +192,11 @@ impl Totals {
 
 impl Folder {
     fn of(path: &Path) -> Self {
-        let name = |path: Option<&Path>| path.and_then(Path::file_name);
-        match name(path.parent()).and_then(|name| name.to_str()) {
+        let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str());
+        match folder {
             Some("segments") => Self::Segments,
             Some("log") => Self::Logs,
-            _ if name(Some(path)).is_some_and(|name| name == "reserve") => Self::Reserve,
+            _ if path.ends_with("reserve") => Self::Reserve,
             _ => Self::Others,
         }
     }

@@ -84,22 +84,19 @@ fn one(
     options: &Options,
 ) -> Result<Peaks> {
     let workload = Workload::Random;
-    let ingest = || {
-        runtime.block_on(async {
-            let counted = Counted::create(options.clone()).await?;
-            workload.load(&counted.table, rows).await?;
-            counted.rest().await?;
-            Result::Ok(counted)
-        })
-    };
+    let ingest = || runtime.block_on(ingested(workload, rows, options));
     let ((counted, ingestion), resident) = allocator.bytes_of(|| allocator.peak_of(ingest));
     let counted = counted?;
     let (compacted, more) = allocator.peak_of(|| runtime.block_on(counted.db.compact()));
     compacted?;
-    runtime.block_on(async {
-        workload.check(&counted.table, rows).await?;
-        counted.db.close().await?;
-        Result::Ok(())
-    })?;
+    runtime.block_on(workload.check(&counted.table, rows))?;
+    runtime.block_on(counted.db.close())?;
     Ok(Peaks { ingestion, resident, compaction: resident + more })
+}
+
+async fn ingested(workload: Workload, rows: u64, options: &Options) -> Result<Counted> {
+    let counted = Counted::create(options.clone()).await?;
+    workload.load(&counted.table, rows).await?;
+    counted.rest().await?;
+    Ok(counted)
 }
