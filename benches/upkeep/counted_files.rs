@@ -34,10 +34,34 @@ pub struct Totals {
     pub segment_rows: u64,
     /// How many segments got their name.
     pub segment_count: u64,
-    /// Bytes that lie in the directory, but for the reserve.
-    pub live: u64,
-    /// The most that lay there since the last [`CountedFiles::take_peak`].
-    pub peak: u64,
+    /// What lies in the directory, but for the reserve.
+    pub live: Live,
+    /// The most of each that lay there at a time.
+    pub peak: Live,
+}
+
+/// Bytes that lie in a directory.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Live {
+    /// Bytes of logs.
+    pub logs: u64,
+    /// Bytes of all else.
+    pub data: u64,
+}
+
+impl Live {
+    /// Both.
+    pub fn all(&self) -> u64 {
+        self.logs + self.data
+    }
+
+    fn of(&mut self, folder: Folder) -> Option<&mut u64> {
+        match folder {
+            Folder::Logs => Some(&mut self.logs),
+            Folder::Reserve => None,
+            Folder::Segments | Folder::Others => Some(&mut self.data),
+        }
+    }
 }
 
 impl Totals {
@@ -46,7 +70,7 @@ impl Totals {
         self.segments + self.logs + self.others
     }
 
-    /// What was written after `before` was counted; what lies there is as now.
+    /// What was written after `before` was counted; what lies there, and did, is as now.
     pub fn since(&self, before: &Self) -> Self {
         Self {
             segments: self.segments - before.segments,
@@ -107,12 +131,6 @@ impl CountedFiles {
         self.counts().totals
     }
 
-    /// The most bytes that lay in the directory since the last call.
-    pub fn take_peak(&self) -> u64 {
-        let totals = &mut self.counts().totals;
-        std::mem::replace(&mut totals.peak, totals.live)
-    }
-
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -140,10 +158,12 @@ impl Counts {
 
     fn resize(&mut self, file: usize, bytes: u64) {
         let counted = &mut self.files[file];
-        let before = std::mem::replace(&mut counted.bytes, bytes);
-        if counted.names > 0 && counted.folder != Folder::Reserve {
-            self.totals.live = self.totals.live + bytes - before;
-            self.totals.peak = self.totals.peak.max(self.totals.live);
+        let (before, folder) = (std::mem::replace(&mut counted.bytes, bytes), counted.folder);
+        let Some(live) = self.totals.live.of(folder).filter(|_| counted.names > 0) else { return };
+        *live = *live + bytes - before;
+        let now = *live;
+        if let Some(peak) = self.totals.peak.of(folder) {
+            *peak = now.max(*peak);
         }
     }
 
@@ -173,8 +193,8 @@ impl Counts {
         let Some(file) = self.names.remove(path) else { return };
         let counted = &mut self.files[file];
         counted.names -= 1;
-        if counted.names == 0 && counted.folder != Folder::Reserve {
-            self.totals.live -= counted.bytes;
+        if let Some(live) = self.totals.live.of(counted.folder).filter(|_| counted.names == 0) {
+            *live -= counted.bytes;
         }
     }
 }

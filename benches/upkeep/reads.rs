@@ -4,6 +4,7 @@
 //! Every answer is checked: that the row is there, and its value. Lookups and ranges go by the key
 //! lane, pages are in the cache; the sum goes by SQL.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use arrow::array::AsArray;
@@ -16,8 +17,10 @@ use omen_provider::Options;
 use super::workload::Workload;
 use super::{Counted, Result};
 
+/// What the table is loaded with.
+const WORKLOAD: Workload = Workload::Random;
 /// Rows of a range.
-const RANGE_ROWS: i64 = 100;
+const RANGE_ROWS: u64 = 100;
 /// Lookups for each range.
 const LOOKUPS_PER_RANGE: usize = 10;
 /// How often the sum is asked for.
@@ -72,7 +75,7 @@ fn report(before: &Times, after: &Times) {
 
 async fn loaded(rows: u64, options: &Options) -> Result<Counted> {
     let counted = Counted::create(options.clone()).await?;
-    Workload::Random.load(&counted.table, rows).await?;
+    WORKLOAD.load(&counted.table, rows).await?;
     counted.rest().await?;
     counted.db.checkpoint().await?;
     counted.rest().await?;
@@ -86,11 +89,11 @@ async fn read(counted: &Counted, rows: u64, lookups: usize) -> Result<Times> {
     for _ in 0..2 {
         (gets, ranges) = (Vec::with_capacity(lookups), Vec::new());
         for _ in 0..lookups {
-            gets.push(get(counted, random.below(rows) as i64).await?);
+            gets.push(get(counted, WORKLOAD.key(random.below(rows))).await?);
         }
         for _ in 0..lookups / LOOKUPS_PER_RANGE {
-            let first = random.below(rows.saturating_sub(RANGE_ROWS as u64).max(1)) as i64;
-            ranges.push(range(counted, first, rows as i64).await?);
+            let first = random.below(rows.saturating_sub(RANGE_ROWS).max(1));
+            ranges.push(range(counted, first..rows.min(first + RANGE_ROWS)).await?);
         }
     }
     let mut sums = Vec::new();
@@ -112,16 +115,17 @@ async fn get(counted: &Counted, id: i64) -> Result<Duration> {
     }
 }
 
-async fn range(counted: &Counted, first: i64, rows: i64) -> Result<Duration> {
-    let ids = first..rows.min(first + RANGE_ROWS);
+async fn range(counted: &Counted, places: Range<u64>) -> Result<Duration> {
+    let (first, end) = (WORKLOAD.key(places.start), WORKLOAD.key(places.end));
     let started = Instant::now();
-    let batches: Vec<_> = counted.table.range(ids.clone()).try_collect().await?;
+    let batches: Vec<_> = counted.table.range(first..end).try_collect().await?;
     let time = started.elapsed();
     let found = batches.iter().flat_map(|batch| {
         let ids = batch.column(0).as_primitive::<Int64Type>().values();
         let values = batch.column(3).as_primitive::<Float64Type>().values();
         ids.iter().copied().zip(values.iter().copied())
     });
+    let ids = places.map(|place| WORKLOAD.key(place));
     match found.eq(ids.map(|id| (id, reading_value(id)))) {
         true => Ok(time),
         false => Err(format!("wrong rows in the range from {first}").into()),
@@ -134,7 +138,7 @@ async fn sum(counted: &Counted, rows: u64) -> Result<Duration> {
     let batches = session.sql("SELECT sum(value) FROM readings").await?.collect().await?;
     let time = started.elapsed();
     let found = batches[0].column(0).as_primitive::<Float64Type>().value(0);
-    let expected: f64 = (0..rows as i64).map(reading_value).sum();
+    let expected: f64 = (0..rows).map(|place| reading_value(WORKLOAD.key(place))).sum();
     match ((found - expected) / expected).abs() < 1e-9 {
         true => Ok(time),
         false => Err(format!("the sum is {found}, not {expected}").into()),
@@ -147,7 +151,7 @@ async fn lookups_beside(counted: &Counted, rows: u64) -> Result<Vec<Duration>> {
     let compaction = tokio::spawn(async move { db.compact().await });
     let (mut random, mut times) = (Random::new(13), Vec::new());
     while !compaction.is_finished() {
-        times.push(get(counted, random.below(rows) as i64).await?);
+        times.push(get(counted, WORKLOAD.key(random.below(rows))).await?);
         tokio::task::consume_budget().await;
     }
     compaction.await??;
@@ -158,7 +162,8 @@ async fn lookups_beside(counted: &Counted, rows: u64) -> Result<Vec<Duration>> {
 /// compaction.
 async fn commits(rows: u64, options: &Options) -> Result<()> {
     let counted = loaded(rows, options).await?;
-    let mut next = rows as i64;
+    let first = WORKLOAD.key(rows) + 1;
+    let mut next = first;
     let alone = Instant::now();
     let mut times = [Vec::new(), Vec::new()];
     while alone.elapsed() < Duration::from_secs(1) {
@@ -173,7 +178,7 @@ async fn commits(rows: u64, options: &Options) -> Result<()> {
     }
     compaction.await??;
     let seconds = started.elapsed().as_secs_f64();
-    for id in rows as i64..next {
+    for id in first..next {
         get(&counted, id).await?;
     }
     counted.db.close().await?;
@@ -186,7 +191,7 @@ async fn commits(rows: u64, options: &Options) -> Result<()> {
         let [p50, p99, longest] = micros(times);
         vec![rate, p50, p99, longest]
     };
-    table.row("alone", row((written_alone - rows as i64) as f64, alone));
+    table.row("alone", row((written_alone - first) as f64, alone));
     table.row("beside", row((next - written_alone) as f64 / seconds, beside));
     table.print();
     at_most("longest_commit_beside_compaction_ms", stall, STALL_MS);

@@ -20,6 +20,8 @@ use super::Result;
 pub const COMMIT_ROWS: u64 = 1_000;
 /// How often each key is written by [`Workload::Upserts`].
 const TIMES: u64 = 5;
+/// How far apart keys are on average, but for those of a time series.
+const SPREAD: u64 = 1_009;
 /// Bytes of a row as its user sees it: four columns of 8 bytes, and a text of 15.
 pub const ROW_BYTES: u64 = 47;
 /// Bytes of a key, which is all that a deletion brings.
@@ -80,6 +82,15 @@ impl Workload {
         }
     }
 
+    /// The key at a place in the order of all keys: a time series leaves no gaps, others do, each
+    /// another one.
+    pub fn key(self, place: u64) -> i64 {
+        match self {
+            Self::InOrder => place as i64,
+            _ => (place * SPREAD + mixed(place) % SPREAD) as i64,
+        }
+    }
+
     /// The value of key `id` in the end; `None` if it is deleted.
     pub fn value(self, id: i64) -> Option<f64> {
         match self {
@@ -100,8 +111,8 @@ impl Workload {
                 let places = first..keys.min(first + COMMIT_ROWS);
                 let count = places.end - places.start;
                 let ids = places.map(|place| match self {
-                    Self::InOrder => place as i64,
-                    _ => order.at(place) as i64,
+                    Self::InOrder => self.key(place),
+                    _ => self.key(order.at(place)),
                 });
                 let batch = written(readings(ids), time)?;
                 let committing = Instant::now();
@@ -116,15 +127,36 @@ impl Workload {
             }
         }
         if self == Self::Deletes {
-            delete_half(table, keys, &mut load).await?;
+            self.delete_half(table, keys, &mut load).await?;
         }
         load.time = started.elapsed();
         Ok(load)
     }
 
+    async fn delete_half(self, table: &Table, keys: u64, load: &mut Load) -> Result<()> {
+        let order = Shuffled::new(keys, TIMES);
+        let ids = (0..keys).map(|place| self.key(order.at(place))).filter(|id| !is_kept(*id));
+        let mut ids = ids.peekable();
+        while ids.peek().is_some() {
+            let some: Vec<i64> = ids.by_ref().take(COMMIT_ROWS as usize).collect();
+            let committing = Instant::now();
+            let count = table.delete(some.iter().copied()).await?;
+            load.longest = load.longest.max(committing.elapsed());
+            if count != some.len() as u64 {
+                return Err(format!("{count} rows deleted of {}", some.len()).into());
+            }
+            load.replaced += count;
+            load.user_bytes += count * KEY_BYTES;
+        }
+        Ok(())
+    }
+
     /// Compares every row of the table with what should be there.
     pub async fn check(self, table: &Table, rows: u64) -> Result<()> {
-        let mut expected = (0..self.keys(rows) as i64).filter_map(|id| Some((id, self.value(id)?)));
+        let mut expected = (0..self.keys(rows)).filter_map(|place| {
+            let id = self.key(place);
+            Some((id, self.value(id)?))
+        });
         let mut batches = table.range(i64::MIN..i64::MAX);
         while let Some(batch) = batches.try_next().await? {
             let ids = batch.column(0).as_primitive::<Int64Type>().values();
@@ -141,24 +173,6 @@ impl Workload {
             Some(missing) => Err(format!("{missing:?} is missing, and what follows").into()),
         }
     }
-}
-
-async fn delete_half(table: &Table, keys: u64, load: &mut Load) -> Result<()> {
-    let order = Shuffled::new(keys, TIMES);
-    let ids = (0..keys).map(|place| order.at(place) as i64).filter(|id| !is_kept(*id));
-    let mut ids = ids.peekable();
-    while ids.peek().is_some() {
-        let some: Vec<i64> = ids.by_ref().take(COMMIT_ROWS as usize).collect();
-        let committing = Instant::now();
-        let count = table.delete(some.iter().copied()).await?;
-        load.longest = load.longest.max(committing.elapsed());
-        if count != some.len() as u64 {
-            return Err(format!("{count} rows deleted of {}", some.len()).into());
-        }
-        load.replaced += count;
-        load.user_bytes += count * KEY_BYTES;
-    }
-    Ok(())
 }
 
 /// Whether the row stays when every second one is deleted.

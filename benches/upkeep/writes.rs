@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use omen_benches::figure::{Table, at_least, at_most, measured};
 use omen_provider::Options;
 
-use super::counted_files::Totals;
+use super::counted_files::{Live, Totals};
 use super::workload::{Load, ROW_BYTES, Workload};
 use super::{Counted, Result};
 
@@ -24,9 +24,12 @@ const BYTES_WRITTEN: f64 = 2.5 + 0.5 * ROWS_WRITTEN;
 const AT_REST: f64 = 1.3;
 /// The same where rows are deleted or written over: a segment keeps a dead row in three.
 const AT_REST_WITH_DEAD: f64 = 1.5 * 1.1;
-/// Bytes at the worst moment for each byte that the live rows of the fullest moment take when
-/// compacted: those at rest, and the output of a task, which is as large as its inputs.
+/// Bytes at the worst moment, logs aside, for each byte that the live rows of the fullest moment take
+/// when compacted: those at rest, and the output of a task, which is as large as its inputs.
 const AT_PEAK: f64 = 1.0;
+/// Bytes of all logs at a time, for each byte at which rows in memory are flushed, at most: that is
+/// where statements wait.
+const LOGS_AT_PEAK: f64 = 4.0;
 
 /// What was counted of one workload.
 struct Outcome {
@@ -36,8 +39,8 @@ struct Outcome {
     counted: Totals,
     /// What the system counted for the process meanwhile: bytes given to it, bytes for the disk.
     system: [u64; 2],
-    peak: u64,
-    rest: u64,
+    peak: Live,
+    rest: Live,
     rest_segments: usize,
     compacting: Totals,
     compacting_time: Duration,
@@ -56,7 +59,7 @@ pub async fn measure(workloads: &[Workload], rows: u64, options: &Options) -> Re
     print_written(&outcomes, rows);
     print_space(&outcomes);
     print_compaction(&outcomes);
-    outcomes.iter().for_each(Outcome::figures);
+    outcomes.iter().for_each(|outcome| outcome.figures(options));
     Ok(())
 }
 
@@ -71,10 +74,10 @@ async fn one(workload: Workload, rows: u64, options: &Options) -> Result<Outcome
     let now = system_bytes()?;
     let system = [now[0] - system[0], now[1] - system[1]];
     let listed = counted.listed_bytes()?;
-    if listed != totals.live {
-        return Err(format!("{} bytes counted, {listed} in the directory", totals.live).into());
+    if listed != totals.live.all() {
+        let live = totals.live.all();
+        return Err(format!("{live} bytes counted, {listed} in the directory").into());
     }
-    let peak = counted.files.take_peak();
     let rest_segments = counted.segments().await;
     workload.check(&counted.table, rows).await?;
     let started = Instant::now();
@@ -90,7 +93,7 @@ async fn one(workload: Workload, rows: u64, options: &Options) -> Result<Outcome
         load,
         counted: totals,
         system,
-        peak,
+        peak: totals.peak,
         rest: totals.live,
         rest_segments,
         compacting,
@@ -123,17 +126,17 @@ impl Outcome {
 
     /// Bytes at rest for each byte of the compacted database.
     fn at_rest(&self) -> f64 {
-        self.rest as f64 / self.compacted as f64
+        self.rest.all() as f64 / self.compacted as f64
     }
 
-    /// Bytes at the worst moment for each byte that the most live rows take when compacted.
+    /// Bytes at the worst moment, logs aside, for each byte that the most live rows take when compacted.
     fn at_peak(&self) -> f64 {
         let most = if self.workload == Workload::Deletes { self.load.rows } else { self.live_rows };
         let bytes_per_row = self.compacted as f64 / self.live_rows as f64;
-        self.peak as f64 / (bytes_per_row * most as f64)
+        self.peak.data as f64 / (bytes_per_row * most as f64)
     }
 
-    fn figures(&self) {
+    fn figures(&self, options: &Options) {
         let name = self.workload.name();
         let at_rest = if self.workload.replaces() { AT_REST_WITH_DEAD } else { AT_REST };
         at_most(&format!("rows_written_{name}"), self.rows_written(), ROWS_WRITTEN);
@@ -141,6 +144,8 @@ impl Outcome {
         at_most(&format!("bytes_written_{name}"), written, BYTES_WRITTEN);
         at_most(&format!("space_at_rest_{name}"), self.at_rest(), at_rest);
         at_most(&format!("space_at_peak_{name}"), self.at_peak(), at_rest + AT_PEAK);
+        let logs = self.peak.logs as f64 / options.memtable_bytes_max as f64;
+        at_most(&format!("logs_at_peak_{name}"), logs, LOGS_AT_PEAK);
         let all = (self.counted.written() + self.counted.reserve) as f64;
         if self.system[0] > 0 {
             at_least(&format!("counted_to_system_{name}"), all / self.system[0] as f64, 0.98);
@@ -174,12 +179,16 @@ fn print_written(outcomes: &[Outcome], rows: u64) {
 }
 
 fn print_space(outcomes: &[Outcome]) {
-    let columns = ["peak MB", "rest MB", "compacted MB", "peak", "rest", "segments", "after"];
+    let columns =
+        ["logs MB", "peak MB", "rest MB", "compacted MB", "peak", "rest", "segments", "after"];
     let columns = columns.map(String::from).to_vec();
-    let title = "in the directory at the peak, at rest, compacted; for each byte compacted";
+    let title = "in the directory: logs and all else at the peak, at rest, compacted; for each byte \
+                 compacted";
     let mut table = Table::new(title.into(), columns, 2);
     for outcome in outcomes {
-        let megabytes = [outcome.peak, outcome.rest, outcome.compacted].map(|b| b as f64 / 1e6);
+        let Live { logs, data } = outcome.peak;
+        let bytes = [logs, data, outcome.rest.all(), outcome.compacted];
+        let megabytes = bytes.map(|bytes| bytes as f64 / 1e6);
         let mut numbers = megabytes.to_vec();
         numbers.extend([outcome.at_peak(), outcome.at_rest()]);
         numbers.extend([outcome.rest_segments as f64, outcome.compacted_segments as f64]);
