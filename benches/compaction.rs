@@ -32,7 +32,8 @@ fn main() -> Result<()> {
     let options = Options::within_memory(settings::count("LIMIT_MIB", 64) << 20);
     let runtime = Runtime::new()?;
     if wanted("memory") {
-        memory::measure(&ALLOCATOR, &runtime, &settings::sizes("KEYS", "1M,10M"), &options)?;
+        let sizes = settings::sizes("KEYS", "500k,2M");
+        memory::measure(&ALLOCATOR, &runtime, &workloads, &sizes, &options)?;
     }
     if wanted("writes") {
         runtime.block_on(writes::measure(&workloads, rows, &options))?;

@@ -29,10 +29,11 @@ struct Peaks {
     compaction: usize,
 }
 
-/// Measures tables of these sizes and prints figures.
+/// Measures tables of these sizes, filled in these ways, and prints figures.
 pub fn measure(
     allocator: &CountingAllocator,
     runtime: &Runtime,
+    workloads: &[Workload],
     sizes: &[usize],
     options: &Options,
 ) -> Result<()> {
@@ -41,49 +42,65 @@ pub fn measure(
                  compacted";
     let mut table = Table::new(title.into(), columns, 1);
     let bound = bound(options);
-    let mut peaks = Vec::new();
-    for &rows in sizes {
-        eprintln!("memory: {rows} rows");
-        let found = one(allocator, runtime, rows as u64, options)?;
-        let bytes = [found.ingestion, found.resident, found.compaction, bound];
-        table.row(&size_name(rows), bytes.map(|bytes| bytes as f64 / 1e6).to_vec());
-        peaks.push(found);
+    let mut found = Vec::new();
+    for &workload in workloads.iter().filter(|workload| !workload.replaces()) {
+        let mut peaks = Vec::new();
+        for &rows in sizes {
+            let name = format!("{} {}", size_name(rows), workload.name());
+            eprintln!("memory: {name}");
+            let most = one(allocator, runtime, workload, rows as u64, options)?;
+            let bytes = [most.ingestion, most.resident, most.compaction, bound];
+            table.row(&name, bytes.map(|bytes| bytes as f64 / 1e6).to_vec());
+            peaks.push(most);
+        }
+        found.push((workload, peaks));
     }
     table.print();
-    let (Some(first), Some(last), Some(rows)) = (peaks.first(), peaks.last(), sizes.last()) else {
-        return Ok(());
-    };
-    let name = size_name(*rows);
-    measured(&format!("memory_ingestion_mb_{name}"), last.ingestion as f64 / 1e6);
-    measured(&format!("memory_compaction_mb_{name}"), last.compaction as f64 / 1e6);
-    let growth = |of: fn(&Peaks) -> usize| of(last) as f64 / of(first) as f64;
-    at_most("memory_growth_ingestion", growth(|peaks| peaks.ingestion), GROWTH);
-    at_most("memory_growth_compaction", growth(|peaks| peaks.compaction), GROWTH);
-    let most = peaks.iter().map(|peaks| peaks.ingestion.max(peaks.compaction)).max();
-    at_most("memory_to_bound", most.unwrap_or(0) as f64 / bound as f64, 1.0);
+    for (workload, peaks) in &found {
+        report(*workload, peaks, bound);
+    }
     Ok(())
 }
 
-/// What may be in memory with these options and rows of these widths.
+fn report(workload: Workload, peaks: &[Peaks], bound: usize) {
+    let (Some(first), Some(last)) = (peaks.first(), peaks.last()) else { return };
+    let name = workload.name();
+    measured(&format!("memory_ingestion_mb_{name}"), last.ingestion as f64 / 1e6);
+    measured(&format!("memory_compaction_mb_{name}"), last.compaction as f64 / 1e6);
+    let growth = |of: fn(&Peaks) -> usize| of(last) as f64 / of(first) as f64;
+    at_most(&format!("memory_growth_ingestion_{name}"), growth(|p| p.ingestion), GROWTH);
+    at_most(&format!("memory_growth_compaction_{name}"), growth(|p| p.compaction), GROWTH);
+    let most = last.ingestion.max(last.compaction);
+    at_most(&format!("memory_to_bound_{name}"), most as f64 / bound as f64, 1.0);
+}
+
+/// What may be in memory with these options and rows of this width.
 fn bound(options: &Options) -> usize {
     let row = ROW_BYTES as usize;
     // Statements wait at twice the limit; the last one is let in below it.
-    let rows = 2 * options.memtable_bytes_max + 2 * COMMIT_ROWS as usize * row;
-    // What a segment is made of while it is written: its row group, encoded, once more as it goes
-    // to the store; hashes of its keys, in a list that doubles.
-    let writing = 3 * options.row_group_rows * row + 24 * options.segment_rows_max;
+    let waiting = 2 * options.memtable_bytes_max + COMMIT_ROWS as usize * row;
+    // Flush and compaction write at the same time: what is waiting, and a full segment.
+    let writing = written(options, waiting / row) + written(options, options.segment_rows_max);
+    // Windows as they were read and as they are being decoded, and a batch of each.
     let reading = INPUTS * (2 * WINDOW_BYTES + 2 * BATCH_ROWS * row);
-    // Flush and compaction write at the same time.
-    rows + options.cache_bytes_max + 2 * writing + reading
+    waiting + options.cache_bytes_max + writing + reading
+}
+
+/// What a segment of `rows` rows takes while it is written: its row group, in pages and, while it
+/// goes to the store, in one piece that doubles as it grows; for each key a hash, in a list that
+/// doubles as well, and at the end about 2 bytes of filter and index.
+fn written(options: &Options, rows: usize) -> usize {
+    let group = options.row_group_rows.min(rows) * ROW_BYTES as usize;
+    4 * group + (3 * 8 + 2) * rows
 }
 
 fn one(
     allocator: &CountingAllocator,
     runtime: &Runtime,
+    workload: Workload,
     rows: u64,
     options: &Options,
 ) -> Result<Peaks> {
-    let workload = Workload::Random;
     let ingest = || runtime.block_on(ingested(workload, rows, options));
     let ((counted, ingestion), resident) = allocator.bytes_of(|| allocator.peak_of(ingest));
     let counted = counted?;
