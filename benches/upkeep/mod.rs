@@ -16,6 +16,7 @@ use counted_files::CountedFiles;
 use omen_benches::readings_schema;
 use omen_provider::{Database, Options, Table, TableDefinition};
 use tempfile::TempDir;
+use workload::Workload;
 
 /// Whatever may go wrong ends the bench.
 pub type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
@@ -64,6 +65,14 @@ impl Counted {
             }
         }
         Ok(())
+    }
+
+    /// Has everything that came in flushed and what is due done, as it would be in time.
+    pub async fn settle(&self, workload: Workload, rows: u64) -> Result<()> {
+        self.rest().await?;
+        self.db.checkpoint().await?;
+        workload.touch(&self.table, rows).await?;
+        self.rest().await
     }
 
     /// Segments of the table.

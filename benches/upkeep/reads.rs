@@ -76,9 +76,7 @@ fn report(before: &Times, after: &Times) {
 async fn loaded(rows: u64, options: &Options) -> Result<Counted> {
     let counted = Counted::create(options.clone()).await?;
     WORKLOAD.load(&counted.table, rows).await?;
-    counted.rest().await?;
-    counted.db.checkpoint().await?;
-    counted.rest().await?;
+    counted.settle(WORKLOAD, rows).await?;
     Ok(counted)
 }
 
