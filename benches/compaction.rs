@@ -1,8 +1,8 @@
 //! What does it cost to keep the table in order? Rows and bytes written for each that came in,
 //! space on the disk, memory, and how reads and commits fare before, beside and after a compaction.
 //!
-//! `cargo bench -p omen-benches --features stores,peers --bench compaction`. `PARTS` chooses some of
-//! `writes,memory,reads`, `WORKLOADS` some of `in_order,random,upserts,deletes`; `ROWS` is the size
+//! `cargo bench -p omen-benches --features stores,peers --bench compaction`. `PARTS` chooses some
+//! of `writes,memory,reads`, `WORKLOADS` some of `in_order,random,upserts,deletes`; `ROWS` is the size
 //! of the tables that are loaded and read, `KEYS` the sizes whose memory is compared, `LIMIT_MIB`
 //! the limit of memory that all options but those of the reads follow from, `PROBES` the lookups.
 //! Every row is compared in the end.

@@ -24,8 +24,8 @@ const BYTES_WRITTEN: f64 = 2.5 + 0.5 * ROWS_WRITTEN;
 const AT_REST: f64 = 1.3;
 /// The same where rows are deleted or written over: a segment keeps a dead row in three.
 const AT_REST_WITH_DEAD: f64 = 1.5 * 1.1;
-/// Bytes at the worst moment, logs aside, for each byte that the live rows of the fullest moment take
-/// when compacted: those at rest, and once more the output of a task, which is as large as its
+/// Bytes at the worst moment, logs aside, for each byte that the live rows of the fullest moment
+/// take when compacted: those at rest, and once more the output of a task, which is as large as its
 /// inputs. This is what was at rest, so many times.
 const AT_PEAK: f64 = 2.0;
 /// Bytes of all logs at a time, for each byte at which rows in memory are flushed, at most: that is
@@ -128,7 +128,8 @@ impl Outcome {
         self.rest.all() as f64 / self.compacted as f64
     }
 
-    /// Bytes at the worst moment, logs aside, for each byte that the most live rows take when compacted.
+    /// Bytes at the worst moment, logs aside, for each byte that the most live rows take when
+    /// compacted.
     fn at_peak(&self) -> f64 {
         let most = if self.workload == Workload::Deletes { self.load.rows } else { self.live_rows };
         let bytes_per_row = self.compacted as f64 / self.live_rows as f64;
@@ -181,8 +182,8 @@ fn print_space(outcomes: &[Outcome]) {
     let columns =
         ["logs MB", "peak MB", "rest MB", "compacted MB", "peak", "rest", "segments", "after"];
     let columns = columns.map(String::from).to_vec();
-    let title = "in the directory: logs and all else at the peak, at rest, compacted; for each byte \
-                 compacted";
+    let title = "in the directory: logs and all else at the peak, at rest, compacted; for each \
+                 byte compacted";
     let mut table = Table::new(title.into(), columns, 2);
     for outcome in outcomes {
         let Live { logs, data } = outcome.peak;

@@ -38,6 +38,8 @@ struct Gauge {
     inner: Arc<dyn Blobs>,
     ahead: Arc<AtomicI64>,
     most: Arc<AtomicI64>,
+    /// The most bytes that were read at once.
+    largest: Arc<AtomicI64>,
 }
 
 struct GaugedWriter {
@@ -49,12 +51,14 @@ impl Gauge {
     fn read(&self, bytes: i64) {
         let ahead = self.ahead.fetch_add(bytes, SeqCst) + bytes;
         self.most.fetch_max(ahead, SeqCst);
+        self.largest.fetch_max(bytes, SeqCst);
     }
 
     /// Forgets what was.
     fn reset(&self) {
         self.ahead.store(0, SeqCst);
         self.most.store(0, SeqCst);
+        self.largest.store(0, SeqCst);
     }
 }
 
@@ -129,8 +133,11 @@ fn batch(first: i64, noises: &mut u64) -> RecordBatch {
 #[test]
 fn compaction_holds_windows_of_its_inputs() {
     let below = Medium::objects().store();
-    let gauge = Gauge { inner: below.blobs, ahead: Arc::default(), most: Arc::default() };
-    let store = Store { blobs: Arc::new(gauge.clone()), ..below };
+    let inner = below.blobs;
+    let (ahead, most, largest) = Default::default();
+    let gauge = Gauge { inner, ahead, most, largest };
+    let store =
+        Store { blobs: Arc::new(gauge.clone()), logs: below.logs, location: below.location };
     // Nothing is flushed but by request, and pages are not kept.
     let options = Options {
         memtable_bytes_max: 256 << 20,
@@ -154,12 +161,14 @@ fn compaction_holds_windows_of_its_inputs() {
         gauge.reset();
         database.compact().await.unwrap();
         let (most, left) = (gauge.most.load(SeqCst), gauge.ahead.load(SeqCst));
+        let largest = gauge.largest.load(SeqCst);
         let parts = &database.inspect().await.tables[0].parts;
         let bytes: u64 = parts.iter().map(|part| part.bytes).sum();
-        println!("{most} bytes ahead at most, of {bytes}");
+        println!("{most} bytes ahead at most, of {bytes}; {largest} read at once");
         // All was read once, and written.
         assert!(parts.len() == 1 && bytes as i64 > INPUTS * GROUP_BYTES, "{parts:?}");
         assert!(left.abs() < REST, "{left} bytes more were read than written");
+        assert!(largest <= WINDOW, "{largest} bytes were read at once");
         let bound = INPUTS * WINDOW + GROUP_BYTES + REST;
         assert!(most <= bound, "{most} bytes were read ahead of writing");
         assert_sound(&database).await;
