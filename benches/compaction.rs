@@ -2,10 +2,10 @@
 //! space on the disk, memory, and how reads and commits fare before, beside and after a compaction.
 //!
 //! `cargo bench -p omen-benches --features stores,peers --bench compaction`. `PARTS` chooses some
-//! of `writes,memory,reads`, `WORKLOADS` some of `in_order,random,upserts,deletes`; `ROWS` is the size
-//! of the tables that are loaded and read, `KEYS` the sizes whose memory is compared, `LIMIT_MIB`
-//! the limit of memory that all options but those of the reads follow from, `PROBES` the lookups.
-//! Every row is compared in the end.
+//! of `writes,memory,reads`, `WORKLOADS` some of `in_order,random,upserts,deletes`; `ROWS` is the
+//! size of the tables that are loaded and read, `KEYS` the sizes whose memory is compared,
+//! `LIMIT_MIB` the limit of memory that all options but those of the reads follow from, `PROBES`
+//! the lookups. Every row is compared in the end.
 
 mod upkeep;
 
