@@ -1,6 +1,7 @@
 //! What grows with use stays within bounds: rows in memory, the log, the number of segments, files
 //! that nobody reads any more; also while the disk fails (`failing`).
 
+mod compaction;
 mod failing;
 mod loads;
 mod queries;
