@@ -34,7 +34,7 @@ fn batch(number: u16) -> RecordBatch {
 }
 
 async fn made(medium: &Medium) -> Database {
-    let database = medium.open(options()).await.unwrap();
+    let database = medium.open(Options::default()).await.unwrap();
     database.create_table(Shape::Int.definition("t"), false).await.unwrap();
     database
 }
@@ -92,6 +92,41 @@ fn rows_are_flushed_and_segments_merged_without_being_asked_for() {
         assert!(last.0 <= LIMIT && (1..=9).contains(&last.2), "{last:?}");
         assert_sound(&database).await;
         assert_eq!(table.row_count().unwrap(), u64::from(BATCHES) * u64::from(BATCH));
+    });
+}
+
+/// Waits for the background until there are at most three segments of each of three sizes.
+async fn few_segments(database: &Database) {
+    let mut last = (0, 0, 0);
+    for _ in 0..200 {
+        last = sizes(database).await;
+        if last.2 <= 9 {
+            return;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{} segments are left", last.2);
+}
+
+#[test]
+fn segments_of_checkpoints_are_merged_too() {
+    block_on(async {
+        let medium = Medium::disk();
+        let mut database = medium.open(Options::default()).await.unwrap();
+        database.create_table(Shape::Int.definition("t"), false).await.unwrap();
+        for number in 0..60 {
+            // Every other segment is made by closing.
+            if number % 2 == 0 {
+                database.checkpoint().await.unwrap();
+            } else {
+                database.close().await.unwrap();
+                database = medium.open(Options::default()).await.unwrap();
+            }
+            database.table("t").unwrap().insert(batch(number)).await.unwrap();
+        }
+        few_segments(&database).await;
+        assert_sound(&database).await;
+        assert_eq!(database.table("t").unwrap().row_count().unwrap(), 60 * u64::from(BATCH));
     });
 }
 

@@ -175,6 +175,7 @@ impl Engine {
         durable.installing = false;
         drop((base, flushed));
         self.note_segments(writer, &durable.version);
+        writer.compaction_wanted.store(true, SeqCst);
         self.medium.sweep().await;
         Ok(())
     }

@@ -55,7 +55,9 @@ impl Engine {
     pub fn schedule_maintenance(self: &Arc<Self>) {
         let Some(writer) = &self.writer else { return };
         let merges = |table: &Arc<TableVersion>| table.runs.merge_due().is_some();
-        let has_work = self.flush_is_due(writer) || self.room_is_due(writer);
+        let has_work = self.flush_is_due(writer)
+            || self.room_is_due(writer)
+            || writer.compaction_wanted.load(SeqCst);
         if !has_work && !self.published.get().tables().iter().any(merges) {
             return;
         }
@@ -143,6 +145,8 @@ impl Engine {
         loop {
             // Who waits for it has its turn between two tasks.
             let Ok(_compacting) = writer.compacting.try_lock() else { break };
+            // Whatever is flushed from here on is for the next look.
+            writer.compaction_wanted.store(false, SeqCst);
             let Some(task) = self.pick_task(writer, &failed, last).await else { break };
             last = Some(task.table);
             match self.compact_or_set_aside(writer, &task).await? {

@@ -97,6 +97,8 @@ struct Writer {
     scheduled: AtomicBool,
     /// Whether the background is to flush although memory does not ask for it.
     flush_wanted: AtomicBool,
+    /// Whether the background is to look for segments to compact: whoever flushed left some.
+    compaction_wanted: AtomicBool,
     /// Runs below this id are being merged or flushed; a commit must leave them in place.
     frozen_runs: AtomicU64,
     next_table_id: AtomicU32,

@@ -227,6 +227,8 @@ async fn open_for_writing(
         compacting: tokio::sync::Mutex::new(()),
         scheduled: AtomicBool::new(false),
         flush_wanted: AtomicBool::new(false),
+        // What was closed before may have left some.
+        compaction_wanted: AtomicBool::new(true),
         frozen_runs: AtomicU64::new(0),
         next_table_id,
         upkeep: Upkeep::new(medium.options.clock.clone(), opened.clone()),
