@@ -55,9 +55,10 @@ impl Engine {
     pub fn schedule_maintenance(self: &Arc<Self>) {
         let Some(writer) = &self.writer else { return };
         let merges = |table: &Arc<TableVersion>| table.runs.merge_due().is_some();
-        let has_work = self.flush_is_due(writer)
-            || self.room_is_due(writer)
-            || writer.compaction_wanted.load(SeqCst);
+        // While somebody compacts, he is the one who looks.
+        let has_segments =
+            || writer.compaction_wanted.load(SeqCst) && writer.compacting.try_lock().is_ok();
+        let has_work = self.flush_is_due(writer) || self.room_is_due(writer) || has_segments();
         if !has_work && !self.published.get().tables().iter().any(merges) {
             return;
         }

@@ -139,6 +139,8 @@ async fn layered(options: Options, store: Store, layers: i64) -> (Database, BTre
         let writer = engine.writer.as_ref().unwrap();
         let mut durable = writer.maintenance.lock().await;
         engine.flush(writer, &mut durable).await.unwrap();
+        // Nobody but the test compacts them.
+        writer.compaction_wanted.store(false, SeqCst);
     }
     (db, model)
 }
