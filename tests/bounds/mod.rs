@@ -130,6 +130,24 @@ fn segments_of_checkpoints_are_merged_too() {
     });
 }
 
+/// Whoever opens a database for one statement and closes it leaves the background no time.
+#[test]
+fn short_sessions_leave_few_segments() {
+    block_on(async {
+        let medium = Medium::disk();
+        made(&medium).await.close().await.unwrap();
+        for number in 0..60 {
+            let database = medium.open(Options::default()).await.unwrap();
+            database.table("t").unwrap().insert(batch(number)).await.unwrap();
+            database.close().await.unwrap();
+            assert!(segment_files(&medium).await <= 9, "after {number} sessions");
+        }
+        let database = medium.open(Options::default()).await.unwrap();
+        assert_sound(&database).await;
+        assert_eq!(database.table("t").unwrap().row_count().unwrap(), 60 * u64::from(BATCH));
+    });
+}
+
 /// Segment files on the medium.
 async fn segment_files(medium: &Medium) -> usize {
     medium.store().blobs.list("segments").await.unwrap().len()

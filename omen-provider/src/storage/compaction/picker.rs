@@ -72,6 +72,8 @@ pub struct Task {
     pub table: TableId,
     /// File numbers of the inputs.
     pub segments: Vec<u64>,
+    /// Bytes of the inputs.
+    pub bytes: u64,
 }
 
 /// The most urgent task, if any.
@@ -101,8 +103,9 @@ pub fn pick_everything(
 }
 
 fn task(table: &TableVersion, parts: &Parts<'_>, members: &[usize]) -> Task {
-    let segments = members.iter().map(|&member| parts.all()[member].file).collect();
-    Task { table: table.schema.id, segments }
+    let inputs = || members.iter().map(|&member| &parts.all()[member]);
+    let segments = inputs().map(|part| part.file).collect();
+    Task { table: table.schema.id, segments, bytes: inputs().map(|part| part.bytes).sum() }
 }
 
 /// The members of the most urgent task.

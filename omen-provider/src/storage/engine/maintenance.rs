@@ -25,6 +25,9 @@ const LOG_SHARE: u64 = 2;
 /// Statements wait at this many times what starts a flush.
 const WAIT_FACTOR: u64 = 2;
 
+/// The most that a compaction reads while somebody waits for the end of the database.
+const CLOSING_BYTES: u64 = 8 << 20;
+
 /// A compaction that cannot be published, because flushes come between, is tried so often.
 const ATTEMPTS: usize = 5;
 
@@ -141,6 +144,11 @@ impl Engine {
             self.make_room(writer).await;
         }
         flushed?;
+        self.compact_due(writer, u64::MAX).await
+    }
+
+    /// Compacts what is due, but for tasks of more bytes than these.
+    async fn compact_due(&self, writer: &Writer, bytes_max: u64) -> Result<()> {
         // One that fails does not stop the others, and is not tried again before they are done.
         let (mut failed, mut last, mut overtaken) = (Vec::new(), None, 0);
         loop {
@@ -150,6 +158,10 @@ impl Engine {
             writer.compaction_wanted.store(false, SeqCst);
             let Some(task) = self.pick_task(writer, &failed, last).await else { break };
             last = Some(task.table);
+            if task.bytes > bytes_max {
+                failed.extend(task.segments);
+                continue;
+            }
             match self.compact_or_set_aside(writer, &task).await? {
                 Compacted::SetAside(segments, _) => failed.extend(segments),
                 Compacted::Overtaken if overtaken == ATTEMPTS => break,
@@ -250,7 +262,10 @@ impl Engine {
     /// returned.
     pub async fn close(&self) -> Result<()> {
         let outcome = match (&self.writer, self.lease()) {
-            (Some(writer), Ok(_lease)) => self.finish(writer).await,
+            (Some(writer), Ok(_lease)) => {
+                self.compact_before_closing(writer).await;
+                self.finish(writer).await
+            }
             // Closed already; or another writer has it.
             (Some(_), Err(error)) if !self.closed.load(SeqCst) => Err(error),
             _ => Ok(()),
@@ -261,6 +276,17 @@ impl Engine {
             DirectoryLock::free(lock).await;
         }
         outcome
+    }
+
+    /// Flushes, and compacts what takes little time: a database that is opened, written to and
+    /// closed again and again has no other moment for it. What fails is no reason not to close.
+    async fn compact_before_closing(&self, writer: &Writer) {
+        let mut durable = writer.maintenance.lock().await;
+        let flushed = self.flush_by_all_means(writer, &mut durable).await;
+        drop(durable);
+        if flushed.is_ok() {
+            let _ = self.compact_due(writer, CLOSING_BYTES).await;
+        }
     }
 
     async fn finish(&self, writer: &Writer) -> Result<()> {

@@ -160,7 +160,7 @@ async fn cancelled_task_leaves_no_trace() {
     let version = engine.published.get();
     let table = Arc::clone(&version.tables()[0]);
     let files: Vec<u64> = table.segments.iter().map(|v| v.segment.record().file).collect();
-    let task = Task { table: table.schema.id, segments: files };
+    let task = Task { table: table.schema.id, segments: files, bytes: 0 };
     let before = segment_names(&store).await;
     for batches in 0.. {
         let left = AtomicUsize::new(batches);
