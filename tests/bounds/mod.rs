@@ -34,7 +34,7 @@ fn batch(number: u16) -> RecordBatch {
 }
 
 async fn made(medium: &Medium) -> Database {
-    let database = medium.open(Options::default()).await.unwrap();
+    let database = medium.open(options()).await.unwrap();
     database.create_table(Shape::Int.definition("t"), false).await.unwrap();
     database
 }
