@@ -25,8 +25,9 @@ pub fn manifest(input: &[u8]) -> bool {
     }
     block_on(async {
         let medium = medium();
-        let put = medium.store.blobs.put_if_absent(&manifest_name(number), Bytes::from(file));
-        assert!(put.await.is_ok(), "memory takes a file");
+        let name = manifest_name(number);
+        let put = medium.store.blobs.put_if_absent(&name, Bytes::from(file)).await;
+        assert!(put.is_ok(), "memory takes a file");
         let Ok(read) = manifest::read(&medium.store, number).await else { return false };
         assert_eq!(Manifest::decode(read.encode_to_vec().as_slice()).as_ref(), Ok(&read));
         let _ = (read.line(), read.files().count());
