@@ -32,8 +32,10 @@ static PANIC: Mutex<String> = Mutex::new(String::new());
 
 /// What a target does once: see [`SEEDS`]; from then on panics are told only if they matter.
 pub fn begin(target: &str) {
-    std::panic::set_hook(Box::new(note));
-    let Some(folder) = std::env::var_os(SEEDS).map(PathBuf::from) else { return };
+    let Some(folder) = std::env::var_os(SEEDS).map(PathBuf::from) else {
+        std::panic::set_hook(Box::new(note));
+        return;
+    };
     let seeds = seeds::of(target);
     assert!(!seeds.is_empty(), "{target} has no seeds");
     for (number, seed) in seeds.iter().enumerate() {
