@@ -12,7 +12,7 @@ use arrow::ipc::convert::{IpcSchemaEncoder, fb_to_schema};
 use arrow::ipc::root_as_schema;
 use arrow::ipc::writer::DictionaryTracker;
 
-use super::schema::{Column, TableSchema};
+use super::schema::{Column, TableId, TableSchema};
 use crate::error::{Error, Result};
 
 /// A table's schema.
@@ -161,6 +161,9 @@ impl TryFrom<TableRecord> for TableSchema {
     fn try_from(record: TableRecord) -> Result<Self> {
         let columns = record.columns.into_iter().map(Column::try_from).collect::<Result<_>>()?;
         let key: Vec<usize> = record.key.iter().map(|&i| i as usize).collect();
+        if record.id == TableId::MAX {
+            return Err(Error::invalid(format!("no id follows on that of \"{}\"", record.name)));
+        }
         if key.is_empty() {
             return Err(Error::invalid(format!("table \"{}\" has no key", record.name)));
         }

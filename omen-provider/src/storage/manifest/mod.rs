@@ -266,6 +266,11 @@ fn decode(name: &str, number: u64, bytes: &[u8]) -> Result<Manifest> {
     if manifest.number != number || manifest.epoch != frame.header.generation {
         return Err(damaged("the manifest contradicts its frame"));
     }
+    // File numbers have 32 bits of the epoch.
+    let is_last = [number, manifest.flushed_lsn].contains(&u64::MAX);
+    if is_last || manifest.epoch >= u64::from(u32::MAX) {
+        return Err(damaged("no writer can go on from the numbers in the manifest"));
+    }
     if manifest.database.len() != 16 {
         return Err(damaged("the database id is not 16 bytes long"));
     }
