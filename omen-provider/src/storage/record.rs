@@ -268,6 +268,17 @@ mod tests {
     }
 
     #[test]
+    fn last_id_of_all_is_refused() {
+        let field = Arc::new(Field::new("id", DataType::Int64, false));
+        let columns = vec![Column { id: 1, field, default: None }];
+        let schema = TableSchema::new(3, "t", columns, vec![0]).unwrap();
+        for (id, is_table) in [(TableId::MAX - 1, true), (TableId::MAX, false)] {
+            let record = TableRecord { id, ..TableRecord::from(&schema) };
+            assert_eq!(TableSchema::try_from(record).is_ok(), is_table);
+        }
+    }
+
+    #[test]
     fn damaged_column_is_an_error() {
         for field in [Vec::new(), vec![0; 64], b"not a schema at all".to_vec()] {
             let record = ColumnRecord { id: 1, field, default: None };

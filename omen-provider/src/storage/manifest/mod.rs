@@ -304,6 +304,31 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn numbers_that_nothing_can_follow_on_are_damage() {
+        let whole = Manifest {
+            database: vec![1; 16],
+            number: 7,
+            epoch: 3,
+            format: FORMAT_VERSION,
+            ..Manifest::default()
+        };
+        let last_epoch = u64::from(u32::MAX);
+        for (manifest, is_whole) in [
+            (whole.clone(), true),
+            (Manifest { flushed_lsn: u64::MAX, ..whole.clone() }, false),
+            (Manifest { number: u64::MAX, ..whole.clone() }, false),
+            (Manifest { epoch: last_epoch, ..whole.clone() }, false),
+            (Manifest { epoch: last_epoch - 1, ..whole.clone() }, true),
+        ] {
+            let store = Store::object_store(std::sync::Arc::new(InMemory::new()), "db");
+            put(&store, &manifest).await;
+            let read = newest(&store).await;
+            let is_damage = matches!(read, Err(Error::Corruption { .. }));
+            assert_eq!((read.is_ok(), is_damage), (is_whole, !is_whole), "{manifest:?}");
+        }
+    }
+
     #[test]
     fn what_makes_no_table_is_damage() {
         let manifest = Manifest { number: 7, ..Manifest::default() };
