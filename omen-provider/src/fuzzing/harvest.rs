@@ -9,13 +9,17 @@ use crate::storage::record::SegmentRecord;
 /// An input and the target that it is for.
 pub type Input = (&'static str, Vec<u8>);
 
-/// The inputs that the files of a database make, given by name (`log/…`, with `/`) and contents.
+/// The inputs that the files of a database make, given in order by name (`log/…`, with `/`) and contents.
 /// Segments that no manifest among them names make none.
 pub fn inputs(files: &[(String, Vec<u8>)]) -> Vec<Input> {
     let mut found = Vec::new();
+    let newest = files.iter().rfind(|(name, _)| name.starts_with("manifest/"));
+    let newest = newest.and_then(|(_, bytes)| manifest::input(bytes)).unwrap_or_default();
+    let newest = Manifest::decode(newest.as_slice()).unwrap_or_default();
+    let tables: Vec<_> = newest.tables.into_iter().filter_map(|entry| entry.table).collect();
     for (name, bytes) in files {
         if name.starts_with("log/") {
-            found.extend(log::inputs(bytes).into_iter().map(|input| ("log", input)));
+            found.extend(log::inputs(bytes, &tables).into_iter().map(|input| ("log", input)));
         }
         if let Some(input) = Some(bytes).filter(|_| name.starts_with("manifest/")) {
             let Some(input) = manifest::input(input) else { continue };
