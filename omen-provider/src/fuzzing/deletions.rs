@@ -4,7 +4,7 @@
 //! head of a file, 16 bytes | rows of the part u32 | vector
 //! ```
 
-use crate::storage::deletion_vector::{DeletionVector, check_file_head};
+use crate::storage::deletion_vector::{DeletionVector, check_file_head, file_head};
 use crate::storage::frame::le_u32;
 use crate::storage::live_rows::LiveRows;
 use crate::storage::row_ranges::RowRanges;
@@ -54,6 +54,17 @@ fn check_positions(vector: &DeletionVector, rows: u32) {
         let decoded = live.decoded().row_count();
         assert!(decoded >= live.count() && decoded <= u64::from(rows));
     }
+}
+
+/// The input for a vector of more rows than a small database has, so of several chunks.
+pub(super) fn of_chunks() -> Vec<u8> {
+    let mut vector = DeletionVector::default();
+    for position in [0, 1, 7, 65_535, 65_536, 65_545].into_iter().chain(196_650..196_700) {
+        vector.insert(position);
+    }
+    let mut out = [&file_head()[..], &300_000u32.to_le_bytes()].concat();
+    vector.encode(&mut out);
+    out
 }
 
 /// The input for one vector of a file.

@@ -12,7 +12,7 @@ pub type Input = (&'static str, Vec<u8>);
 /// The inputs that the files of a database make, given in order by name (`log/…`, with `/`) and contents.
 /// Segments that no manifest among them names make none.
 pub fn inputs(files: &[(String, Vec<u8>)]) -> Vec<Input> {
-    let mut found = Vec::new();
+    let mut found = vec![("deletion_vector", deletions::of_chunks())];
     let newest = files.iter().rfind(|(name, _)| name.starts_with("manifest/"));
     let newest = newest.and_then(|(_, bytes)| manifest::input(bytes)).unwrap_or_default();
     let newest = Manifest::decode(newest.as_slice()).unwrap_or_default();
