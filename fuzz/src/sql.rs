@@ -45,8 +45,6 @@ const TABLES: &[&str] = &[
 /// Their names.
 const NAMES: [&str; 5] = ["n", "t", "c", "d", "h"];
 
-/// What a statement may take; it is given up then, and that is no defect.
-const TIME_MAX: Duration = Duration::from_millis(400);
 /// Rows of an answer that are looked at.
 const ROWS_MAX: usize = 2_000;
 /// The stack of the thread: three quarters of what a thread has if nobody asks for more.
@@ -79,6 +77,7 @@ pub struct Answering {
     made: Arc<InMemory>,
     database: Option<Database>,
     reference: SessionContext,
+    time_max: Duration,
 }
 
 /// What a text asks for.
@@ -90,8 +89,9 @@ enum Kind {
 }
 
 impl Answering {
-    /// Makes the tables.
-    pub fn begin() -> Self {
+    /// Makes the tables. A statement that takes longer than `time_max` is given up, which is no
+    /// defect.
+    pub fn begin(time_max: Duration) -> Self {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         let runtime = builder.enable_all().build().expect("a runtime");
         let made = Arc::new(InMemory::new());
@@ -120,7 +120,7 @@ impl Answering {
             database.close().await.expect("to close");
             reference
         });
-        Self { runtime, made, database: None, reference }
+        Self { runtime, made, database: None, reference, time_max }
     }
 
     /// Carries a text out, on a stack of bounded size.
@@ -163,7 +163,7 @@ impl Answering {
 
     async fn compared(&self, session: &Session, statement: Statement, text: &str) -> Outcome {
         let ours = async { rows(session.execute(statement.clone()).await?).await };
-        let ours = match tokio::time::timeout(TIME_MAX, ours).await {
+        let ours = match tokio::time::timeout(self.time_max, ours).await {
             Err(_) => return Outcome::GivenUp,
             Ok(Err(error)) => return Outcome::Refused(Error::from(error).to_string()),
             Ok(Ok(rows)) => rows,
@@ -176,7 +176,7 @@ impl Answering {
             let plan = self.reference.state().statement_to_plan(statement).await?;
             rows(self.reference.execute_logical_plan(plan).await?).await
         };
-        match tokio::time::timeout(TIME_MAX, theirs).await {
+        match tokio::time::timeout(self.time_max, theirs).await {
             Ok(Ok(Some(theirs))) => {
                 assert_eq!(ours, theirs, "other rows than DataFusion's: {text}");
                 Outcome::Compared

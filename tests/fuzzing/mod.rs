@@ -11,6 +11,7 @@ mod sql;
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use omen_provider::fuzzing;
 use sql::{Answering, Outcome};
@@ -25,6 +26,9 @@ const DECODERS: [(&str, Decode); 5] = [
     ("index", fuzzing::index),
     ("deletion_vector", fuzzing::deletion_vector),
 ];
+
+/// What a statement may take, in a build without optimisation beside many others.
+const TIME_MAX: Duration = Duration::from_secs(120);
 
 /// Damaged copies of a seed.
 const COPIES: u64 = 40;
@@ -76,7 +80,7 @@ fn what_was_found_stays_mended() {
             decode(&input);
         }
     }
-    let mut answering = Answering::begin();
+    let mut answering = Answering::begin(TIME_MAX);
     for input in inputs_in(&findings.join("sql")) {
         answering.answer(&String::from_utf8(input).unwrap());
     }
@@ -89,7 +93,7 @@ fn inputs_in(folder: &Path) -> Vec<Vec<u8>> {
 
 #[test]
 fn seeds_of_statements_are_answered_as_datafusion_answers() {
-    let mut answering = Answering::begin();
+    let mut answering = Answering::begin(TIME_MAX);
     let (mut count, mut compared) = (0, 0);
     for text in seeds::statements() {
         let outcome = answering.answer(text);

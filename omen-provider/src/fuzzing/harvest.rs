@@ -9,8 +9,8 @@ use crate::storage::record::SegmentRecord;
 /// An input and the target that it is for.
 pub type Input = (&'static str, Vec<u8>);
 
-/// The inputs that the files of a database make, given in order by name (`log/…`, with `/`) and contents.
-/// Segments that no manifest among them names make none.
+/// The inputs that the files of a database make, given by name (`log/…`, with `/`) and contents, in
+/// order of their names. Segments that no manifest among them names make none.
 pub fn inputs(files: &[(String, Vec<u8>)]) -> Vec<Input> {
     let mut found = vec![("deletion_vector", deletions::of_chunks())];
     let newest = files.iter().rfind(|(name, _)| name.starts_with("manifest/"));

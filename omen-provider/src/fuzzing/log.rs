@@ -4,9 +4,9 @@
 //! input: first lsn u64 | items …      or: a log file, of which only the header is mended
 //! item: kind u8 | length u16 | bytes, as many or as many as are left
 //! ```
-//! An item becomes a frame of its kind with the bytes as payload. Commit frames are made to fit what
-//! is before them, and puts are not called fresh, unless [`AS_IT_IS`] is added to the kind; the
-//! bytes of an item [`BARE`] stand in the file without a frame.
+//! An item becomes a frame of its kind with the bytes as payload. Commit frames are made to fit
+//! what is before them, and puts are not called fresh, unless [`AS_IT_IS`] is added to the kind;
+//! the bytes of an item [`BARE`] stand in the file without a frame.
 
 use std::sync::Arc;
 
