@@ -16,6 +16,8 @@ const SCRIPT: &str = "
     CREATE TABLE c (a INT, b TEXT, x DECIMAL(10, 2) DEFAULT 1.5, PRIMARY KEY (a, b))
     CREATE TABLE h (v BIGINT, l INT[])
     CREATE TABLE w (k TEXT PRIMARY KEY)
+    CREATE TABLE p (k TEXT PRIMARY KEY, wide TEXT)
+    CREATE TABLE g (id INT PRIMARY KEY, wide TEXT)
     CREATE TABLE q AS SELECT 7 AS n, arrow_cast('red', 'Dictionary(Int32, Utf8)') AS colour
     INSERT INTO n SELECT value, NULLIF(value % 5, 0), 'row ' || value \
         FROM generate_series(1, 24) AS g(value)
@@ -33,6 +35,8 @@ const SCRIPT: &str = "
     ....
     INSERT INTO w SELECT '/srv/some/where/' || (value % 7) || '/' || value \
         FROM generate_series(1, 900) AS g(value)
+    INSERT INTO p SELECT 'key ' || value, repeat('p', 1000) FROM generate_series(1, 400) AS g(value)
+    INSERT INTO g SELECT value * 3, repeat('g', 1000) FROM generate_series(1, 400) AS g(value)
     INSERT INTO n SELECT value * value, 1, 'x' FROM generate_series(40, 300) AS g(value)
     ----
     ....
@@ -66,7 +70,7 @@ fn from_files() -> Vec<(&'static str, Vec<u8>)> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("db");
     runtime.expect("a runtime").block_on(async {
-        let options = Options { reserve_bytes: 0, row_group_rows: 128, ..Options::default() };
+        let options = Options { reserve_bytes: 0, row_group_rows: 256, ..Options::default() };
         let database = options.open(&path).await.expect("a database");
         let mut found = Vec::new();
         for line in SCRIPT.lines().map(str::trim).filter(|line| !line.is_empty()) {
