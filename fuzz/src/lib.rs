@@ -17,7 +17,7 @@ use cap::Cap;
 #[global_allocator]
 static MEMORY: Cap<System> = Cap::new(System, usize::MAX);
 
-/// Bytes that any input may take, and those that each of its bytes may take besides.
+/// Bytes that most inputs may take, and those that each of their bytes may take besides.
 const BYTES_MAX: usize = 64 << 20;
 const BYTES_PER_BYTE_MAX: usize = 256;
 
@@ -69,7 +69,12 @@ pub fn note_input(input: &[u8]) {
 /// Gives an input to a decoder. A panic that comes out of it ends the process, and so does an
 /// allocation beyond what an input of that length may take.
 pub fn run(input: &[u8], decode: impl FnOnce(&[u8]) -> bool) {
-    let bound = BYTES_MAX + BYTES_PER_BYTE_MAX * input.len();
+    run_within(BYTES_MAX, input, decode);
+}
+
+/// As [`run`], for inputs that may take another number of bytes.
+pub fn run_within(bytes_max: usize, input: &[u8], decode: impl FnOnce(&[u8]) -> bool) {
+    let bound = bytes_max + BYTES_PER_BYTE_MAX * input.len();
     let _ = MEMORY.set_limit(MEMORY.allocated() + bound);
     let decoded = catch_unwind(AssertUnwindSafe(|| decode(input)));
     let _ = MEMORY.set_limit(usize::MAX);
