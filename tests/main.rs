@@ -9,6 +9,7 @@ mod deep_sql;
 mod disk_full;
 mod examples;
 mod faulty_disk;
+mod fuzzing;
 mod golden;
 mod harness;
 mod model;

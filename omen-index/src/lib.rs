@@ -59,6 +59,10 @@
 
 mod error;
 pub mod fingerprints;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
+#[cfg(all(test, not(feature = "fuzzing")))]
+mod fuzzing;
 pub mod key;
 
 mod fit;

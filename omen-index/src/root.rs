@@ -189,7 +189,7 @@ impl Root {
     }
 
     /// The smallest key of each cell, and the largest of those without knots.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn ends(&self) -> impl Iterator<Item = u64> + '_ {
         let last = |cell: &Cell| if cell.knots == 0 { cell.extent } else { cell.line.base };
         self.cells.iter().flat_map(move |cell| [cell.line.base, last(cell)])

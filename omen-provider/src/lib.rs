@@ -46,6 +46,8 @@
 
 mod clock;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod options;
 mod storage;
 #[cfg(feature = "teeth")]

@@ -143,6 +143,23 @@ fn wrong_columns_are_refused_by_name() {
     });
 }
 
+/// DataFusion's planner answers the first with a panic.
+#[test]
+fn statements_without_sense_are_errors() {
+    block_on(async {
+        let database = with_three_rows(&Medium::disk()).await;
+        for sql in [
+            "SELECT (SELECT FROM t) + 1",
+            "SELECT (SELECT id, name FROM t WHERE id = 1) + 1",
+            "SELECT * FROM (SELECT FROM t) a JOIN t ON a.id = t.id",
+        ] {
+            let frame = database.session().sql(sql).await;
+            assert!(frame.is_err(), "{sql}");
+        }
+        assert_untouched(&database).await;
+    });
+}
+
 #[test]
 fn columns_are_matched_by_name() {
     block_on(async {

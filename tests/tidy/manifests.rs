@@ -40,16 +40,19 @@ pub fn dependencies(path: &str, manifest: &str) -> Vec<String> {
     complaints
 }
 
-/// The feature by which tests plant bugs is asked for by dev-dependencies alone.
+/// The features by which tests plant bugs, and hand made-up bytes to decoders, are asked for by
+/// dev-dependencies alone.
 pub fn teeth(path: &str, manifest: &str) -> Vec<String> {
     let (mut place, mut complaints) = ("", Vec::new());
     for line in manifest.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
         if line.starts_with('[') {
             place = line;
         }
-        let is_allowed = place.contains("dev-dependencies") || line == "teeth = []";
-        if line.contains("teeth") && !is_allowed {
-            complaints.push(format!("{path}: {place} asks for planted bugs: {line}"));
+        let is_own = ["teeth = [", "fuzzing = ["].iter().any(|own| line.starts_with(own));
+        let is_allowed =
+            place.contains("dev-dependencies") || (is_own && !line.contains("teeth\""));
+        if ["teeth", "fuzzing"].iter().any(|name| line.contains(name)) && !is_allowed {
+            complaints.push(format!("{path}: {place} asks for a feature of tests: {line}"));
         }
     }
     complaints
@@ -100,6 +103,9 @@ mod tests {
             assert_eq!(teeth("Cargo.toml", &manifest(section)).len(), 1, "{section}");
         }
         assert_eq!(teeth("Cargo.toml", "[features]\ndefault = [\"teeth\"]").len(), 1);
+        assert_eq!(teeth("Cargo.toml", "[features]\ndefault = [\"fuzzing\"]").len(), 1);
+        assert_eq!(teeth("Cargo.toml", "[features]\nfuzzing = [\"teeth\"]").len(), 1);
+        assert_eq!(teeth("Cargo.toml", "[features]\nfuzzing = [\"x/fuzzing\"]"), [""; 0]);
     }
 
     #[test]

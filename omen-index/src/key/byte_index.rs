@@ -132,7 +132,7 @@ impl ByteIndex {
     }
 
     /// The byte strings at which something changes: the prefix of each node, and each listed run.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn stems(&self, found: &mut dyn FnMut(&[u8])) {
         self.root.stems(&[], found);
     }
@@ -191,7 +191,7 @@ impl Node {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 impl Node {
     fn stems(&self, stem: &[u8], found: &mut dyn FnMut(&[u8])) {
         let stem = [stem, self.prefix.as_slice()].concat();

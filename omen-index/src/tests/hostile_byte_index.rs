@@ -9,14 +9,14 @@ use super::distributions::Random;
 use super::hostile_bytes::{Target, fuzz, replay};
 use super::stored_form::seal;
 use crate::Error;
-use crate::crc32c::crc32c;
+use crate::fuzzing::{check_byte_strings, seal_byte_strings};
+use crate::key::ByteIndex;
 use crate::key::byte_builder::Limits;
-use crate::key::{ByteIndex, successor};
 
 const BYTE_INDEX: Target = Target {
     mutations: 4,
-    seal: seal_all,
-    check: check_hostile,
+    seal: seal_byte_strings,
+    check: check_byte_strings,
     refusal: |bytes| ByteIndex::from_bytes(bytes).err(),
 };
 
@@ -28,7 +28,7 @@ fn made_up_bytes_are_refused_or_harmless() {
 
 #[test]
 fn corpus_stays_harmless() {
-    replay("corpus_byte_index", check_hostile);
+    replay("corpus_byte_index", check_byte_strings);
 }
 
 #[test]
@@ -38,8 +38,8 @@ fn every_flipped_bit_and_every_truncation_is_noticed() {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             assert!(matches!(ByteIndex::from_bytes(&flipped), Err(Error::Corrupt { .. })));
-            seal_all(&mut flipped);
-            check_hostile(&flipped);
+            seal_byte_strings(&mut flipped);
+            check_byte_strings(&flipped);
         }
         for len in 0..bytes.len() {
             assert!(ByteIndex::from_bytes(&bytes[..len]).is_err());
@@ -69,7 +69,7 @@ fn nodes_that_lie_too_deep_are_refused() {
         let len = bytes.len();
         seal(&mut bytes, len);
         assert_eq!(ByteIndex::from_bytes(&bytes).is_ok(), is_accepted, "{depth}");
-        check_hostile(&bytes);
+        check_byte_strings(&bytes);
     }
 }
 
@@ -96,13 +96,13 @@ fn a_run_must_lie_where_its_model_key_does() {
     ] {
         let mut changed = bytes.clone();
         changed[at..at + 4].copy_from_slice(&value.to_le_bytes());
-        seal_all(&mut changed);
+        seal_byte_strings(&mut changed);
         let index = ByteIndex::from_bytes(&changed);
         assert_eq!(index.is_ok(), is_accepted, "{at} {value}: {index:?}");
     }
     let mut flag = bytes.clone();
     flag[run + 16] = 2;
-    seal_all(&mut flag);
+    seal_byte_strings(&mut flag);
     assert!(ByteIndex::from_bytes(&flag).is_err());
 }
 
@@ -131,64 +131,4 @@ fn originals() -> Vec<Vec<u8>> {
     }
     pool.push(build(&[], 0, small).to_bytes());
     pool
-}
-
-/// Makes all checksums fit, as far as the lengths lead to them.
-fn seal_all(bytes: &mut Vec<u8>) {
-    let Some(len) = bytes.len().checked_sub(4) else { return };
-    seal_node(&mut bytes[..len], &mut 12, 40);
-    seal(bytes, len);
-}
-
-fn seal_node(bytes: &mut [u8], at: &mut usize, depth: usize) -> Option<()> {
-    let number = |bytes: &[u8], at: &mut usize| {
-        let number = u32::from_le_bytes(*bytes.get(*at..)?.first_chunk()?);
-        *at += 4;
-        Some(number as usize)
-    };
-    depth.checked_sub(1)?;
-    *at += number(bytes, at)?;
-    let len = number(bytes, at)?;
-    let model = bytes.get_mut(*at..*at + len)?;
-    let (body, checksum) = model.split_last_chunk_mut::<4>()?;
-    *checksum = crc32c(body).to_le_bytes();
-    *at += len;
-    for _ in 0..number(bytes, at)? {
-        *at += 17;
-        if *bytes.get(*at - 1)? == 1 {
-            seal_node(bytes, at, depth - 1)?;
-        }
-    }
-    Some(())
-}
-
-/// Whatever the bytes are, what comes out of them must stay within its bounds, and in order.
-fn check_hostile(bytes: &[u8]) {
-    let Ok(index) = ByteIndex::from_bytes(bytes) else { return };
-    assert_eq!(index.to_bytes(), bytes);
-    let mut probes = vec![vec![], vec![0xFF; 40]];
-    index.stems(&mut |stem| probes.push(stem.to_vec()));
-    for probe in probes.clone() {
-        let mut next = probe.clone();
-        successor(&mut next);
-        let mut below = probe.clone();
-        if let Some(last) = below.last_mut() {
-            *last = last.wrapping_sub(1);
-        }
-        probes.extend([next, below, [&probe, &[0xFF; 9][..]].concat()]);
-    }
-    probes.sort();
-    let (mut start_before, mut end_before) = (0, 0);
-    for probe in &probes {
-        let (range, hint) = index.locate(probe);
-        assert!(range.start <= hint && hint <= range.end && range.end <= index.len());
-        assert!(start_before <= range.start && end_before <= range.end, "ranges descend");
-        (start_before, end_before) = (range.start, range.end);
-        // Positions spelled as keys: as many as there may be, and sorted.
-        let found = index.lower_bound_by(probe, |i| i.to_be_bytes().as_slice().cmp(probe));
-        let is_below = |i: usize| i.to_be_bytes().as_slice() < probe.as_slice();
-        assert!(found == 0 || is_below(found - 1));
-        assert!(found == index.len() || !is_below(found));
-    }
-    let _ = (index.stats(), index.models());
 }

@@ -6,6 +6,7 @@ use super::distributions::{self, ALL, Distribution};
 use super::law::PLANS;
 use crate::crc32c::crc32c;
 use crate::fit::{Fitter, Shape};
+use crate::fuzzing::check_numbers;
 use crate::{Error, Rmi, RmiStats};
 
 #[test]
@@ -94,41 +95,6 @@ pub(super) fn seal(bytes: &mut Vec<u8>, len: usize) {
     bytes.extend(crc32c(bytes).to_le_bytes());
 }
 
-/// Whatever the bytes are, what comes out of them must stay within its bounds.
-pub(super) fn check_hostile(bytes: &[u8]) {
-    let Ok(index) = Rmi::from_bytes(bytes) else { return };
-    assert_eq!(index.to_bytes(), bytes);
-    let len = index.len();
-    let stats = index.stats();
-    let ends: Vec<u64> = index.root.ends().collect();
-    let probes = distributions::probes(&ends, 1);
-    for &probe in &probes {
-        let range = index.search_range(probe);
-        assert!(range.start <= range.end && range.end <= len);
-        assert!(range.len() <= stats.range_max, "{range:?} is longer than {stats:?}");
-        assert!(range.start <= index.predict(probe) && index.predict(probe) <= range.end);
-    }
-    if len > 1 << 16 {
-        // More keys than a test wants to make.
-        return;
-    }
-    let keys: Vec<u64> = (0..len as u64).collect();
-    let unsorted: Vec<u64> = keys.iter().rev().copied().collect();
-    let mut before = 0;
-    let mut sorted_probes = probes.clone();
-    sorted_probes.sort_unstable();
-    for probe in sorted_probes {
-        let range = index.search_range(probe);
-        assert!(range.start >= before, "routing descends");
-        before = range.start;
-        let lower = (probe as usize).min(len);
-        assert!(probe > len as u64 || index.lower_bound(&keys, probe) == lower, "wrong answer");
-        assert!(index.upper_bound(&unsorted, probe) <= len);
-    }
-    index.lower_bound_batch(&keys, &probes, &mut vec![0; probes.len()]);
-    let _ = index.verify(&keys);
-}
-
 #[test]
 fn every_truncation_is_noticed() {
     let bytes = small_index().1.to_bytes();
@@ -164,7 +130,7 @@ fn flipped_bits_under_a_valid_checksum_stay_in_bounds() {
         let mut flipped = bytes.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
         seal(&mut flipped, body);
-        check_hostile(&flipped);
+        check_numbers(&flipped);
     }
 }
 
@@ -245,7 +211,7 @@ fn each_rule_is_checked() {
 proptest! {
     #[test]
     fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        check_hostile(&bytes);
+        check_numbers(&bytes);
     }
 
     #[test]
@@ -313,6 +279,6 @@ proptest! {
         if valid && distinct && leaves < 400 {
             prop_assert!(Rmi::from_bytes(&bytes).is_ok());
         }
-        check_hostile(&bytes);
+        check_numbers(&bytes);
     }
 }

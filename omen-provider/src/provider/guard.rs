@@ -10,11 +10,14 @@
 //! where texts do not (one query reads another by its name, joins are left-deep), so the words that
 //! make a step of a plan are counted apart, in the whole statement.
 
+use std::any::Any;
 use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::task::Poll;
 
 use datafusion::config::SqlParserOptions;
-use datafusion::error::DataFusionError;
+use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::sql::sqlparser::dialect::Dialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::ParserError;
@@ -36,15 +39,35 @@ const UNIONS_MAX: usize = 500;
 /// of it than execution.
 const STACK_BYTES: (usize, usize) = (12 << 20, 16 << 20);
 
-/// Calls `f` with room on the stack.
-pub(super) fn with_stack<T>(f: impl FnOnce() -> T) -> T {
-    stacker::maybe_grow(STACK_BYTES.0, STACK_BYTES.1, f)
+/// Calls `f` with room on the stack. DataFusion answers some statements that make no sense with a
+/// panic: an error like others.
+pub(super) fn with_stack<T>(f: impl FnOnce() -> DataFusionResult<T>) -> DataFusionResult<T> {
+    let caught = || catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| Err(caused(&*panic)));
+    stacker::maybe_grow(STACK_BYTES.0, STACK_BYTES.1, caught)
 }
 
-/// Polls `future` with room on the stack.
-pub(super) async fn polled_with_stack<T>(future: impl Future<Output = T>) -> T {
+/// Polls `future` with room on the stack, as [`with_stack`] calls.
+pub(super) async fn polled_with_stack<T>(
+    future: impl Future<Output = DataFusionResult<T>>,
+) -> DataFusionResult<T> {
     let mut future = pin!(future);
-    poll_fn(|context| with_stack(|| future.as_mut().poll(context))).await
+    poll_fn(|context| {
+        let polled = with_stack(|| match future.as_mut().poll(context) {
+            Poll::Ready(outcome) => outcome.map(Poll::Ready),
+            Poll::Pending => Ok(Poll::Pending),
+        });
+        polled.map_or_else(|error| Poll::Ready(Err(error)), |poll| poll.map(Ok))
+    })
+    .await
+}
+
+fn caused(panic: &(dyn Any + Send)) -> DataFusionError {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    DataFusionError::Internal(format!(
+        "the statement could not be planned: {}; write it in another way",
+        text.unwrap_or("a panic without a message")
+    ))
 }
 
 /// The tokens of a text within the bounds; `None` if it has none, which the parser explains.

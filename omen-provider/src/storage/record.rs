@@ -12,7 +12,7 @@ use arrow::ipc::convert::{IpcSchemaEncoder, fb_to_schema};
 use arrow::ipc::root_as_schema;
 use arrow::ipc::writer::DictionaryTracker;
 
-use super::schema::{Column, TableSchema};
+use super::schema::{Column, TableId, TableSchema};
 use crate::error::{Error, Result};
 
 /// A table's schema.
@@ -161,6 +161,9 @@ impl TryFrom<TableRecord> for TableSchema {
     fn try_from(record: TableRecord) -> Result<Self> {
         let columns = record.columns.into_iter().map(Column::try_from).collect::<Result<_>>()?;
         let key: Vec<usize> = record.key.iter().map(|&i| i as usize).collect();
+        if record.id == TableId::MAX {
+            return Err(Error::invalid(format!("no id follows on that of \"{}\"", record.name)));
+        }
         if key.is_empty() {
             return Err(Error::invalid(format!("table \"{}\" has no key", record.name)));
         }
@@ -262,6 +265,17 @@ mod tests {
         assert_eq!(*bound_above(&long(u8::MAX)), long(u8::MAX)[..]);
         // Keys of one beginning have one bound: it does not tell them apart.
         assert!(*bound_above(&long(9)) > *bound_below(&long(9)));
+    }
+
+    #[test]
+    fn last_id_of_all_is_refused() {
+        let field = Arc::new(Field::new("id", DataType::Int64, false));
+        let columns = vec![Column { id: 1, field, default: None }];
+        let schema = TableSchema::new(3, "t", columns, vec![0]).unwrap();
+        for (id, is_table) in [(TableId::MAX - 1, true), (TableId::MAX, false)] {
+            let record = TableRecord { id, ..TableRecord::from(&schema) };
+            assert_eq!(TableSchema::try_from(record).is_ok(), is_table);
+        }
     }
 
     #[test]

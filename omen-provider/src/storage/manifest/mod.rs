@@ -266,6 +266,11 @@ fn decode(name: &str, number: u64, bytes: &[u8]) -> Result<Manifest> {
     if manifest.number != number || manifest.epoch != frame.header.generation {
         return Err(damaged("the manifest contradicts its frame"));
     }
+    // File numbers have 32 bits of the epoch.
+    let is_last = [number, manifest.flushed_lsn].contains(&u64::MAX);
+    if is_last || manifest.epoch >= u64::from(u32::MAX) {
+        return Err(damaged("no writer can go on from the numbers in the manifest"));
+    }
     if manifest.database.len() != 16 {
         return Err(damaged("the database id is not 16 bytes long"));
     }
@@ -296,6 +301,31 @@ mod tests {
             let error = newest(&store).await.unwrap_err();
             let refused = format!("version {format}; this program reads version {FORMAT_VERSION}");
             assert!(error.to_string().contains(&refused), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn numbers_that_nothing_can_follow_on_are_damage() {
+        let whole = Manifest {
+            database: vec![1; 16],
+            number: 7,
+            epoch: 3,
+            format: FORMAT_VERSION,
+            ..Manifest::default()
+        };
+        let last_epoch = u64::from(u32::MAX);
+        for (manifest, is_whole) in [
+            (whole.clone(), true),
+            (Manifest { flushed_lsn: u64::MAX, ..whole.clone() }, false),
+            (Manifest { number: u64::MAX, ..whole.clone() }, false),
+            (Manifest { epoch: last_epoch, ..whole.clone() }, false),
+            (Manifest { epoch: last_epoch - 1, ..whole.clone() }, true),
+        ] {
+            let store = Store::object_store(std::sync::Arc::new(InMemory::new()), "db");
+            put(&store, &manifest).await;
+            let read = newest(&store).await;
+            let is_damage = matches!(read, Err(Error::Corruption { .. }));
+            assert_eq!((read.is_ok(), is_damage), (is_whole, !is_whole), "{manifest:?}");
         }
     }
 

@@ -16,6 +16,7 @@ use parquet::arrow::arrow_reader::{
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
+use super::caught::caught;
 use super::page_cache::PageKey;
 use super::pages::Keep;
 use super::{ReadStats, Segment};
@@ -121,14 +122,16 @@ impl Segment {
         let pages = indices.iter().map(offset).zip(bytes).collect();
         let file = SparseFile { bytes: self.record.bytes, pages };
         let mask = ProjectionMask::roots(self.parquet.parquet_schema(), roots.iter().copied());
-        ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.parquet.clone())
-            .with_row_groups(vec![group as usize])
-            .with_projection(mask)
-            .with_row_selection_policy(policy)
-            .with_row_selection(selection)
-            .with_batch_size(batch_rows)
-            .build()
-            .map_err(|e| self.damaged(self.group_offset(group), e.to_string()))
+        let build = || {
+            ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.parquet.clone())
+                .with_row_groups(vec![group as usize])
+                .with_projection(mask)
+                .with_row_selection_policy(policy)
+                .with_row_selection(selection)
+                .with_batch_size(batch_rows)
+                .build()
+        };
+        caught(build).map_err(|reason| self.damaged(self.group_offset(group), reason))
     }
 
     /// Where a row group begins, for errors.
@@ -176,7 +179,7 @@ impl Segment {
         let whole = DecodedRows { positions: &positions, mask: None };
         let mut decoder = self.decoder(group, roots, indices, bytes, whole, rows)?;
         let broken = |reason: String| self.damaged(self.group_offset(group), reason);
-        let batch = decoder.next().transpose().map_err(|e| broken(e.to_string()))?;
+        let batch = caught(|| decoder.next().transpose()).map_err(broken)?;
         let batch = batch.filter(|b| b.num_rows() == rows && b.num_columns() == roots.len());
         let batch =
             batch.ok_or_else(|| broken(format!("page {page} does not hold its {rows} rows")))?;

@@ -15,6 +15,7 @@
 //! same rows; the learned index is a hint with a guarantee, every answer compares keys.
 
 mod bytes_reader;
+mod caught;
 mod columns;
 mod copy;
 mod decode;

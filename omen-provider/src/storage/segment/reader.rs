@@ -18,6 +18,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataPushDecoder};
 
 use super::PageCache;
+use super::caught::caught;
 use super::columns::ColumnMap;
 use super::index::KeyIndex;
 use super::layout::PageLayout;
@@ -88,8 +89,9 @@ impl Segment {
             Some(_) => None,
         };
         let impaired = tail.impaired.is_some();
-        let parquet = ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new())
-            .map_err(|e| damaged(e.to_string()))?;
+        let parquet =
+            caught(|| ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new()));
+        let parquet = parquet.map_err(damaged)?;
         let columns = ColumnMap::new(schema, &parquet).map_err(damaged)?;
         // Index and fingerprints are as long in memory as they are stored.
         let hints_bytes = if tail.impaired.is_some() { 0 } else { hints.len() };
@@ -236,16 +238,15 @@ fn open_hints(hints: &[u8], index: &mut KeyIndex) -> Result<Option<Fingerprints>
 }
 
 fn decode_metadata(record: &SegmentRecord, core: Bytes) -> Result<ParquetMetaData, String> {
-    let decode = || {
+    let decoded = caught(|| {
         let mut decoder = ParquetMetaDataPushDecoder::try_new(record.bytes)?
             .with_page_index_policy(PageIndexPolicy::Required);
         decoder.push_range(record.core_offset..record.bytes, core)?;
         decoder.try_decode()
-    };
-    match decode() {
-        Ok(DecodeResult::Data(metadata)) => Ok(metadata),
-        Ok(_) => Err("the Parquet footer reaches outside the core of the tail".to_string()),
-        Err(e) => Err(e.to_string()),
+    });
+    match decoded? {
+        DecodeResult::Data(metadata) => Ok(metadata),
+        _ => Err("the Parquet footer reaches outside the core of the tail".to_string()),
     }
 }
 

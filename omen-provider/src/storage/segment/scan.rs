@@ -11,6 +11,7 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use futures::stream::{BoxStream, StreamExt, TryStreamExt, try_unfold};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
+use super::caught::caught;
 use super::columns::{Projection, absent, conform};
 use super::decode::DecodedRows;
 use super::pages::Keep;
@@ -95,11 +96,10 @@ impl Scan {
     async fn step(mut self) -> Result<Option<(RecordBatch, Self)>> {
         loop {
             if let Some(window) = &mut self.current {
-                match window.decoder.next() {
+                let (offset, decoder) = (window.offset, &mut window.decoder);
+                let decoded = caught(|| decoder.next().transpose());
+                match decoded.map_err(|reason| self.segment.damaged(offset, reason))? {
                     Some(batch) => {
-                        let offset = window.offset;
-                        let batch =
-                            batch.map_err(|e| self.segment.damaged(offset, e.to_string()))?;
                         let batch = self.project(&batch)?;
                         // Decoding is work for the processor; others get their turn.
                         tokio::task::yield_now().await;

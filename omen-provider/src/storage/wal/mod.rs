@@ -28,6 +28,8 @@ use std::sync;
 pub(crate) use header::{LogHeader, log_name, log_number};
 pub(crate) use queue::Encoded;
 pub(crate) use reader::{LogContents, LogPlace, has_records, read_log, read_log_before_damage};
+#[cfg(feature = "fuzzing")]
+pub(crate) use record::{Commit, KIND_COMMIT, KIND_PUT};
 pub(crate) use record::{Op, Statement};
 pub(crate) use rows::{decode_rows, encode_rows};
 pub(crate) use writer::LogWriter;

@@ -188,15 +188,18 @@ impl<'a> Reader<'a> {
     /// Takes in the next frame and returns its kind; `None` at the end of what was written.
     fn read_frame(&mut self, contents: &mut LogContents) -> Result<Option<u8>> {
         let Some(frame) = self.next_frame()? else { return Ok(None) };
+        let next_lsn = self.lsn.checked_add(1);
+        let next_lsn = next_lsn.ok_or_else(|| self.damaged("no lsn follows on this record's"))?;
         match frame.header.kind {
-            KIND_COMMIT => contents.statements.push(self.commit(&frame)?),
+            KIND_COMMIT => contents.statements.push(self.commit(&frame, next_lsn)?),
             KIND_SEAL => {
                 contents.next_log = self.seal(&frame)?;
                 contents.sealed = true;
             }
             _ => self.operation(&frame)?,
         }
-        self.step(&frame);
+        self.at += frame.header.frame_bytes();
+        self.lsn = next_lsn;
         Ok(Some(frame.header.kind))
     }
 
@@ -305,7 +308,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn commit(&mut self, frame: &Frame<'_>) -> Result<Statement> {
+    fn commit(&mut self, frame: &Frame<'_>, next_lsn: u64) -> Result<Statement> {
         let commit = Commit::decode(&frame.payload());
         let fits = commit.filter(|commit| {
             commit.first_lsn == self.open.first_lsn
@@ -316,7 +319,7 @@ impl<'a> Reader<'a> {
         let Some(commit) = fits else {
             return Err(self.damaged("the commit record does not fit the records before it"));
         };
-        let ops = self.open.restart(self.lsn + 1);
+        let ops = self.open.restart(next_lsn);
         Ok(Statement { lsn: self.lsn, accepted_ms: commit.accepted_ms, ops })
     }
 
@@ -328,11 +331,6 @@ impl<'a> Reader<'a> {
             Some(_) => Err(self.damaged("bytes follow the seal of the log file")),
             None => Err(self.damaged("the seal of the log file does not fit")),
         }
-    }
-
-    fn step(&mut self, frame: &Frame<'_>) {
-        self.at += frame.header.frame_bytes();
-        self.lsn = self.lsn.saturating_add(1);
     }
 
     fn damaged(&self, reason: impl Into<String>) -> Error {

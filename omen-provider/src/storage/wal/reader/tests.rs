@@ -323,3 +323,23 @@ proptest! {
         }
     }
 }
+
+/// Nothing could follow on it, and a seal that names its own file would be read for ever.
+#[test]
+fn a_record_with_the_last_lsn_of_all_is_damage() {
+    for (first_lsn, is_whole) in [(u64::MAX - 2, true), (u64::MAX - 1, false)] {
+        let header =
+            LogHeader { database: DATABASE, epoch: 1, number: 1, generation: 3, first_lsn };
+        let mut bytes = header.encode().to_vec();
+        let op = Op::DropTable(7);
+        let crc = frame::encode(op.kind(), 3, first_lsn, &[&op.payload().0], &mut bytes).unwrap();
+        let at = bytes.len();
+        let crc = crc32c::crc32c(&crc.to_le_bytes());
+        let commit = Commit { first_lsn, frames: 1, crc, accepted_ms: 5, durable_lsn: 0 };
+        frame::encode(KIND_COMMIT, 3, first_lsn + 1, &[&commit.encode()], &mut bytes).unwrap();
+        match is_whole {
+            true => assert_eq!(lsns(&read(&bytes).unwrap()), [first_lsn + 1]),
+            false => corrupt_at(read(&bytes), at),
+        }
+    }
+}
