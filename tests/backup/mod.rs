@@ -19,7 +19,7 @@ use crate::harness::failing_store::{Call, Effect, Failing};
 use crate::harness::media::{Medium, small};
 use crate::harness::rows::{Part, Parts, Shape, Values, to_batch};
 use crate::harness::watched::Watched;
-use crate::harness::{assert_sound, block_on, drawn, run};
+use crate::harness::{assert_sound, block_on, block_on_without_background, drawn, run};
 use crate::readers::cold::cold_store;
 
 /// Rows by key.
@@ -147,7 +147,7 @@ fn backup_under_load_is_the_state_after_one_statement() {
 
 #[test]
 fn only_what_is_new_is_copied() {
-    block_on(async {
+    block_on_without_background(async {
         let (medium, target) = (Medium::disk(), Medium::disk());
         let database = made(&medium, options()).await;
         let watched = Watched::new(target.store());

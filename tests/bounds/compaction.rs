@@ -16,7 +16,7 @@ use omen_provider::store::{BlobInfo, BlobWriter, Blobs, Store};
 use omen_provider::{Options, Result, TableDefinition};
 
 use crate::harness::media::Medium;
-use crate::harness::{assert_sound, block_on};
+use crate::harness::{assert_sound, block_on_without_background};
 
 const MIB: i64 = 1 << 20;
 const NOTE_BYTES: usize = 1000;
@@ -145,7 +145,7 @@ fn compaction_holds_windows_of_its_inputs() {
         row_group_rows: GROUP_ROWS as usize,
         ..Options::default()
     };
-    block_on(async {
+    block_on_without_background(async {
         let database = options.open_store(store).await.unwrap();
         let schema = batch(0, &mut 0).schema();
         let definition = TableDefinition::new("t", &schema).primary_key(["id"]);

@@ -24,6 +24,11 @@ pub fn block_on_one_thread<T>(work: impl Future<Output = T>) -> T {
     runtime.expect("a runtime").block_on(work)
 }
 
+/// Runs a test to its end without a runtime: nothing works in the background.
+pub fn block_on_without_background<T>(work: impl Future<Output = T>) -> T {
+    futures::executor::block_on(work)
+}
+
 /// Lets the background do what it can.
 pub async fn let_it_work() {
     for _ in 0..100 {

@@ -127,6 +127,10 @@ fn assert_disjoint(db: &Database) {
 /// A table of many overlapping segments, and what it holds.
 async fn layered(options: Options, store: Store, layers: i64) -> (Database, BTreeMap<i64, String>) {
     let db = options.open_store(store).await.unwrap();
+    let engine = db.handle().engine();
+    let writer = engine.writer.as_ref().unwrap();
+    // Nobody but the test compacts them.
+    let held = writer.compacting.lock().await;
     db.create_table(definition(), false).await.unwrap();
     let mut model = BTreeMap::new();
     for layer in 0..layers {
@@ -135,13 +139,11 @@ async fn layered(options: Options, store: Store, layers: i64) -> (Database, BTre
             keys.chain([3, 500 + layer]).collect::<BTreeSet<_>>().into_iter().collect();
         db.table("t").unwrap().upsert(rows(keys.iter().copied(), &tag)).await.unwrap();
         model.extend(keys.into_iter().map(|key| (key, format!("{tag}{key}"))));
-        let engine = db.handle().engine();
-        let writer = engine.writer.as_ref().unwrap();
         let mut durable = writer.maintenance.lock().await;
         engine.flush(writer, &mut durable).await.unwrap();
-        // Nobody but the test compacts them.
-        writer.compaction_wanted.store(false, SeqCst);
     }
+    writer.compaction_wanted.store(false, SeqCst);
+    drop(held);
     (db, model)
 }
 
@@ -157,6 +159,7 @@ async fn cancelled_task_leaves_no_trace() {
     let (db, model) =
         layered(Options { memtable_bytes_max: 1 << 20, ..tight() }, store.clone(), 7).await;
     let engine = db.handle().engine();
+    let _alone = engine.writer.as_ref().unwrap().compacting.lock().await;
     let version = engine.published.get();
     let table = Arc::clone(&version.tables()[0]);
     let files: Vec<u64> = table.segments.iter().map(|v| v.segment.record().file).collect();
@@ -223,6 +226,7 @@ async fn compaction_is_many_small_tasks() {
     let (db, model) = layered(Options { memtable_bytes_max: 1 << 20, ..tight() }, store, 40).await;
     let engine = db.handle().engine();
     let writer = engine.writer.as_ref().unwrap();
+    let alone = writer.compacting.lock().await;
     let mut tasks = 0;
     loop {
         let version = engine.published.get();
@@ -243,6 +247,7 @@ async fn compaction_is_many_small_tasks() {
         assert!(tasks < 200, "tasks go on and on");
         assert_eq!(contents(&db).await.len(), model.len());
     }
+    drop(alone);
     assert!(tasks > 5, "{tasks}");
     assert_disjoint(&db);
     assert_eq!(contents(&db).await, model);
