@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use arrow::array::new_null_array;
 use arrow::datatypes::Schema;
 use arrow::ipc::convert::{IpcSchemaEncoder, fb_to_schema};
 use arrow::ipc::root_as_schema;
@@ -188,8 +189,14 @@ impl TryFrom<ColumnRecord> for Column {
         let Some(encoded) = encoded else {
             return Err(Error::invalid("a column record must hold one field"));
         };
-        // Arrow panics at types that it does not know, and at some that cannot be.
-        let decoded = std::panic::catch_unwind(AssertUnwindSafe(|| fb_to_schema(encoded)));
+        // Arrow panics at types that it does not know, and at some that cannot be: there, or when
+        // a value is to be made.
+        let decode = || {
+            let schema = fb_to_schema(encoded);
+            schema.fields().iter().for_each(|field| drop(new_null_array(field.data_type(), 0)));
+            schema
+        };
+        let decoded = std::panic::catch_unwind(AssertUnwindSafe(decode));
         let Some(field) = decoded.ok().and_then(|schema| schema.fields().first().cloned()) else {
             return Err(Error::invalid("a column record has a type that there is not"));
         };
@@ -283,6 +290,11 @@ mod tests {
         for field in [Vec::new(), vec![0; 64], b"not a schema at all".to_vec()] {
             let record = ColumnRecord { id: 1, field, default: None };
             assert!(matches!(Column::try_from(record), Err(Error::InvalidInput(_))));
+        }
+        let numbered = |key| DataType::Dictionary(Box::new(key), Box::new(DataType::Int64));
+        for (key, can_be) in [(DataType::Int8, true), (DataType::Utf8, false)] {
+            let field = Arc::new(Field::new("name", numbered(key), true));
+            assert_eq!(round_trip(&Column { id: 1, field, default: None }).is_ok(), can_be);
         }
     }
 }
