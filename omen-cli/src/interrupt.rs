@@ -2,7 +2,7 @@
 //!
 //! One listener lives as long as the process, so that no signal falls between two statements. A
 //! second Ctrl-C that comes before the first was heeded ends the process at once: what was
-//! acknowledged is durable.
+//! acknowledged is safe from that.
 
 use std::future::Future;
 use std::pin::pin;

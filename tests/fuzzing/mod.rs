@@ -75,19 +75,20 @@ fn damaged_seeds_are_refused_or_harmless() {
 #[test]
 fn what_was_found_stays_mended() {
     let findings = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzzing/findings");
-    for (target, decode) in DECODERS {
-        for input in inputs_in(&findings.join(target)) {
-            decode(&input);
-        }
-    }
+    let decoded = ["log", "segment"].map(|target| {
+        let (_, decode) = DECODERS.into_iter().find(|(name, _)| *name == target).unwrap();
+        inputs_in(&findings.join(target)).iter().map(|input| decode(input)).count()
+    });
+    assert_eq!(decoded, [1, 2]);
     let mut answering = Answering::begin(TIME_MAX);
     for input in inputs_in(&findings.join("sql")) {
-        answering.answer(&String::from_utf8(input).unwrap());
+        let outcome = answering.answer(&String::from_utf8(input).unwrap());
+        assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
     }
 }
 
 fn inputs_in(folder: &Path) -> Vec<Vec<u8>> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let entries = fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     entries.map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect()
 }
 

@@ -17,7 +17,7 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 
-use super::guard::{polled_with_stack, with_stack};
+use super::guard::{planned, polled_with_stack, with_stack};
 
 /// Nodes of an expression, and of a plan, that are optimised on any stack.
 const NODES_MAX: usize = 24;
@@ -79,6 +79,6 @@ impl QueryPlanner for Roomy {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let optimized = with_stack(|| self.state.optimize(plan))?;
         let planner = self.state.query_planner();
-        polled_with_stack(planner.create_physical_plan(&optimized, &self.state)).await
+        polled_with_stack(planned(planner.create_physical_plan(&optimized, &self.state))).await
     }
 }

@@ -14,7 +14,6 @@ use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::task::Poll;
 
 use datafusion::config::SqlParserOptions;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
@@ -22,6 +21,7 @@ use datafusion::sql::sqlparser::dialect::Dialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use futures::FutureExt;
 
 use crate::error::{Error, Result};
 
@@ -46,19 +46,22 @@ pub(super) fn with_stack<T>(f: impl FnOnce() -> DataFusionResult<T>) -> DataFusi
     stacker::maybe_grow(STACK_BYTES.0, STACK_BYTES.1, caught)
 }
 
-/// Polls `future` with room on the stack, as [`with_stack`] calls.
-pub(super) async fn polled_with_stack<T>(
-    future: impl Future<Output = DataFusionResult<T>>,
-) -> DataFusionResult<T> {
+/// Polls `future` with room on the stack.
+pub(super) async fn polled_with_stack<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     poll_fn(|context| {
-        let polled = with_stack(|| match future.as_mut().poll(context) {
-            Poll::Ready(outcome) => outcome.map(Poll::Ready),
-            Poll::Pending => Ok(Poll::Pending),
-        });
-        polled.map_or_else(|error| Poll::Ready(Err(error)), |poll| poll.map(Ok))
+        stacker::maybe_grow(STACK_BYTES.0, STACK_BYTES.1, || future.as_mut().poll(context))
     })
     .await
+}
+
+/// What DataFusion plans: a panic is an error, as in [`with_stack`]. Not for what changes tables,
+/// whose outcome would not be known.
+pub(super) async fn planned<T>(
+    future: impl Future<Output = DataFusionResult<T>>,
+) -> DataFusionResult<T> {
+    let caught = AssertUnwindSafe(future).catch_unwind().await;
+    caught.unwrap_or_else(|panic| Err(caused(&*panic)))
 }
 
 fn caused(panic: &(dyn Any + Send)) -> DataFusionError {

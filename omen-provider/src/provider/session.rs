@@ -150,13 +150,13 @@ impl Session {
         let state = self.ctx.state();
         let normalize_names = state.config_options().sql_parser.enable_ident_normalization;
         let clauses = TableClauses::of(&statement, normalize_names)?;
-        match state.statement_to_plan(statement).await? {
+        match guard::planned(state.statement_to_plan(statement)).await? {
             LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(command)) if !command.temporary => {
                 super::create_table::create_table(self, command, clauses).await
             }
             LogicalPlan::Ddl(DdlStatement::DropTable(command)) => self.drop_table(command).await,
             plan if QueryRuntime::of(&self.handle).set(&plan)? => self.no_rows(),
-            plan => self.ctx.execute_logical_plan(plan).await,
+            plan => guard::planned(self.ctx.execute_logical_plan(plan)).await,
         }
     }
 

@@ -250,7 +250,11 @@ impl Copying<'_> {
         let schema = segment.schema();
         let checked = async {
             let there = Segment::open(&medium.store, &medium.cache, record.clone(), schema).await?;
-            there.verify_bytes().await?;
+            match there.verify_bytes().await {
+                // Its pages cannot be read: they are copied again.
+                Err(Error::Io { .. }) => return Ok(false),
+                verified => verified?,
+            }
             Ok(!there.is_impaired() || segment.is_impaired())
         };
         match checked.await {

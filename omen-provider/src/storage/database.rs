@@ -263,7 +263,7 @@ impl Database {
     }
 
     /// Makes a backup in a directory, or brings the one there to the present state: only what is
-    /// new is copied. The backup holds the database as of one statement, whoever writes meanwhile,
+    /// new is copied, or was damaged there since, for which what is there is read. The backup holds the database as of one statement, whoever writes meanwhile,
     /// and is itself a database: [`Options::read_only`] opens it as it is.
     ///
     /// # Errors
@@ -304,7 +304,8 @@ impl Database {
         self.handle.engine().back_up(store, progress).await
     }
 
-    /// Flushes, and frees the directory. Every handle made from this database is closed with it.
+    /// Flushes, compacts what takes little time, and frees the directory. Every handle made from
+    /// this database is closed with it.
     ///
     /// # Errors
     /// As [`Database::checkpoint`]; nothing acknowledged is lost, and the directory is free all the

@@ -25,8 +25,10 @@ const LOG_SHARE: u64 = 2;
 /// Statements wait at this many times what starts a flush.
 const WAIT_FACTOR: u64 = 2;
 
-/// The most that a compaction reads while somebody waits for the end of the database.
+/// The most that compactions read while somebody waits for the end of the database.
 const CLOSING_BYTES: u64 = 8 << 20;
+/// What a compaction takes besides reading and writing rows, in bytes that take as long.
+const TASK_BYTES: u64 = 256 << 10;
 
 /// A compaction that cannot be published, because flushes come between, is tried so often.
 const ATTEMPTS: usize = 5;
@@ -144,11 +146,10 @@ impl Engine {
             self.make_room(writer).await;
         }
         flushed?;
-        self.compact_due(writer, u64::MAX).await
+        self.compact_due(writer).await
     }
 
-    /// Compacts what is due, but for tasks of more bytes than these.
-    async fn compact_due(&self, writer: &Writer, bytes_max: u64) -> Result<()> {
+    async fn compact_due(&self, writer: &Writer) -> Result<()> {
         // One that fails does not stop the others, and is not tried again before they are done.
         let (mut failed, mut last, mut overtaken) = (Vec::new(), None, 0);
         loop {
@@ -158,10 +159,6 @@ impl Engine {
             writer.compaction_wanted.store(false, SeqCst);
             let Some(task) = self.pick_task(writer, &failed, last).await else { break };
             last = Some(task.table);
-            if task.bytes > bytes_max {
-                failed.extend(task.segments);
-                continue;
-            }
             match self.compact_or_set_aside(writer, &task).await? {
                 Compacted::SetAside(segments, _) => failed.extend(segments),
                 Compacted::Overtaken if overtaken == ATTEMPTS => break,
@@ -284,8 +281,19 @@ impl Engine {
         let mut durable = writer.maintenance.lock().await;
         let flushed = self.flush_by_all_means(writer, &mut durable).await;
         drop(durable);
-        if flushed.is_ok() {
-            let _ = self.compact_due(writer, CLOSING_BYTES).await;
+        let (mut left, mut too_large, mut last) = (CLOSING_BYTES, Vec::new(), None);
+        while flushed.is_ok() {
+            // Who compacts already is told to stop.
+            let Ok(_compacting) = writer.compacting.try_lock() else { break };
+            let Some(task) = self.pick_task(writer, &too_large, last).await else { break };
+            last = Some(task.table);
+            match left.checked_sub(task.bytes + TASK_BYTES) {
+                None => too_large.extend(task.segments),
+                Some(rest) => match self.compact_or_set_aside(writer, &task).await {
+                    Ok(Compacted::Into(_)) => left = rest,
+                    _ => break,
+                },
+            }
         }
     }
 

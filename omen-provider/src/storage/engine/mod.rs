@@ -128,12 +128,12 @@ struct Durable {
 }
 
 impl Engine {
-    /// The database as of the newest durable statement.
+    /// The database as of the newest statement that was acknowledged.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::new(self.published.get())
     }
 
-    /// One table as of the newest durable statement.
+    /// One table, likewise.
     ///
     /// # Errors
     /// [`Error::NotFound`] naming the tables there are.

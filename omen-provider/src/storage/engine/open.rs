@@ -24,7 +24,7 @@ use crate::storage::record::{SegmentRecord, segment_name};
 use crate::storage::recovery::{Access, LogCut, LogDamage, Opener, Recovered, read_logs, recover};
 use crate::storage::store::{DirectoryLock, Store};
 use crate::storage::version::Version;
-use crate::storage::wal::{Op, Statement, log_name};
+use crate::storage::wal::{LogWriter, Op, Statement, log_name};
 
 /// Times the epoch is claimed anew because a handle that was dropped published meanwhile.
 const CLAIM_ATTEMPTS: usize = 8;
@@ -215,10 +215,7 @@ async fn open_for_writing(
         suspects.add(File::named(log_name(later.header.number)), recovered.next_lsn);
     }
     let durable = Durable::new(claim, recovered.durable, recovered.saved, suspects);
-    if let Durability::MayLoseLastMs(milliseconds) = medium.options.durability {
-        let limit = Duration::from_millis(milliseconds.into());
-        log.defer_syncs(limit, &medium.options.clock)?;
-    }
+    defer_syncs(&log, &medium.options)?;
     let next_table_id = AtomicU32::new(version.next_table_id.max(1));
     let writer = Writer {
         log,
@@ -251,6 +248,15 @@ async fn open_for_writing(
         engine.make_room(writer).await;
     }
     Ok((Arc::new(engine), recovered.cut))
+}
+
+fn defer_syncs(log: &LogWriter<Arc<Version>>, options: &Options) -> Result<()> {
+    match options.durability {
+        Durability::Sync => Ok(()),
+        Durability::MayLoseLastMs(milliseconds) => {
+            log.defer_syncs(Duration::from_millis(milliseconds.into()), &options.clock)
+        }
+    }
 }
 
 impl Engine {

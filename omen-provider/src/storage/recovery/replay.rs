@@ -22,6 +22,8 @@ use crate::storage::wal::{Op, Statement, decode_rows};
 /// Rows of statements whose keys are all new are joined up to about this many: most of the work of
 /// a statement of one row is not its row.
 const JOINED_ROWS: usize = 8192;
+/// And to about this many bytes.
+const JOINED_BYTES: usize = 8 << 20;
 
 /// Applies logged statements, in order.
 pub async fn replay(
@@ -52,16 +54,19 @@ struct FreshRows {
     table: TableId,
     batches: Vec<RecordBatch>,
     rows: usize,
+    bytes: usize,
 }
 
 impl FreshRows {
     fn add(&mut self, version: &mut Version, table: TableId, rows: &Bytes) -> Result<()> {
         let batch = decode_rows(rows, version.require(table)?.schema.stored())?;
-        if table != self.table || self.rows + batch.num_rows() > JOINED_ROWS {
+        let (count, bytes) = (self.rows + batch.num_rows(), self.bytes + rows.len());
+        if table != self.table || count > JOINED_ROWS || bytes > JOINED_BYTES {
             self.apply(version)?;
         }
         self.table = table;
         self.rows += batch.num_rows();
+        self.bytes += rows.len();
         self.batches.push(batch);
         Ok(())
     }
@@ -69,7 +74,7 @@ impl FreshRows {
     /// Adds them to their table.
     fn apply(&mut self, version: &mut Version) -> Result<()> {
         let batches = std::mem::take(&mut self.batches);
-        self.rows = 0;
+        (self.rows, self.bytes) = (0, 0);
         let Some(first) = batches.first() else { return Ok(()) };
         let mut table = TableVersion::clone(version.require(self.table)?);
         let joined = match &batches[..] {

@@ -15,8 +15,8 @@ use crate::storage::frame::{le_u32, le_u64};
 /// First bytes of every log file.
 const MAGIC: &[u8; 8] = b"OMENLOG1";
 /// The version of the format. (Version 1 had no masks: zeros in a payload could pass for a power
-/// cut.)
-const FORMAT_VERSION: u32 = 2;
+/// cut. Version 2 had no plain form of rows.)
+const FORMAT_VERSION: u32 = 3;
 
 /// Identity of a log file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -51,8 +51,9 @@ impl SyncThread {
     /// Asks for the work after this pause, if it is not due sooner.
     pub(super) fn work_after(&self, pause: Duration) {
         let mut state = self.alarm.lock();
-        if state.due.is_none() {
-            state.due = Instant::now().checked_add(pause);
+        let asked = Instant::now().checked_add(pause);
+        if asked.is_some_and(|asked| state.due.is_none_or(|due| asked < due)) {
+            state.due = asked;
             self.alarm.changed.notify_one();
         }
     }
