@@ -85,6 +85,21 @@ async fn closed_or_dropped_it_leaves_no_thread_and_the_directory_free() {
     }
 }
 
+/// Else it would be ahead of what it is a copy of, after a power cut.
+#[tokio::test]
+async fn backup_has_nothing_that_may_be_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options::default().may_lose_last_ms(3_600_000);
+    let db = options.open(folder.path().join("db")).await.unwrap();
+    db.create_table(definition(), false).await.unwrap();
+    db.table("t").unwrap().insert(rows(0..10, "a")).await.unwrap();
+    let engine = db.handle().engine();
+    let log = &engine.writer().unwrap().log;
+    assert!(log.durable_lsn() < engine.published.get().lsn);
+    let report = db.backup(folder.path().join("copy")).await.unwrap();
+    assert_eq!(log.durable_lsn(), report.lsn);
+}
+
 /// The first error is told by closing too, and whoever opens the directory again goes on.
 #[tokio::test]
 async fn close_after_a_failure_of_the_log_tells_it_and_frees_the_directory() {
