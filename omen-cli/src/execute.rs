@@ -103,6 +103,13 @@ impl Executor {
         Failure::Error(format!("there is no table \"{name}\"; {hint}"))
     }
 
+    /// Gives what a statement that failed has left a moment to end: it removes its files then.
+    pub(crate) async fn end(mut self) {
+        if let Some(left) = self.workers.leave_behind() {
+            left.ends_soon().await;
+        }
+    }
+
     async fn leave_behind(&mut self) {
         let left = self.workers.leave_behind();
         if self.writing {

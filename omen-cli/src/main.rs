@@ -96,7 +96,7 @@ async fn run_sql(arguments: ShellArguments) -> Result<()> {
     } else {
         script::run_inputs(&mut executor, &arguments.inputs).await
     };
-    drop(executor);
+    executor.end().await;
     match outcome {
         // Nothing acknowledged is lost without it, and the person wants out.
         Err(failure::Failure::Interrupted) => Err(failure::Failure::Interrupted),

@@ -22,7 +22,9 @@ pub(crate) async fn run(path: &Path, cut_log: bool) -> Result<()> {
         })
     });
     let Some(cut) = found.await? else {
-        notes::note(format!("the log of {} is whole: there is nothing to repair", path.display()));
+        let shown = path.display();
+        notes::note(format!("the log of {shown} is whole: there is nothing to repair in it"));
+        notes::note("omen verify looks at all files; omen restore makes a database of a backup");
         return Ok(());
     };
     describe(&cut);

@@ -42,6 +42,10 @@ async fn verify_files(path: &Path, reason: String) -> Result<VerifyReport> {
     let directory = path.to_path_buf();
     let verify = async move { Ok(Options::default().verify(directory).await) };
     let report = interruptible_apart(verify).await?;
-    // Nothing that a file by itself shows.
-    if report.problems.is_empty() { Err(Failure::Error(reason)) } else { Ok(report) }
+    // Nothing that a file by itself shows, or no database at all.
+    let is_there = path.join("manifest").is_dir();
+    match is_there && !report.problems.is_empty() {
+        true => Ok(report),
+        false => Err(Failure::Error(reason)),
+    }
 }

@@ -1,8 +1,8 @@
 //! Keyed, durable Parquet tables for DataFusion.
 //!
 //! A [`Database`] is a directory (or a prefix of an object store) of tables with an enforced
-//! primary key. A statement is durable when it returns (but see [`Durability`]); a key lookup reads one page of each column;
-//! the files are plain Parquet. Three ways in:
+//! primary key. A statement is durable when it returns (but see [`Durability`]); a key lookup reads
+//! one page of each column; the files are plain Parquet. Three ways in:
 //!
 //! * [`Session`]: SQL, all of DataFusion's SELECT with CREATE TABLE and INSERT that persist;
 //! * [`Table`]: Arrow batches in, rows out by key or key range, without a plan;

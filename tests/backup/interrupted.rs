@@ -24,7 +24,7 @@ async fn found(disk: &FaultyFiles) -> Option<i64> {
 
 #[test]
 fn crash_leaves_the_old_backup_or_the_new_one() {
-    block_on(async {
+    block_on_without_background(async {
         let medium = Medium::disk();
         let database = made(&medium, options()).await;
         let disk = FaultyFiles::new();

@@ -228,3 +228,47 @@ fn damaged_database_is_not_backed_up_and_damaged_backup_not_restored() {
         assert_eq!(rows_in(Store::local(&copy)).await, model(80));
     });
 }
+
+#[test]
+fn what_a_killed_restore_leaves_is_written_over() {
+    block_on(async {
+        let (medium, folder) = (Medium::disk(), tempfile::tempdir().unwrap());
+        let database = with_rows(&medium, 1..=60).await;
+        let (copy, restored) = (folder.path().join("copy"), folder.path().join("restored"));
+        database.backup(&copy).await.unwrap();
+        let part = &files(&copy, "segments")[0];
+        for (name, is_left) in [(part.file_name().unwrap().to_str().unwrap(), true), ("a", false)] {
+            std::fs::create_dir_all(restored.join("segments")).unwrap();
+            std::fs::write(restored.join("LOCK"), "").unwrap();
+            std::fs::write(restored.join("segments").join(name), "a part of it").unwrap();
+            let outcome = options().restore(&copy, &restored, &|_, _| {}).await;
+            assert_eq!(outcome.is_ok(), is_left, "{name}: {outcome:?}");
+            if is_left {
+                assert_eq!(rows_in(Store::local(&restored)).await, model(60));
+            }
+            std::fs::remove_dir_all(&restored).unwrap();
+        }
+    });
+}
+
+#[test]
+fn damaged_manifest_of_a_backup_is_named_with_its_remedy() {
+    block_on(async {
+        let (medium, folder) = (Medium::disk(), tempfile::tempdir().unwrap());
+        let database = with_rows(&medium, 1..=60).await;
+        let copy = folder.path().join("copy");
+        database.backup(&copy).await.unwrap();
+        let manifest = &files(&copy, "manifest")[0];
+        let mut bytes = std::fs::read(manifest).unwrap();
+        bytes[100] ^= 1;
+        std::fs::write(manifest, bytes).unwrap();
+        let refused = database.backup(&copy).await.unwrap_err();
+        let Error::Corruption { path, .. } = &refused else { panic!("{refused}") };
+        assert!(path.starts_with(&*copy.to_string_lossy()), "{path}");
+        assert!(refused.to_string().contains("remove its folder \"manifest\""), "{refused}");
+        std::fs::remove_dir_all(copy.join("manifest")).unwrap();
+        let report = database.backup(&copy).await.unwrap();
+        assert!(report.kept + report.written > 0, "{report:?}");
+        assert_eq!(rows_in(Store::local(&copy)).await, model(60));
+    });
+}

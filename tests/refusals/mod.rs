@@ -161,6 +161,29 @@ fn statements_without_sense_are_errors() {
 }
 
 #[test]
+fn files_of_the_database_are_kept_from_statements() {
+    block_on(async {
+        let medium = Medium::disk();
+        let database = with_three_rows(&medium).await;
+        let own = medium.folder().display();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let file = elsewhere.path().join("a.parquet");
+        for sql in [
+            format!("COPY (SELECT 1 AS a) TO '{own}/segments/0000000100000001.parquet'"),
+            format!("EXPLAIN ANALYZE COPY (SELECT 1 AS a) TO '{own}/segments/new.parquet'"),
+            format!("COPY t TO 'file://{own}/manifest/new' STORED AS CSV"),
+            format!("CREATE EXTERNAL TABLE e STORED AS PARQUET LOCATION '{own}/segments/'"),
+        ] {
+            let refused = database.session().sql(&sql).await.unwrap_err().to_string();
+            assert!(refused.contains("lies in the directory of"), "{sql}: {refused}");
+        }
+        query(&database, &format!("COPY t TO '{}'", file.display())).await;
+        assert!(file.exists());
+        assert_untouched(&database).await;
+    });
+}
+
+#[test]
 fn columns_are_matched_by_name() {
     block_on(async {
         let medium = Medium::disk();

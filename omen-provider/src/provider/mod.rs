@@ -8,6 +8,7 @@
 
 mod errors;
 mod guard;
+mod own_files;
 
 mod query_pool;
 mod spill;

@@ -22,6 +22,7 @@ use super::deep_plans::with_room;
 use super::exact_counts::with_summaries;
 use super::guard;
 use super::large_joins::with_large_joins;
+use super::own_files::refuse_own_files;
 use super::runtime::QueryRuntime;
 use crate::error::Error;
 use crate::storage::database::Database;
@@ -150,7 +151,9 @@ impl Session {
         let state = self.ctx.state();
         let normalize_names = state.config_options().sql_parser.enable_ident_normalization;
         let clauses = TableClauses::of(&statement, normalize_names)?;
-        match guard::planned(state.statement_to_plan(statement)).await? {
+        let plan = guard::planned(state.statement_to_plan(statement)).await?;
+        refuse_own_files(self.handle.engine().location(), &plan)?;
+        match plan {
             LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(command)) if !command.temporary => {
                 super::create_table::create_table(self, command, clauses).await
             }

@@ -30,6 +30,10 @@ use super::version::{PartId, SegmentView, TableVersion, Version};
 use crate::error::{Error, Result};
 use crate::options::Options;
 
+mod target;
+
+use target::{check_line, of_backup, own_number, refuse_files, refuse_remains};
+
 /// Files of a copy that are no copies are numbered from here on within their epoch, where no writer
 /// ever comes.
 const FIRST_OWN_FILE: u64 = 1 << 31;
@@ -76,7 +80,7 @@ pub async fn back_up(
     options: &Options,
     progress: Progress<'_>,
 ) -> Result<BackupReport> {
-    let before = manifest::newest(&target).await?;
+    let before = manifest::newest(&target).await.map_err(|error| of_backup(error, &target))?;
     match &before {
         Some(before) => check_line(before, line, version.lsn, &target.location)?,
         None => refuse_remains(&target).await?,
@@ -112,52 +116,6 @@ pub async fn restore(
         }
     }
     restored
-}
-
-/// Refuses what a backup of `line` must not write over.
-fn check_line(before: &Manifest, line: &Line, lsn: u64, location: &str) -> Result<()> {
-    let there = before.line();
-    let why = if there.database != line.database {
-        "it holds another database"
-    } else if !before.backup {
-        "it is the database itself, or a backup that was opened for writing and has gone its own \
-         way since"
-    } else if there.epoch == line.epoch && there.writer != line.writer {
-        "it is a backup of a copy of this database that has gone another way"
-    } else if there.epoch > line.epoch || before.flushed_lsn > lsn {
-        "it is a backup of a later state of this database, or of a copy that went another way"
-    } else {
-        return Ok(());
-    };
-    Err(Error::invalid(format!(
-        "{location} takes no backup of this database: {why}; name another directory"
-    )))
-}
-
-/// Refuses a target without a manifest that is not what an interrupted backup leaves.
-async fn refuse_remains(target: &Store) -> Result<()> {
-    match target.logs.list().await?.first() {
-        None => Ok(()),
-        Some(log) => Err(Error::corruption(
-            log,
-            0,
-            format!("{} has a log and no manifest; was that removed?", target.location),
-        )),
-    }
-}
-
-async fn refuse_files(target: &Store) -> Result<()> {
-    let mut files = target.logs.list().await?;
-    for folder in ["manifest", "segments"] {
-        files.extend(target.blobs.list(folder).await?.into_iter().map(|blob| blob.name));
-    }
-    match files.first() {
-        None => Ok(()),
-        Some(file) => Err(Error::invalid(format!(
-            "{} is not empty: it holds {file}; a backup is restored into a new directory",
-            target.location
-        ))),
-    }
 }
 
 /// A copy being made.
@@ -376,12 +334,4 @@ impl Copying<'_> {
 
 fn segments(version: &Version) -> impl Iterator<Item = &SegmentView> {
     version.tables().iter().flat_map(|table| &table.segments)
-}
-
-/// The counter in the number of a file that a copy of that epoch has made itself.
-fn own_number(name: &str, epoch: u64) -> Option<u64> {
-    let digits = name.strip_prefix("segments/")?.split('.').next()?;
-    let number = u64::from_str_radix(digits, 16).ok()?;
-    let counter = number & u64::from(u32::MAX);
-    (number >> 32 == epoch && counter >= FIRST_OWN_FILE).then_some(counter)
 }

@@ -263,8 +263,8 @@ impl Database {
     }
 
     /// Makes a backup in a directory, or brings the one there to the present state: only what is
-    /// new is copied, or was damaged there since, for which what is there is read. The backup holds the database as of one statement, whoever writes meanwhile,
-    /// and is itself a database: [`Options::read_only`] opens it as it is.
+    /// new is copied, or was damaged there since, for which what is there is read. The backup holds
+    /// the database as of one statement, whoever writes meanwhile, and is itself a database: [`Options::read_only`] opens it as it is.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] if the directory is this database's own or lies in it, or holds
@@ -320,7 +320,7 @@ impl Database {
 }
 
 /// Refuses a directory for a copy of `source` that is the same, or lies in it.
-fn refuse_nested(source: &Path, directory: &Path) -> Result<()> {
+pub(crate) fn refuse_nested(source: &Path, directory: &Path) -> Result<()> {
     // A database that lies in no directory has none in it.
     let Ok(source) = source.canonicalize() else { return Ok(()) };
     let directory = std::path::absolute(directory)

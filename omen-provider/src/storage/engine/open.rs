@@ -98,8 +98,10 @@ async fn claim_with_room(store: &Store, options: &Options, is_locked: bool) -> R
     if lacks_space(&claimed) && give_up_reserve(store).await {
         claimed = claim(store, options, is_locked).await;
     }
-    if lacks_space(&claimed) && is_locked {
-        let newest = newest_of(store).await?;
+    if lacks_space(&claimed)
+        && is_locked
+        && let Some(newest) = manifest::newest(store).await?
+    {
         let medium = Medium::new(store.clone(), options.clone(), newest.epoch);
         let opener = Opener::unpinned(&medium);
         let recovered = recover(&opener, &newest, Access::Look, LogDamage::Refuse).await?;

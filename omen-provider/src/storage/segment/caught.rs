@@ -2,8 +2,8 @@
 //!
 //! It relies on what a file says of itself in places where it does not check it. Bytes that pass
 //! their checksums and yet are not what a writer writes were made by someone; they are refused like
-//! all others. Called wherever this layer has that crate decode; what DataFusion decodes of a file for
-//! SQL is not guarded like this. Calls nothing.
+//! all others. Called wherever this layer has that crate decode; what DataFusion decodes of a file
+//! for SQL is not guarded like this. Calls nothing.
 
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
