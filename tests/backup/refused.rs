@@ -237,7 +237,9 @@ fn what_a_killed_restore_leaves_is_written_over() {
         let (copy, restored) = (folder.path().join("copy"), folder.path().join("restored"));
         database.backup(&copy).await.unwrap();
         let part = &files(&copy, "segments")[0];
-        for (name, is_left) in [(part.file_name().unwrap().to_str().unwrap(), true), ("a", false)] {
+        for (name, is_left) in
+            [(part.file_name().unwrap().to_str().unwrap(), true), ("mine.parquet", false)]
+        {
             std::fs::create_dir_all(restored.join("segments")).unwrap();
             std::fs::write(restored.join("LOCK"), "").unwrap();
             std::fs::write(restored.join("segments").join(name), "a part of it").unwrap();

@@ -264,7 +264,8 @@ impl Database {
 
     /// Makes a backup in a directory, or brings the one there to the present state: only what is
     /// new is copied, or was damaged there since, for which what is there is read. The backup holds
-    /// the database as of one statement, whoever writes meanwhile, and is itself a database: [`Options::read_only`] opens it as it is.
+    /// the database as of one statement, whoever writes meanwhile, and is itself a database:
+    /// [`Options::read_only`] opens it as it is.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] if the directory is this database's own or lies in it, or holds
