@@ -58,13 +58,11 @@ pub(super) async fn refuse_remains(target: &Store) -> Result<()> {
 pub(super) async fn refuse_files(target: &Store) -> Result<()> {
     let mut files = target.logs.list().await?;
     files.extend(target.blobs.list("manifest").await?.into_iter().map(|blob| blob.name));
-    let segments = target.blobs.list("segments").await?;
-    let is_foreign = |name: &&String| number_of(name).is_none();
-    files.extend(segments.iter().map(|blob| &blob.name).filter(is_foreign).cloned());
     match files.first() {
         // Segments alone are what a killed restore leaves: without a manifest they are nothing.
+        // (Names that no segment has are not listed.)
         None => {
-            for blob in segments {
+            for blob in target.blobs.list("segments").await? {
                 target.blobs.delete(&blob.name).await?;
             }
             Ok(())
@@ -78,13 +76,8 @@ pub(super) async fn refuse_files(target: &Store) -> Result<()> {
 
 /// The counter in the number of a file that a copy of that epoch has made itself.
 pub(super) fn own_number(name: &str, epoch: u64) -> Option<u64> {
-    let number = number_of(name)?;
+    let digits = name.strip_prefix("segments/")?.split('.').next()?;
+    let number = u64::from_str_radix(digits, 16).ok()?;
     let counter = number & u64::from(u32::MAX);
     (number >> 32 == epoch && counter >= FIRST_OWN_FILE).then_some(counter)
-}
-
-/// The number of the file in the folder of segments that is called so.
-fn number_of(name: &str) -> Option<u64> {
-    let digits = name.strip_prefix("segments/")?.split('.').next()?;
-    u64::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 16)
 }
