@@ -60,7 +60,8 @@ async fn resume_log(
         store.logs.resume(&log_name(log.header.number), log.bytes).await?;
     }
     let (header, end) = (last.header, (last.next_lsn, last.bytes));
-    let log = LogWriter::resume(store, header, end, manifest.epoch, publish_to(published)).await?;
+    let (clock, publish) = (&medium.options.clock, publish_to(published));
+    let log = LogWriter::resume(store, clock, header, end, manifest.epoch, publish).await?;
     Ok(Some(log))
 }
 
@@ -88,7 +89,8 @@ async fn begin_log(
         generation: u64::from_le_bytes(random()?),
         first_lsn: recovered.next_lsn,
     };
-    let log = LogWriter::create(&medium.store, header, publish_to(published)).await?;
+    let clock = &medium.options.clock;
+    let log = LogWriter::create(&medium.store, clock, header, publish_to(published)).await?;
     let version = Arc::new(recovered.version.clone());
     let mut written = log.bytes();
     for statement in &recovered.statements {

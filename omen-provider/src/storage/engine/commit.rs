@@ -15,6 +15,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
+use tokio::sync::MutexGuard;
 
 use super::room::lacks_space;
 use super::upkeep::lock;
@@ -35,6 +36,8 @@ use crate::storage::wal::{Op, encode_rows};
 
 /// Rows of one log record are cut so that it stays around this many bytes.
 const RECORD_BYTES: usize = 8 << 20;
+/// How often a statement looks whether it is its turn before it sleeps: a few microseconds.
+const GLANCES: usize = 100;
 
 /// One operation of a statement, prepared.
 pub(super) enum Change {
@@ -92,6 +95,20 @@ impl Drop for Accepted<'_> {
                 }
             });
         }
+    }
+}
+
+impl Writer {
+    /// The right to be the next statement. It is held for a microsecond or two, unless pages are
+    /// read: who sleeps meanwhile makes all others queue behind a task that is to be woken first.
+    async fn accept(&self) -> MutexGuard<'_, Arc<Version>> {
+        for _ in 0..GLANCES {
+            if let Ok(accepted) = self.accepted.try_lock() {
+                return accepted;
+            }
+            std::hint::spin_loop();
+        }
+        self.accepted.lock().await
     }
 }
 
@@ -225,7 +242,7 @@ impl Engine {
         changes: Vec<Change>,
         frees: bool,
     ) -> Result<(u64, u64)> {
-        let mut accepted = writer.accepted.lock().await;
+        let mut accepted = writer.accept().await;
         self.check_open()?;
         let mut version = Version::clone(&accepted);
         let mut ops = Vec::new();

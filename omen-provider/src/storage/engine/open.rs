@@ -256,7 +256,7 @@ fn defer_syncs(log: &LogWriter<Arc<Version>>, options: &Options) -> Result<()> {
     match options.durability {
         Durability::Sync => Ok(()),
         Durability::MayLoseLastMs(milliseconds) => {
-            log.defer_syncs(Duration::from_millis(milliseconds.into()), &options.clock)
+            log.defer_syncs(Duration::from_millis(milliseconds.into()))
         }
     }
 }

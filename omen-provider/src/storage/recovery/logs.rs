@@ -193,7 +193,7 @@ async fn read_before_damage(
     let Ok((log, _)) = read_log_before_damage(number, database, &bytes) else { return Ok(None) };
     let follows = first_lsns.contains(&log.header.first_lsn);
     Ok(follows.then(|| {
-        let cut = log.dropped_tail_bytes;
+        let cut = log.dropped_tail_bytes();
         (log, cut)
     }))
 }
@@ -226,9 +226,8 @@ async fn read_whole(
         };
         log = read_log(number, database, &bytes)?;
         if !log.sealed {
-            let end = bytes.len() as u64 - log.dropped_tail_bytes;
             let reason = format!("the end of the log is missing: {successor} follows it");
-            return Err(Error::corruption(name, end, reason));
+            return Err(Error::corruption(name, log.end, reason));
         }
     }
     Ok(log)

@@ -29,6 +29,11 @@ pub trait Files: Debug + Send + Sync + 'static {
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn FileHandle>>;
     /// An existing file for writing. What fails on another handle of it fails there alone.
     fn open_to_write(&self, path: &Path) -> io::Result<Box<dyn FileHandle>>;
+    /// An existing file for a log: written from front to end, with nothing but zeros behind, which
+    /// it may make longer by less than 4 KiB of them.
+    fn open_log(&self, path: &Path) -> io::Result<Box<dyn FileHandle>> {
+        self.open_to_write(path)
+    }
     /// An existing file for reading.
     fn open(&self, path: &Path) -> io::Result<Box<dyn FileHandle>>;
     /// A second name for a file; an error if it is taken.
@@ -112,6 +117,11 @@ impl Files for SystemFiles {
 
     fn open_to_write(&self, path: &Path) -> io::Result<Box<dyn FileHandle>> {
         Ok(Box::new(OpenOptions::new().write(true).open(path)?))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn open_log(&self, path: &Path) -> io::Result<Box<dyn FileHandle>> {
+        super::direct_file::open_log(path)
     }
 
     fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {

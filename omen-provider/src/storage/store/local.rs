@@ -168,6 +168,8 @@ impl Logs for LocalDisk {
         let file = file.map_err(|e| failed(&path, e))?;
         file.sync_all().map_err(|e| failed(&path, e))?;
         self.directory.sync(&folder)?;
+        let file = self.directory.with_descriptor(|files| files.open_log(&path));
+        let file = file.map_err(|e| failed(&path, e))?;
         Ok(Box::new(LocalLog::new(&self.directory, file, path)))
     }
 

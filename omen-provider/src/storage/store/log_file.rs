@@ -87,7 +87,7 @@ impl LocalLog {
     pub(super) fn resume(directory: &Arc<Directory>, path: PathBuf, bytes: u64) -> Result<Self> {
         let content = directory.with_descriptor(|files| read_whole(files, &path));
         let content = content.map_err(|e| failed(&path, e))?;
-        let file = directory.with_descriptor(|files| files.open_to_write(&path));
+        let file = directory.with_descriptor(|files| files.open_log(&path));
         let file = file.map_err(|e| failed(&path, e))?;
         let end = content.len() as u64;
         let kept = &content[..content.len().min(bytes as usize)];

@@ -37,6 +37,8 @@ enum Last<V> {
 /// What a round appends and what it leaves behind.
 pub(super) struct Group<V> {
     pub(super) bytes: Bytes,
+    /// Of how many statements.
+    pub(super) count: usize,
     pub(super) lsn: u64,
     pub(super) version: Option<V>,
     /// After a seal: the next file, if any.
@@ -110,7 +112,7 @@ impl<V> Group<V> {
     pub(super) fn take(queue: &mut Vec<Queued<V>>, durable_lsn: u64) -> Self {
         let seal = queue.iter().position(|q| matches!(q.last, Last::Seal { .. }));
         let count = seal.map_or(queue.len(), |index| index + 1);
-        let mut group = Self { bytes: Bytes::new(), lsn: 0, version: None, sealed: None };
+        let mut group = Self { bytes: Bytes::new(), count, lsn: 0, version: None, sealed: None };
         let mut bytes = Vec::new();
         for Queued { frames, generation, lsn, last } in queue.drain(..count) {
             // A single statement, however large, is not copied.

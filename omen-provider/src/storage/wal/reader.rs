@@ -47,8 +47,6 @@ pub(crate) struct LogContents {
     pub(crate) end: u64,
     /// Bytes of the file but for the zeros at its end: space that was not used.
     pub(crate) bytes: u64,
-    /// Bytes at the end of the file, zeros too, that belong to no complete statement.
-    pub(crate) dropped_tail_bytes: u64,
 }
 
 /// A log file that was read, and how a writer may go on in it.
@@ -63,6 +61,11 @@ pub(crate) struct LogPlace {
 }
 
 impl LogContents {
+    /// Bytes that were written and belong to no complete statement.
+    pub(crate) fn dropped_tail_bytes(&self) -> u64 {
+        self.bytes.saturating_sub(self.end)
+    }
+
     /// Where a writer may go on.
     pub(crate) fn place(&self) -> LogPlace {
         let (next_lsn, bytes) = match self.next_log {
@@ -123,7 +126,6 @@ pub(crate) fn read_log_before_damage(
         complete: (header.first_lsn, LogHeader::BYTES as u64),
         end: LogHeader::BYTES as u64,
         bytes: reader.end as u64,
-        dropped_tail_bytes: 0,
     };
     let mut complete = reader.at;
     let damage = loop {
@@ -142,7 +144,6 @@ pub(crate) fn read_log_before_damage(
         contents.next_lsn = reader.lsn;
     }
     contents.end = complete as u64;
-    contents.dropped_tail_bytes = (bytes.len() - complete) as u64;
     Ok((contents, damage))
 }
 

@@ -186,11 +186,14 @@ impl Case {
         });
         let header =
             LogHeader { database: DATABASE, epoch: 1, number: 1, generation: 77, first_lsn: 1 };
-        let writer = Arc::new(block_on(LogWriter::create(&store, header, publish)).unwrap());
+        // Nobody moves this clock: where syncs come later, it is a thread of the schedule that
+        // syncs.
+        let clock = Clock::stopped();
+        let writer = block_on(LogWriter::create(&store, &clock, header, publish)).unwrap();
         if deferring {
-            // Nobody moves this clock: it is a thread of the schedule that syncs.
-            writer.defer_syncs(std::time::Duration::from_millis(1), &Clock::stopped()).unwrap();
+            writer.defer_syncs(std::time::Duration::from_millis(1)).unwrap();
         }
+        let writer = Arc::new(writer);
         Self { writer, medium, published, accepted: Arc::default() }
     }
 

@@ -3,14 +3,14 @@
 //! [`LogWriter::encode`] makes the bytes of a statement, [`LogWriter::take_space`] takes space for
 //! them, [`LogWriter::enqueue`] queues it: from then on it is accepted, and whatever fails is a
 //! failure of the log. [`LogWriter::wait_committed`] returns when it may be acknowledged: when it
-//! is durable. The first waiter of a group takes the whole queue and runs a *round*: one append,
-//! one sync, publication of the newest version of the group, then the other waiters are woken.
-//! Statements queued meanwhile form the next group. No thread is involved: on a local disk append
+//! is durable. The first waiter of a group leads: it takes the whole queue and runs a *round*: one
+//! append, one sync, publication of the newest version of the group, then the other waiters are
+//! woken. Statements queued meanwhile form the next group. No thread is involved: on a local disk append
 //! and sync complete without suspending, within the first waiter. (Where the options allow that the
 //! last statements are lost with the power, the sync comes later: see `deferred`.)
 //!
-//! The round is a shared future that every waiter can drive: a waiter dropped in the middle of an
-//! append on an object store neither hangs the others nor loses bytes.
+//! The round is a shared future that every waiter can drive: a leader dropped in the middle of an
+//! append on an object store neither hangs the others nor loses bytes; the next one goes on.
 //!
 //! Invariants: versions are published in lsn order, only after the sync (where none is deferred),
 //! before any waiter returns. At most one round runs at a time. What is queued has its space, and
@@ -20,6 +20,8 @@
 // By path, since the tests compile this file a second time, from another module.
 #[path = "writer/deferred.rs"]
 mod deferred;
+#[path = "writer/leading.rs"]
+mod leading;
 #[path = "writer/round.rs"]
 mod round;
 #[path = "writer/space.rs"]
@@ -29,15 +31,18 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use futures::future::{BoxFuture, Shared};
+use tokio::sync::Notify;
 
 use super::header::{LogHeader, log_name};
 use super::queue::{Encoded, Queued, seal_bytes};
 use super::record::Op;
 use super::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::storage::store::{LogFile, LogSpace, Store};
 use crate::teeth::{Tooth, planted};
 use deferred::Deferred;
+use leading::Leading;
 use round::Failure;
 
 /// Makes a version visible to readers.
@@ -65,6 +70,9 @@ struct Inner<V> {
     /// Present where syncs come after acknowledgements.
     deferred: OnceLock<Deferred>,
     publish: Publish<V>,
+    clock: Clock,
+    /// Tells the waiters that a round, or its leader, is at its end.
+    ended: Notify,
 }
 
 struct State<V> {
@@ -72,10 +80,16 @@ struct State<V> {
     /// Absent while a round runs, and after a clean close.
     file: Option<Box<dyn LogFile>>,
     round: Option<Round>,
+    /// Whether a waiter drives a round, or is about to.
+    is_led: bool,
     /// What is published and may be acknowledged, and, where no sync is deferred, durable.
     committed_lsn: u64,
     /// Bytes of the current file, queued ones included.
     bytes: u64,
+    /// How many statements the last round wrote, with those that were queued when it ended.
+    together: usize,
+    /// How many rounds there were.
+    rounds: u64,
     failed: Option<Failure>,
 }
 
@@ -89,19 +103,21 @@ impl<V: Send + 'static> LogWriter<V> {
     /// Makes a new log file, its header durable, that begins with `header.first_lsn`.
     pub(crate) async fn create(
         store: &Store,
+        clock: &Clock,
         header: LogHeader,
         publish: Publish<V>,
     ) -> Result<Self> {
         let mut file = store.logs.create(&log_name(header.number)).await?;
         write_header(file.as_mut(), &header).await?;
         let begin = (header.first_lsn, LogHeader::BYTES as u64);
-        Ok(Self::new(store, header, file, begin, publish))
+        Ok(Self::new((store, clock), header, file, begin, publish))
     }
 
     /// Goes on with the file of an earlier writer, as that of `epoch`, where its statements end:
     /// with lsn `next_lsn`, behind `bytes`. What it holds is durable then.
     pub(crate) async fn resume(
         store: &Store,
+        clock: &Clock,
         header: LogHeader,
         (next_lsn, bytes): (u64, u64),
         epoch: u64,
@@ -109,11 +125,12 @@ impl<V: Send + 'static> LogWriter<V> {
     ) -> Result<Self> {
         let file = store.logs.resume(&log_name(header.number), bytes).await?;
         // Files that follow are the new writer's.
-        Ok(Self::new(store, LogHeader { epoch, ..header }, file, (next_lsn, bytes), publish))
+        let header = LogHeader { epoch, ..header };
+        Ok(Self::new((store, clock), header, file, (next_lsn, bytes), publish))
     }
 
     fn new(
-        store: &Store,
+        (store, clock): (&Store, &Clock),
         header: LogHeader,
         file: Box<dyn LogFile>,
         (next_lsn, bytes): (u64, u64),
@@ -124,8 +141,11 @@ impl<V: Send + 'static> LogWriter<V> {
             queue: Vec::new(),
             file: Some(file),
             round: None,
+            is_led: false,
             committed_lsn: next_lsn.saturating_sub(1),
             bytes,
+            together: 0,
+            rounds: 0,
             failed: None,
         };
         Self {
@@ -135,6 +155,8 @@ impl<V: Send + 'static> LogWriter<V> {
                 state: Mutex::new(state),
                 deferred: OnceLock::new(),
                 publish,
+                clock: clock.clone(),
+                ended: Notify::new(),
             }),
         }
     }
@@ -179,7 +201,9 @@ impl<V: Send + 'static> LogWriter<V> {
     /// [`Error::OutcomeUnknown`] if the log failed before that was known.
     pub(crate) async fn wait_committed(&self, lsn: u64) -> Result<()> {
         loop {
-            let round = {
+            // Before the state is looked at: what ends meanwhile is not missed.
+            let ended = self.shared.ended.notified();
+            let leading = {
                 let mut state = self.shared.lock();
                 if state.committed_lsn >= lsn {
                     return Ok(());
@@ -187,15 +211,16 @@ impl<V: Send + 'static> LogWriter<V> {
                 if let Some(failure) = &state.failed {
                     return Err(failure.error.clone());
                 }
-                match &state.round {
-                    Some(round) => round.clone(),
-                    None => match Inner::start_round(&self.shared, &mut state) {
-                        Some(round) => round,
-                        None => return Err(Error::invalid(format!("lsn {lsn} was never logged"))),
-                    },
+                if state.round.is_none() && (state.queue.is_empty() || state.file.is_none()) {
+                    return Err(Error::invalid(format!("lsn {lsn} was never logged")));
                 }
+                let is_led = std::mem::replace(&mut state.is_led, true);
+                (!is_led).then(|| Leading(&self.shared))
             };
-            round.await;
+            match leading {
+                Some(_leading) => Inner::drive_round(&self.shared).await,
+                None => ended.await,
+            }
         }
     }
 

@@ -60,7 +60,8 @@ impl<V: Send + 'static> LogWriter<V> {
     /// # Errors
     /// [`Error::InvalidInput`] on a medium that keeps nothing unsynced; [`Error::Io`] if the system
     /// has no thread left.
-    pub(crate) fn defer_syncs(&self, limit: Duration, clock: &Clock) -> Result<()> {
+    pub(crate) fn defer_syncs(&self, limit: Duration) -> Result<()> {
+        let clock = &self.shared.clock;
         let state = self.shared.lock();
         let Some(syncer) = state.file.as_ref().and_then(|file| file.syncer()) else {
             return Err(Error::invalid("this log cannot be synced later than it is written"));

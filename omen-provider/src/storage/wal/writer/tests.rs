@@ -104,7 +104,7 @@ async fn gated() -> Fixture {
     let published = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&published);
     let publish = Box::new(move |version| lock(&seen).push(version));
-    let writer = Arc::new(LogWriter::create(&store, header(), publish).await.unwrap());
+    let writer = Arc::new(LogWriter::create(&store, &Clock::stopped(), header(), publish).await.unwrap());
     medium.appends.store(0, Ordering::SeqCst);
     medium.syncs.store(0, Ordering::SeqCst);
     Fixture { writer, medium, published }
@@ -163,7 +163,7 @@ async fn statements_come_back_from_every_medium() {
     for store in
         [Store::local(directory.path()), Store::object_store(Arc::new(InMemory::new()), "db")]
     {
-        let writer = LogWriter::create(&store, header(), Box::new(|_: u64| {})).await.unwrap();
+        let writer = LogWriter::create(&store, &Clock::stopped(), header(), Box::new(|_: u64| {})).await.unwrap();
         let put = Op::Put { table: 1, fresh: true, rows: Bytes::from("rows") };
         let delete = Op::Delete { table: 1, keys: vec![b"k".to_vec()] };
         let first = enqueue(&writer, &[put.clone(), delete.clone()], 11).unwrap();
@@ -173,14 +173,14 @@ async fn statements_come_back_from_every_medium() {
         writer.wait_durable(third).await.unwrap();
         assert_eq!((first, second, third, writer.next_lsn()), (3, 4, 6, 7));
         let bytes = store.logs.take_over(&log_name(1)).await.unwrap();
-        assert_eq!(bytes.len() as u64, writer.bytes());
+        assert!(bytes[writer.bytes() as usize..].iter().all(|byte| *byte == 0));
         let read = read_log(1, &DATABASE, &bytes).unwrap();
         assert_eq!(read.header, header());
         let seen: Vec<_> = read.statements.iter().map(|s| (s.lsn, s.accepted_ms)).collect();
         assert_eq!(seen, [(3, 11), (4, 12), (6, 13)]);
         assert_eq!(read.statements[0].ops, [put, delete.clone()]);
         assert_eq!(read.statements[2].ops, [delete]);
-        assert_eq!((read.next_lsn, read.dropped_tail_bytes, read.sealed), (7, 0, false));
+        assert_eq!((read.next_lsn, read.dropped_tail_bytes(), read.sealed), (7, 0, false));
     }
 }
 
@@ -209,6 +209,35 @@ async fn one_append_and_one_sync_serve_a_group() {
     assert_eq!(log.statements().len(), 17);
     // The second group was queued before the first was durable, and written after.
     assert_eq!(log.durable_lsns(), [[0].as_slice(), [first; 16].as_slice()].concat());
+}
+
+/// Syncs for so many statements by each of so many writers, of which only the last goes on after a
+/// half of them.
+async fn syncs_for(writers: usize, statements: usize) -> usize {
+    let log = Arc::new(gated().await);
+    let tasks: Vec<_> = (1..=writers)
+        .map(|number| {
+            let log = Arc::clone(&log);
+            tokio::spawn(async move {
+                let count = if number == writers { statements } else { statements / 2 };
+                for _ in 0..count {
+                    log.writer.wait_committed(log.enqueue()).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    log.counts().1
+}
+
+#[tokio::test]
+async fn writers_who_take_turns_on_one_thread_share_their_syncs() {
+    assert_eq!(syncs_for(1, 500).await, 500);
+    // Some alone, until it is noticed that they are not; then together, until one is left.
+    let syncs = syncs_for(16, 1_000).await;
+    assert!((1_000..1_100).contains(&syncs), "{syncs}");
 }
 
 #[tokio::test]
@@ -269,7 +298,7 @@ async fn failed_write_or_sync_poisons_the_log() {
 async fn rotation_chains_files_and_goes_on() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::local(directory.path());
-    let writer = LogWriter::create(&store, header(), Box::new(|_: u64| {})).await.unwrap();
+    let writer = LogWriter::create(&store, &Clock::stopped(), header(), Box::new(|_: u64| {})).await.unwrap();
     let before = enqueue(&writer, &[Op::DropTable(1)], 1).unwrap();
     let next = rotate(&writer, 9, 88).await.unwrap();
     assert_eq!(writer.durable_lsn(), before + 1);
@@ -320,7 +349,7 @@ async fn too_long_an_operation_is_refused_whole() {
 #[tokio::test]
 async fn fenced_writer_learns_that_its_outcome_is_unknown() {
     let store = Store::object_store(Arc::new(InMemory::new()), "db");
-    let writer = LogWriter::create(&store, header(), Box::new(|_: u64| {})).await.unwrap();
+    let writer = LogWriter::create(&store, &Clock::stopped(), header(), Box::new(|_: u64| {})).await.unwrap();
     store.logs.take_over(&log_name(1)).await.unwrap();
     let lsn = enqueue(&writer, &[], 0).unwrap();
     assert!(unknown(writer.wait_durable(lsn).await));
@@ -333,7 +362,7 @@ async fn many_writers_on_a_real_disk_are_published_in_order() {
     let published = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&published);
     let publish = Box::new(move |version: u64| lock(&seen).push(version));
-    let writer = Arc::new(LogWriter::create(&store, header(), publish).await.unwrap());
+    let writer = Arc::new(LogWriter::create(&store, &Clock::stopped(), header(), publish).await.unwrap());
     let commits = Arc::new(Mutex::new(()));
     let tasks: Vec<_> = (0..8u32)
         .map(|table| {

@@ -132,8 +132,8 @@ impl Log {
         let published = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&published);
         let publish = Box::new(move |version| lock(&seen).push(version));
-        let writer = LogWriter::create(&store, header(), publish).await.unwrap();
-        writer.defer_syncs(limit, clock).unwrap();
+        let writer = LogWriter::create(&store, clock, header(), publish).await.unwrap();
+        writer.defer_syncs(limit).unwrap();
         disk.forget_syncs();
         Self { writer, disk, published }
     }
@@ -277,7 +277,7 @@ async fn failed_sync_in_the_background_poisons_the_log_and_says_what_may_be_gone
 #[tokio::test]
 async fn a_log_that_cannot_be_synced_later_is_refused() {
     let store = Store::object_store(Arc::new(InMemory::new()), "db");
-    let writer = LogWriter::create(&store, header(), Box::new(|_: u64| {})).await.unwrap();
-    let refused = writer.defer_syncs(LIMIT, &Clock::default());
+    let writer = LogWriter::create(&store, &Clock::default(), header(), Box::new(|_: u64| {})).await;
+    let refused = writer.unwrap().defer_syncs(LIMIT);
     assert!(matches!(refused, Err(Error::InvalidInput(_))));
 }
