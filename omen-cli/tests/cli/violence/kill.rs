@@ -23,7 +23,7 @@ fn killed_at_any_moment_it_keeps_what_it_acknowledged_and_nothing_by_halves() {
         let mut series = Series::new(&place, place.path(), seed).of_any_durability();
         for round in 0..rounds {
             let mut said = String::new();
-            let outcome = series.round(|running| {
+            let outcome = series.round(|running, _| {
                 let ended = running.kill();
                 said.clone_from(&ended.said);
                 ended

@@ -52,10 +52,12 @@ pub(super) struct Series<'a> {
     pub(super) between: (u64, u64),
     /// Whether some rounds may lose their last milliseconds if the power is cut.
     of_any_durability: bool,
+    /// Those that the present round may lose.
+    may_lose_ms: Option<u64>,
 }
 
 /// What these rounds may lose: most of them end before it is synced, or while it is.
-const MILLISECONDS: [&str; 4] = ["1", "8", "50", "3600000"];
+const MILLISECONDS: [u64; 4] = [1, 8, 50, 3_600_000];
 
 impl Run {
     /// `variable` says how many rounds a long run has; with `_DONE` behind its name, how many of
@@ -104,25 +106,27 @@ impl<'a> Series<'a> {
         let database = folder.join("db");
         let ledger = Ledger::new(seed);
         let between = (0, 0);
-        let series = Self { place, database, ledger, between, of_any_durability: false };
+        let (of_any_durability, may_lose_ms) = (false, None);
+        let series = Self { place, database, ledger, between, of_any_durability, may_lose_ms };
         let created = series.command(&["-c", &create()]).output().unwrap();
         assert!(created.status.success(), "{created:?}");
         series
     }
 
-    /// With half of the statements acknowledged before they are synced: for who does not cut the
-    /// power.
+    /// With half of the statements acknowledged before they are synced.
     pub(super) fn of_any_durability(self) -> Self {
         Self { of_any_durability: true, ..self }
     }
 
     /// The command that runs statements.
     fn shell(&mut self) -> Command {
-        if !self.of_any_durability || self.ledger.random.below(2) == 0 {
-            return self.command(&[]);
+        if self.of_any_durability && self.ledger.random.below(2) == 1 {
+            self.may_lose_ms = Some(MILLISECONDS[self.ledger.random.below(4) as usize]);
         }
-        let milliseconds = MILLISECONDS[self.ledger.random.below(4) as usize];
-        self.command(&["--may-lose-last-ms", milliseconds])
+        match self.may_lose_ms {
+            Some(milliseconds) => self.command(&["--may-lose-last-ms", &milliseconds.to_string()]),
+            None => self.command(&[]),
+        }
     }
 
     /// The command on the database, with arguments behind its path.
@@ -139,8 +143,13 @@ impl<'a> Series<'a> {
         command
     }
 
-    /// One round. `strike` ends the command by violence, and leaves the database as that left it.
-    pub(super) fn round(&mut self, strike: impl FnOnce(Running) -> Ended) -> Result<(), String> {
+    /// One round. `strike` ends the command by violence, and leaves the database as that left it;
+    /// it is told what the command may lose if the power is cut.
+    pub(super) fn round(
+        &mut self,
+        strike: impl FnOnce(Running, Option<u64>) -> Ended,
+    ) -> Result<(), String> {
+        self.may_lose_ms = None;
         let doing = match self.ledger.random.below(16) {
             0..=8 => Doing::Statements,
             9..=10 => Doing::Closing,
@@ -149,7 +158,7 @@ impl<'a> Series<'a> {
             _ => Doing::Importing,
         };
         let (running, sent) = self.begin(doing)?;
-        let ended = strike(running);
+        let ended = strike(running, self.may_lose_ms);
         if doing == Doing::Statements {
             self.between.0 += u64::from((1..sent.len()).contains(&ended.acknowledged));
             self.between.1 += 1;

@@ -387,11 +387,13 @@ async fn a_scrub_names_every_damaged_file() {
     }
 }
 
-/// Logs whose files cannot be synced while `broken`; counts their syncs.
+/// Logs whose files cannot be synced while `broken`, and wait with it while `held`; counts their
+/// syncs.
 #[derive(Debug, Clone)]
 struct Unsyncable {
     logs: Arc<dyn Logs>,
     broken: Arc<AtomicBool>,
+    held: Arc<AtomicBool>,
     syncs: Arc<AtomicUsize>,
 }
 
@@ -403,7 +405,7 @@ struct UnsyncableSync(Arc<dyn LogSync>, Unsyncable);
 impl Unsyncable {
     fn new(store: &Store) -> Self {
         let logs = Arc::clone(&store.logs);
-        Self { logs, broken: Arc::default(), syncs: Arc::default() }
+        Self { logs, broken: Arc::default(), held: Arc::default(), syncs: Arc::default() }
     }
 
     fn begin_sync(&self) -> crate::Result<()> {
@@ -429,6 +431,9 @@ impl LogFile for UnsyncableFile {
     }
     async fn sync(&mut self) -> crate::Result<()> {
         self.1.begin_sync()?;
+        while self.1.held.load(SeqCst) {
+            tokio::task::yield_now().await;
+        }
         self.0.sync().await
     }
     fn syncer(&self) -> Option<Arc<dyn LogSync>> {

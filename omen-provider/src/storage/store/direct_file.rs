@@ -2,9 +2,9 @@
 //!
 //! For logs (`log_file.rs`), whose syncs somebody waits for each time: a write of the cached page
 //! and the wait for it fall away, a tenth of a commit on the disk that was measured. The system
-//! takes whole blocks, from memory that is aligned to them. So the bytes of the last block are kept,
-//! and written again with what follows on them; behind what is written come zeros up to the end of
-//! the block.
+//! takes whole blocks, from memory that is aligned to them. So the bytes of the last block are
+//! kept, and written again with what follows on them; behind what is written come zeros up to the
+//! end of the block.
 //!
 //! A file system without such writes, or with larger blocks, gets ordinary ones ([`open_log`]).
 //!

@@ -187,6 +187,55 @@ async fn cancelled_task_leaves_no_trace() {
     assert_eq!(contents(&db).await, model);
 }
 
+/// A compaction that ends while a statement waits for its sync does not show that statement.
+#[tokio::test(flavor = "multi_thread")]
+async fn compaction_shows_nothing_that_waits_for_its_sync() {
+    let store = memory();
+    let logs = Unsyncable::new(&store);
+    let (held, syncs) = (Arc::clone(&logs.held), Arc::clone(&logs.syncs));
+    let logged = Store { logs: Arc::new(logs), ..store.clone() };
+    let options = Options { memtable_bytes_max: 1 << 20, ..tight() };
+    let (db, mut model) = layered(options, logged, 3).await;
+    let engine = db.handle().engine();
+    let version = engine.published.get();
+    let table = Arc::clone(&version.tables()[0]);
+    drop(version);
+    let segments: Vec<u64> = table.segments.iter().map(|v| v.segment.record().file).collect();
+    let task = Task { table: table.schema.id, segments, bytes: 0 };
+
+    held.store(true, SeqCst);
+    let before = syncs.load(SeqCst);
+    let upsert = tokio::spawn({
+        let db = db.clone();
+        async move { db.table("t").unwrap().upsert(rows([3], "unsynced-")).await }
+    });
+    until(async || syncs.load(SeqCst) > before).await;
+    let manifests = store.blobs.list("manifest").await.unwrap();
+    let compaction = tokio::spawn({
+        let engine = Arc::clone(engine);
+        async move { engine.compact_task(engine.writer.as_ref().unwrap(), &task).await }
+    });
+    until(async || store.blobs.list("manifest").await.unwrap() != manifests).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(contents(&db).await, model);
+    held.store(false, SeqCst);
+    compaction.await.unwrap().unwrap().expect("it is published");
+    upsert.await.unwrap().unwrap();
+    model.insert(3, "unsynced-3".to_string());
+    assert_eq!(contents(&db).await, model);
+    assert_disjoint(&db);
+}
+
+async fn until(happened: impl AsyncFn() -> bool) {
+    for _ in 0..5_000 {
+        if happened().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("it does not happen");
+}
+
 /// Closing ends a compaction at its next batch; the next open finds all rows and only named files.
 #[tokio::test(flavor = "multi_thread")]
 async fn closing_ends_a_compaction() {

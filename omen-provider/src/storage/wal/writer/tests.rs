@@ -86,6 +86,15 @@ fn enqueue(writer: &LogWriter<u64>, ops: &[Op], accepted_ms: u64) -> Result<u64>
     writer.enqueue(writer.encode(ops, accepted_ms)?, |lsn| lsn)
 }
 
+async fn new_writer(store: &Store, publish: Publish<u64>) -> LogWriter<u64> {
+    LogWriter::create(store, &Clock::stopped(), header(), publish).await.unwrap()
+}
+
+/// A writer whose versions nobody takes.
+async fn unheard(store: &Store) -> LogWriter<u64> {
+    new_writer(store, Box::new(|_| {})).await
+}
+
 async fn rotate(writer: &LogWriter<u64>, number: u64, generation: u64) -> Result<LogHeader> {
     let next = writer.prepare_next(number).await?;
     writer.rotate(next, generation).await
@@ -104,7 +113,7 @@ async fn gated() -> Fixture {
     let published = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&published);
     let publish = Box::new(move |version| lock(&seen).push(version));
-    let writer = Arc::new(LogWriter::create(&store, &Clock::stopped(), header(), publish).await.unwrap());
+    let writer = Arc::new(new_writer(&store, publish).await);
     medium.appends.store(0, Ordering::SeqCst);
     medium.syncs.store(0, Ordering::SeqCst);
     Fixture { writer, medium, published }
@@ -163,7 +172,7 @@ async fn statements_come_back_from_every_medium() {
     for store in
         [Store::local(directory.path()), Store::object_store(Arc::new(InMemory::new()), "db")]
     {
-        let writer = LogWriter::create(&store, &Clock::stopped(), header(), Box::new(|_: u64| {})).await.unwrap();
+        let writer = unheard(&store).await;
         let put = Op::Put { table: 1, fresh: true, rows: Bytes::from("rows") };
         let delete = Op::Delete { table: 1, keys: vec![b"k".to_vec()] };
         let first = enqueue(&writer, &[put.clone(), delete.clone()], 11).unwrap();
@@ -298,7 +307,7 @@ async fn failed_write_or_sync_poisons_the_log() {
 async fn rotation_chains_files_and_goes_on() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::local(directory.path());
-    let writer = LogWriter::create(&store, &Clock::stopped(), header(), Box::new(|_: u64| {})).await.unwrap();
+    let writer = unheard(&store).await;
     let before = enqueue(&writer, &[Op::DropTable(1)], 1).unwrap();
     let next = rotate(&writer, 9, 88).await.unwrap();
     assert_eq!(writer.durable_lsn(), before + 1);
@@ -349,7 +358,7 @@ async fn too_long_an_operation_is_refused_whole() {
 #[tokio::test]
 async fn fenced_writer_learns_that_its_outcome_is_unknown() {
     let store = Store::object_store(Arc::new(InMemory::new()), "db");
-    let writer = LogWriter::create(&store, &Clock::stopped(), header(), Box::new(|_: u64| {})).await.unwrap();
+    let writer = unheard(&store).await;
     store.logs.take_over(&log_name(1)).await.unwrap();
     let lsn = enqueue(&writer, &[], 0).unwrap();
     assert!(unknown(writer.wait_durable(lsn).await));
@@ -362,7 +371,7 @@ async fn many_writers_on_a_real_disk_are_published_in_order() {
     let published = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&published);
     let publish = Box::new(move |version: u64| lock(&seen).push(version));
-    let writer = Arc::new(LogWriter::create(&store, &Clock::stopped(), header(), publish).await.unwrap());
+    let writer = Arc::new(new_writer(&store, publish).await);
     let commits = Arc::new(Mutex::new(()));
     let tasks: Vec<_> = (0..8u32)
         .map(|table| {

@@ -277,7 +277,8 @@ async fn failed_sync_in_the_background_poisons_the_log_and_says_what_may_be_gone
 #[tokio::test]
 async fn a_log_that_cannot_be_synced_later_is_refused() {
     let store = Store::object_store(Arc::new(InMemory::new()), "db");
-    let writer = LogWriter::create(&store, &Clock::default(), header(), Box::new(|_: u64| {})).await;
-    let refused = writer.unwrap().defer_syncs(LIMIT);
+    let publish = Box::new(|_: u64| {});
+    let writer = LogWriter::create(&store, &Clock::default(), header(), publish).await.unwrap();
+    let refused = writer.defer_syncs(LIMIT);
     assert!(matches!(refused, Err(Error::InvalidInput(_))));
 }
