@@ -84,6 +84,28 @@ fn disk_full_leaves_an_openable_store() {
     }
 }
 
+/// What a deletion found in the reserve is for deletions: rows, however short, take none of it.
+#[test]
+fn rows_take_nothing_that_the_reserve_gave_up() {
+    for (room, flushed, yields) in fillings() {
+        println!("{room} bytes, flushed {flushed}, yields {yields}");
+        block_on(async {
+            let mut case = full(room, flushed, yields).await;
+            for round in 0..3 {
+                case.delete(round * 10..round * 10 + 1).await.unwrap();
+                let mut row = 10_000 * (round + 1);
+                while case.upsert_rows(row..row + 1, 1, 100).await.is_ok() {
+                    row += 1;
+                }
+                for key in 40 * (round + 1)..40 * (round + 2) {
+                    case.delete(key..key + 1).await.unwrap();
+                }
+            }
+            case.check().await;
+        });
+    }
+}
+
 /// Nobody has to open the database again when there is space, whatever was refused meanwhile.
 #[test]
 fn statements_are_taken_again_when_there_is_space() {
