@@ -236,6 +236,11 @@ impl Files for CountedFiles {
         self.counted(path, SystemFiles.open_to_write(path)?)
     }
 
+    fn open_uncached(&self, path: &Path) -> io::Result<Option<Box<dyn FileHandle>>> {
+        let uncached = SystemFiles.open_uncached(path)?;
+        uncached.map(|file| self.counted(path, file)).transpose()
+    }
+
     fn open(&self, path: &Path) -> io::Result<Box<dyn FileHandle>> {
         SystemFiles.open(path)
     }
@@ -323,5 +328,9 @@ impl FileHandle for CountedFile {
 
     fn sync_all(&self) -> io::Result<()> {
         self.inner.sync_all()
+    }
+
+    fn go_through_cache(&self) -> io::Result<()> {
+        self.inner.go_through_cache()
     }
 }

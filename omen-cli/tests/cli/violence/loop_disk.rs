@@ -35,6 +35,15 @@ pub(super) enum Journal {
     Lost = 2,
 }
 
+/// How large the blocks of a file system are, which decides how logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Blocks {
+    /// 1 KiB: through the system's cache. A cut takes what was not synced.
+    Small,
+    /// 4 KiB, as of most: past the cache. A cut comes too late for what is on the disk by then.
+    Usual,
+}
+
 /// A file system of its own, gone when dropped.
 pub(super) struct LoopDisk {
     /// Holds the image and the directory that it is mounted on.
@@ -45,7 +54,7 @@ pub(super) struct LoopDisk {
 
 impl LoopDisk {
     /// Makes one. An error: what is missing on this machine.
-    pub(super) fn new(mebibytes: u64) -> Result<Self, String> {
+    pub(super) fn new(mebibytes: u64, blocks: Blocks) -> Result<Self, String> {
         let alone = lock()?;
         remove_leftovers();
         static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -56,7 +65,9 @@ impl LoopDisk {
         std::fs::create_dir_all(disk.path()).map_err(|e| format!("no directory: {e}"))?;
         let image = File::create(disk.image()).map_err(|e| format!("no image: {e}"))?;
         image.set_len(mebibytes << 20).map_err(|e| format!("no image: {e}"))?;
-        run("mkfs.ext4", &["-q".as_ref(), "-F".as_ref(), "-m0".as_ref(), &disk.image()])?;
+        let size = if blocks == Blocks::Small { "-b1024" } else { "-b4096" };
+        let options = ["-q", "-F", "-m0", size].map(Path::new);
+        run("mkfs.ext4", &[&options[..], &[&disk.image()]].concat())?;
         run("perl", &["-e".as_ref(), "1".as_ref()])?;
         disk.mount()?;
         Ok(disk)

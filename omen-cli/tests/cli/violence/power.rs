@@ -14,7 +14,7 @@
 use std::time::Duration;
 
 use super::ledger::{Ledger, Statement, create, query, slots};
-use super::loop_disk::{Journal, LoopDisk};
+use super::loop_disk::{Blocks, Journal, LoopDisk};
 use super::missing::skip;
 use super::rounds::{Run, Series};
 use super::running::{Ended, Running};
@@ -39,7 +39,8 @@ fn power_cut_takes_nothing_that_was_acknowledged() {
     }
     run.each(|seed, rounds| {
         let place = Place::new();
-        let mut disk = LoopDisk::new(MEBIBYTES)?;
+        let blocks = if seed / CUTS_OF_SERIES % 2 == 0 { Blocks::Small } else { Blocks::Usual };
+        let mut disk = LoopDisk::new(MEBIBYTES, blocks)?;
         let folder = disk.path();
         let mut series = Series::new(&place, &folder, seed).of_any_durability();
         for round in 0..rounds {
@@ -51,7 +52,9 @@ fn power_cut_takes_nothing_that_was_acknowledged() {
                 disk.restart().unwrap();
                 ended
             });
-            let wrong = |wrong| format!("cut {round}, {journal:?}: {wrong}; {}", series.keep());
+            let wrong = |wrong| {
+                format!("cut {round}, {journal:?}, {blocks:?} blocks: {wrong}; {}", series.keep())
+            };
             outcome.map_err(wrong)?;
         }
         Ok(())
@@ -86,7 +89,7 @@ fn without_syncs_the_power_cut_takes_rows_and_that_is_found() {
 /// Whether a loss is found. An error: something else went wrong.
 fn loses_without_syncs(seed: u64) -> Result<bool, String> {
     let place = Place::new();
-    let mut disk = LoopDisk::new(MEBIBYTES)?;
+    let mut disk = LoopDisk::new(MEBIBYTES, Blocks::Small)?;
     let mut ledger = Ledger::new(seed);
     let database = disk.path().join("db");
     let omen = |arguments: &[&str]| {
@@ -117,6 +120,6 @@ fn loses_without_syncs(seed: u64) -> Result<bool, String> {
 
 /// Whether power can be cut here. An error: what is missing.
 fn works() -> Result<(), String> {
-    let disk = LoopDisk::new(MEBIBYTES)?;
+    let disk = LoopDisk::new(MEBIBYTES, Blocks::Small)?;
     disk.cut(Journal::Lost)
 }

@@ -3,7 +3,7 @@
 //! However full it is: what was acknowledged is there, what was not is not there in part, a failure
 //! says that there is no space, and once there is some again everything works.
 
-use super::loop_disk::LoopDisk;
+use super::loop_disk::{Blocks, LoopDisk};
 use super::missing::skip;
 use super::running::Running;
 use crate::omen::{Outcome, Place};
@@ -47,7 +47,7 @@ fn insert(number: u64) -> String {
 impl Full {
     /// None, and it is said why, if there are no such disks here.
     fn new() -> Option<Self> {
-        let disk = match LoopDisk::new(MEBIBYTES) {
+        let disk = match LoopDisk::new(MEBIBYTES, Blocks::Usual) {
             Ok(disk) => disk,
             Err(what) => {
                 skip("full disks", &what);

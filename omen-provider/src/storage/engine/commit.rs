@@ -15,6 +15,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
+use futures::FutureExt;
 use tokio::sync::MutexGuard;
 
 use super::room::lacks_space;
@@ -85,22 +86,25 @@ impl Drop for Accepted<'_> {
         if self.acknowledged {
             return;
         }
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let (engine, lsn, lease) = (Arc::clone(self.engine), self.lsn, self.lease.take());
-            runtime.spawn(async move {
-                let _lease = lease;
-                if let Some(writer) = &engine.writer {
-                    // Nobody is left to tell; the log keeps the error for the next statement.
-                    let _ = writer.log.wait_committed(lsn).await;
-                }
-            });
+        let (engine, lsn, lease) = (Arc::clone(self.engine), self.lsn, self.lease.take());
+        let carry_through = async move {
+            let _lease = lease;
+            if let Some(writer) = &engine.writer {
+                // Nobody is left to tell; the log keeps the error for the next statement.
+                let _ = writer.log.commit_alone(lsn).await;
+            }
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(carry_through)),
+            // On a local disk it ends at once.
+            Err(_) => drop(carry_through.now_or_never()),
         }
     }
 }
 
 impl Writer {
-    /// The right to be the next statement. It is held for a microsecond or two, unless pages are
-    /// read: who sleeps meanwhile makes all others queue behind a task that is to be woken first.
+    /// The right to be the next statement. It is mostly held for a microsecond or two: who sleeps
+    /// meanwhile makes all others queue behind a task that is to be woken first.
     async fn accept(&self) -> MutexGuard<'_, Arc<Version>> {
         for _ in 0..GLANCES {
             if let Ok(accepted) = self.accepted.try_lock() {

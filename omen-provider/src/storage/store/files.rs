@@ -22,6 +22,9 @@ const READINGS: usize = 100;
 /// What a write of zeros takes its bytes from.
 static ZEROS: [u8; 256 << 10] = [0; 256 << 10];
 
+/// What is written past the system's cache is a multiple of it: enough for every disk.
+pub const UNCACHED_BLOCK: usize = 4096;
+
 /// The calls of a file system that a local disk is made of.
 pub trait Files: Debug + Send + Sync + 'static {
     /// A new file for writing, for its owner alone; an error if the name is taken, also by a
@@ -29,10 +32,11 @@ pub trait Files: Debug + Send + Sync + 'static {
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn FileHandle>>;
     /// An existing file for writing. What fails on another handle of it fails there alone.
     fn open_to_write(&self, path: &Path) -> io::Result<Box<dyn FileHandle>>;
-    /// An existing file for a log: written from front to end, with nothing but zeros behind, which
-    /// it may make longer by less than 4 KiB of them.
-    fn open_log(&self, path: &Path) -> io::Result<Box<dyn FileHandle>> {
-        self.open_to_write(path)
+    /// An existing file for reading and writing past the system's cache: whole blocks of
+    /// [`UNCACHED_BLOCK`], from memory that is aligned to them. `None` where there is no such way,
+    /// or a file consists of other blocks.
+    fn open_uncached(&self, _path: &Path) -> io::Result<Option<Box<dyn FileHandle>>> {
+        Ok(None)
     }
     /// An existing file for reading.
     fn open(&self, path: &Path) -> io::Result<Box<dyn FileHandle>>;
@@ -78,6 +82,11 @@ pub trait FileHandle: Debug + Send + Sync {
     fn sync_data(&self) -> io::Result<()>;
     /// Makes the bytes and all that is known of the file durable, but for its name.
     fn sync_all(&self) -> io::Result<()>;
+    /// From now on it is read and written through the system's cache, as most files are, in pieces
+    /// of any length.
+    fn go_through_cache(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// One name in a directory.
@@ -120,8 +129,17 @@ impl Files for SystemFiles {
     }
 
     #[cfg(target_os = "linux")]
-    fn open_log(&self, path: &Path) -> io::Result<Box<dyn FileHandle>> {
-        super::direct_file::open_log(path)
+    fn open_uncached(&self, path: &Path) -> io::Result<Option<Box<dyn FileHandle>>> {
+        use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+        let flag = rustix::fs::OFlags::DIRECT.bits() as i32;
+        match OpenOptions::new().read(true).write(true).custom_flags(flag).open(path) {
+            Ok(file) if file.metadata()?.blksize() == UNCACHED_BLOCK as u64 => {
+                Ok(Some(Box::new(file)))
+            }
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -234,6 +252,12 @@ impl FileHandle for File {
 
     fn sync_all(&self) -> io::Result<()> {
         File::sync_all(self)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn go_through_cache(&self) -> io::Result<()> {
+        let flags = rustix::fs::fcntl_getfl(self)?;
+        Ok(rustix::fs::fcntl_setfl(self, flags - rustix::fs::OFlags::DIRECT)?)
     }
 }
 

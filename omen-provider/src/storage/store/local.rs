@@ -17,6 +17,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::block_file::BlockFile;
 use super::directory::{Directory, OpenFile, failed};
 use super::files::{FileHandle, Files, read_full_at, write_all_at};
 use super::log_file::LocalLog;
@@ -168,7 +169,7 @@ impl Logs for LocalDisk {
         let file = file.map_err(|e| failed(&path, e))?;
         file.sync_all().map_err(|e| failed(&path, e))?;
         self.directory.sync(&folder)?;
-        let file = self.directory.with_descriptor(|files| files.open_log(&path));
+        let file = self.directory.with_descriptor(|files| open_log(files, &path));
         let file = file.map_err(|e| failed(&path, e))?;
         Ok(Box::new(LocalLog::new(&self.directory, file, path)))
     }
@@ -205,6 +206,14 @@ impl Logs for LocalDisk {
 
     async fn delete(&self, name: &str) -> Result<()> {
         self.directory.delete(name)
+    }
+}
+
+/// A file for a log, past the system's cache where that is possible.
+pub(super) fn open_log(files: &dyn Files, path: &Path) -> io::Result<Box<dyn FileHandle>> {
+    match files.open_uncached(path)? {
+        Some(file) => Ok(Box::new(BlockFile::new(file))),
+        None => files.open_to_write(path),
     }
 }
 

@@ -24,7 +24,7 @@ use bytes::Bytes;
 
 use super::directory::{Directory, failed};
 use super::files::{FileHandle, write_all_at, write_zeros};
-use super::local::read_whole;
+use super::local::{open_log, read_whole};
 use super::{LogFile, LogSpace, LogSync};
 use crate::error::Result;
 use crate::teeth::{Tooth, planted};
@@ -60,7 +60,7 @@ struct Opened {
 struct LocalSpace {
     directory: Arc<Directory>,
     path: PathBuf,
-    /// The length that the file has, or may get without more space.
+    /// The length that the file has but for the rest of a block, or may get without more space.
     taken: AtomicU64,
     /// Held while the file becomes longer.
     growing: Mutex<()>,
@@ -87,7 +87,7 @@ impl LocalLog {
     pub(super) fn resume(directory: &Arc<Directory>, path: PathBuf, bytes: u64) -> Result<Self> {
         let content = directory.with_descriptor(|files| read_whole(files, &path));
         let content = content.map_err(|e| failed(&path, e))?;
-        let file = directory.with_descriptor(|files| files.open_log(&path));
+        let file = directory.with_descriptor(|files| open_log(files, &path));
         let file = file.map_err(|e| failed(&path, e))?;
         let end = content.len() as u64;
         let kept = &content[..content.len().min(bytes as usize)];
@@ -150,6 +150,11 @@ impl LogFile for LocalLog {
 
     fn space(&self) -> Option<Arc<dyn LogSpace>> {
         Some(Arc::clone(&self.space) as _)
+    }
+
+    fn defer_syncs(&mut self) -> Result<()> {
+        let opened = &self.opened;
+        opened.file.go_through_cache().map_err(|e| failed(&opened.path, e))
     }
 
     async fn trim(&mut self) -> Result<()> {

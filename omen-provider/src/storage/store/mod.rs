@@ -14,8 +14,7 @@
 //! Invariant: when [`Blobs::put_if_absent`], [`BlobWriter::finish`], [`Logs::create`] or
 //! [`LogFile::sync`] has returned Ok, the bytes and the name survive a power cut.
 
-#[cfg(target_os = "linux")]
-mod direct_file;
+mod block_file;
 mod directory;
 mod files;
 mod local;
@@ -35,7 +34,7 @@ use object_store::ObjectStore;
 
 use crate::error::{Error, Result};
 
-pub use files::{DirEntry, FileHandle, FileInfo, Files, SystemFiles};
+pub use files::{DirEntry, FileHandle, FileInfo, Files, SystemFiles, UNCACHED_BLOCK};
 pub use lock::{DirectoryLock, FileLock, Lock};
 
 /// A blob as [`Blobs::list`] sees it.
@@ -193,6 +192,11 @@ pub trait LogFile: Send {
     /// own, as the default.
     fn space(&self) -> Option<Arc<dyn LogSpace>> {
         None
+    }
+    /// Syncs come later than appends from now on, of several at once: appends need not reach the
+    /// medium by themselves. The default: nothing changes.
+    fn defer_syncs(&mut self) -> Result<()> {
+        Ok(())
     }
     /// Gives back space that was taken and not used; nothing is appended any more.
     async fn trim(&mut self) -> Result<()> {

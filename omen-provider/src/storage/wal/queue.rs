@@ -98,6 +98,11 @@ impl<V> Queued<V> {
         Self { frames: Vec::new(), generation, lsn, last: Last::Seal { next } }
     }
 
+    /// Whether it ends a file.
+    pub(super) fn is_seal(&self) -> bool {
+        matches!(self.last, Last::Seal { .. })
+    }
+
     /// Bytes in the log.
     pub(super) fn bytes(&self) -> u64 {
         match self.last {

@@ -3,14 +3,14 @@
 //! [`LogWriter::encode`] makes the bytes of a statement, [`LogWriter::take_space`] takes space for
 //! them, [`LogWriter::enqueue`] queues it: from then on it is accepted, and whatever fails is a
 //! failure of the log. [`LogWriter::wait_committed`] returns when it may be acknowledged: when it
-//! is durable. The first waiter of a group leads: it takes the whole queue and runs a *round*: one
-//! append, one sync, publication of the newest version of the group, then the other waiters are
-//! woken. Statements queued meanwhile form the next group. No thread is involved: on a local disk append
+//! is durable. Waiters first gather a group (`gathering`); then the first of them takes the whole
+//! queue and runs a *round*: one append, one sync, publication of the newest version of the group,
+//! then the others are woken. Statements queued meanwhile form the next group. No thread is involved: on a local disk append
 //! and sync complete without suspending, within the first waiter. (Where the options allow that the
 //! last statements are lost with the power, the sync comes later: see `deferred`.)
 //!
-//! The round is a shared future that every waiter can drive: a leader dropped in the middle of an
-//! append on an object store neither hangs the others nor loses bytes; the next one goes on.
+//! The round is a shared future that every waiter can drive: a waiter dropped in the middle of an
+//! append on an object store neither hangs the others nor loses bytes.
 //!
 //! Invariants: versions are published in lsn order, only after the sync (where none is deferred),
 //! before any waiter returns. At most one round runs at a time. What is queued has its space, and
@@ -20,8 +20,8 @@
 // By path, since the tests compile this file a second time, from another module.
 #[path = "writer/deferred.rs"]
 mod deferred;
-#[path = "writer/leading.rs"]
-mod leading;
+#[path = "writer/gathering.rs"]
+mod gathering;
 #[path = "writer/round.rs"]
 mod round;
 #[path = "writer/space.rs"]
@@ -31,7 +31,6 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use futures::future::{BoxFuture, Shared};
-use tokio::sync::Notify;
 
 use super::header::{LogHeader, log_name};
 use super::queue::{Encoded, Queued, seal_bytes};
@@ -42,7 +41,7 @@ use crate::error::{Error, Result};
 use crate::storage::store::{LogFile, LogSpace, Store};
 use crate::teeth::{Tooth, planted};
 use deferred::Deferred;
-use leading::Leading;
+use gathering::Gathering;
 use round::Failure;
 
 /// Makes a version visible to readers.
@@ -71,8 +70,6 @@ struct Inner<V> {
     deferred: OnceLock<Deferred>,
     publish: Publish<V>,
     clock: Clock,
-    /// Tells the waiters that a round, or its leader, is at its end.
-    ended: Notify,
 }
 
 struct State<V> {
@@ -80,8 +77,6 @@ struct State<V> {
     /// Absent while a round runs, and after a clean close.
     file: Option<Box<dyn LogFile>>,
     round: Option<Round>,
-    /// Whether a waiter drives a round, or is about to.
-    is_led: bool,
     /// What is published and may be acknowledged, and, where no sync is deferred, durable.
     committed_lsn: u64,
     /// Bytes of the current file, queued ones included.
@@ -141,7 +136,6 @@ impl<V: Send + 'static> LogWriter<V> {
             queue: Vec::new(),
             file: Some(file),
             round: None,
-            is_led: false,
             committed_lsn: next_lsn.saturating_sub(1),
             bytes,
             together: 0,
@@ -156,7 +150,6 @@ impl<V: Send + 'static> LogWriter<V> {
                 deferred: OnceLock::new(),
                 publish,
                 clock: clock.clone(),
-                ended: Notify::new(),
             }),
         }
     }
@@ -200,10 +193,18 @@ impl<V: Send + 'static> LogWriter<V> {
     /// # Errors
     /// [`Error::OutcomeUnknown`] if the log failed before that was known.
     pub(crate) async fn wait_committed(&self, lsn: u64) -> Result<()> {
+        self.wait(lsn, Gathering::new(&self.shared.clock)).await
+    }
+
+    /// As [`LogWriter::wait_committed`], without giving others a turn first: on a local disk it
+    /// returns without suspending, unless a round runs.
+    pub(crate) async fn commit_alone(&self, lsn: u64) -> Result<()> {
+        self.wait(lsn, Gathering::none()).await
+    }
+
+    async fn wait(&self, lsn: u64, mut gathering: Gathering) -> Result<()> {
         loop {
-            // Before the state is looked at: what ends meanwhile is not missed.
-            let ended = self.shared.ended.notified();
-            let leading = {
+            let round = {
                 let mut state = self.shared.lock();
                 if state.committed_lsn >= lsn {
                     return Ok(());
@@ -211,15 +212,21 @@ impl<V: Send + 'static> LogWriter<V> {
                 if let Some(failure) = &state.failed {
                     return Err(failure.error.clone());
                 }
-                if state.round.is_none() && (state.queue.is_empty() || state.file.is_none()) {
-                    return Err(Error::invalid(format!("lsn {lsn} was never logged")));
+                match &state.round {
+                    Some(round) => Some(round.clone()),
+                    None if self.shared.is_gathering(&state, &mut gathering) => None,
+                    None => match Inner::start_round(&self.shared, &mut state) {
+                        Some(round) => Some(round),
+                        None => return Err(Error::invalid(format!("lsn {lsn} was never logged"))),
+                    },
                 }
-                let is_led = std::mem::replace(&mut state.is_led, true);
-                (!is_led).then(|| Leading(&self.shared))
             };
-            match leading {
-                Some(_leading) => Inner::drive_round(&self.shared).await,
-                None => ended.await,
+            match round {
+                Some(round) => {
+                    round.await;
+                    gathering.begin_anew();
+                }
+                None => tokio::task::yield_now().await,
             }
         }
     }
@@ -267,7 +274,10 @@ impl<V: Send + 'static> LogWriter<V> {
     /// What takes time is done here, beside statements.
     pub(crate) async fn prepare_next(&self, number: u64) -> Result<NextLog> {
         self.shared.check_failure()?;
-        let file = self.store.logs.create(&log_name(number)).await?;
+        let mut file = self.store.logs.create(&log_name(number)).await?;
+        if self.shared.deferred.get().is_some() {
+            file.defer_syncs()?;
+        }
         if let Some(space) = file.space() {
             space.take(LogHeader::BYTES as u64 + seal_bytes()).await?;
         }

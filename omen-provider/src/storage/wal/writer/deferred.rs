@@ -62,10 +62,12 @@ impl<V: Send + 'static> LogWriter<V> {
     /// has no thread left.
     pub(crate) fn defer_syncs(&self, limit: Duration) -> Result<()> {
         let clock = &self.shared.clock;
-        let state = self.shared.lock();
-        let Some(syncer) = state.file.as_ref().and_then(|file| file.syncer()) else {
+        let mut state = self.shared.lock();
+        let Some((file, syncer)) = state.file.as_mut().and_then(|f| f.syncer().map(|s| (f, s)))
+        else {
             return Err(Error::invalid("this log cannot be synced later than it is written"));
         };
+        file.defer_syncs()?;
         let lsn = state.committed_lsn;
         let deferred = Deferred::new(limit, clock, syncer, lsn);
         if !clock.stands_still() {

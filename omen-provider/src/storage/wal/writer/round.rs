@@ -1,7 +1,7 @@
 //! A round: a group is appended and, where that is not deferred, synced; then what it leaves is
 //! published, and those who wait for it are told.
 //!
-//! Driven by the leader of the waiters (`leading`); calls `queue` and `deferred`.
+//! Driven by the waiters of the writer; calls `queue` and `deferred`.
 //!
 //! Invariant: after a failure the file is let go of, and no other takes its place.
 
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 
 use super::super::queue::Group;
-use super::{Arc, Inner, Round};
+use super::{Arc, Inner, Round, State};
 use crate::error::{Error, Result};
 use crate::storage::store::LogFile;
 use crate::teeth::{Tooth, planted};
@@ -26,30 +26,13 @@ pub(super) struct Failure {
 }
 
 impl<V: Send + 'static> Inner<V> {
-    /// Gathers a group and writes it, or goes on with the round that another leader left behind.
-    pub(super) async fn drive_round(shared: &Arc<Self>) {
-        let left_behind = shared.lock().round.clone();
-        let round = match left_behind {
-            Some(round) => Some(round),
-            None => {
-                shared.gather().await;
-                Self::start_round(shared)
-            }
-        };
-        if let Some(round) = round {
-            round.await;
+    /// Takes the queue and begins to write it; none if there is nothing to write.
+    pub(super) fn start_round(shared: &Arc<Self>, state: &mut State<V>) -> Option<Round> {
+        if state.queue.is_empty() {
+            return None;
         }
-    }
-
-    /// Takes the queue and begins to write it; none if the log has failed meanwhile.
-    fn start_round(shared: &Arc<Self>) -> Option<Round> {
-        let mut state = shared.lock();
-        let file = match state.failed {
-            Some(_) => None,
-            None => state.file.take(),
-        }?;
-        let durable_lsn = shared.synced_lsn(state.committed_lsn);
-        let group = Group::take(&mut state.queue, durable_lsn);
+        let file = state.file.take()?;
+        let group = Group::take(&mut state.queue, shared.synced_lsn(state.committed_lsn));
         let round = Arc::clone(shared).run_round(file, group).boxed().shared();
         state.round = Some(round.clone());
         Some(round)
