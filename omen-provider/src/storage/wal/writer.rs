@@ -5,9 +5,9 @@
 //! failure of the log. [`LogWriter::wait_committed`] returns when it may be acknowledged: when it
 //! is durable. Waiters first gather a group (`gathering`); then the first of them takes the whole
 //! queue and runs a *round*: one append, one sync, publication of the newest version of the group,
-//! then the others are woken. Statements queued meanwhile form the next group. No thread is involved: on a local disk append
-//! and sync complete without suspending, within the first waiter. (Where the options allow that the
-//! last statements are lost with the power, the sync comes later: see `deferred`.)
+//! then the others are woken. Statements queued meanwhile form the next group. No thread is
+//! involved: on a local disk append and sync complete without suspending, within the first waiter.
+//! (Where syncs may come after acknowledgements: see `deferred`.)
 //!
 //! The round is a shared future that every waiter can drive: a waiter dropped in the middle of an
 //! append on an object store neither hangs the others nor loses bytes.
@@ -39,7 +39,6 @@ use super::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::storage::store::{LogFile, LogSpace, Store};
-use crate::teeth::{Tooth, planted};
 use deferred::Deferred;
 use gathering::Gathering;
 use round::Failure;
@@ -83,7 +82,6 @@ struct State<V> {
     bytes: u64,
     /// How many statements the last round wrote, with those that were queued when it ended.
     together: usize,
-    /// How many rounds there were.
     rounds: u64,
     failed: Option<Failure>,
 }
@@ -367,18 +365,10 @@ impl<V> Inner<V> {
     }
 
     fn check_failure(&self) -> Result<()> {
-        let refusal = self.lock().failed.as_ref().map(|failure| failure.refusal);
-        refusal.map_or(Ok(()), |refusal| Err(Error::Unavailable(refusal)))
-    }
-
-    /// Ends the log; the first failure is the one that is told.
-    fn fail(&self, failure: Failure) {
-        if planted(Tooth::NoPoisoning) {
-            return;
+        match &self.lock().failed {
+            None => Ok(()),
+            Some(failure) => Err(Error::Unavailable(failure.refusal)),
         }
-        let mut state = self.lock();
-        state.failed.get_or_insert(failure);
-        state.queue = Vec::new();
     }
 }
 
@@ -394,7 +384,7 @@ async fn write_header(file: &mut dyn LogFile, header: &LogHeader) -> Result<()> 
     file.sync().await
 }
 
-/// No code that holds one of these locks can panic half-way through a change.
+/// No code that holds one of these locks panics half-way through a change.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,8 +5,9 @@
 //! one back syncs alone, and all others wait for two syncs. Each waiter counts for itself, and any
 //! of them begins the round: nobody depends on another who may never be polled again.
 //!
-//! Who writes alone gives one turn in 64 rounds, to see whether that is still so: on one thread
-//! nobody else gets one during a sync. A turn takes as long as what others compute in it.
+//! Once in [`LOOK_ROUNDS`] rounds, turns are given until nobody comes any more: on one thread nobody
+//! is queued during a sync, so that a group which was once torn would not find together again. A
+//! turn takes as long as what others compute in it.
 //!
 //! Called by the writer.
 
@@ -14,10 +15,11 @@ use std::time::Duration;
 
 use super::{Clock, Inner, State};
 
-/// How often in succession turns are given without one more statement being queued.
+/// How often in succession turns are given without one more statement being queued: once more than
+/// tokio lets a task have that is ready before it looks for those which other threads have spawned.
 const TURNS_MAX: u32 = 64;
-/// In how many rounds a statement that is alone gives others one turn.
-const LOOK_ROUNDS: u64 = 64;
+/// In how many rounds it is looked once whether there are more than were at the last.
+const LOOK_ROUNDS: u64 = 256;
 /// After how long no more turns are given.
 const GATHERING_MAX: Duration = Duration::from_millis(1);
 
@@ -46,13 +48,13 @@ impl Gathering {
     }
 
     /// Whether to give one more turn, with so many statements queued.
-    fn gives_turn(&mut self, queued: usize, turns_max: u32) -> bool {
+    fn gives_turn(&mut self, queued: usize) -> bool {
         let Some(clock) = &self.clock else { return false };
         let now = clock.now();
         let since = *self.since.get_or_insert(now);
         self.turns = if queued > self.queued { 0 } else { self.turns + 1 };
         self.queued = queued;
-        self.turns < turns_max && now.saturating_sub(since) < GATHERING_MAX
+        self.turns < TURNS_MAX && now.saturating_sub(since) < GATHERING_MAX
     }
 }
 
@@ -64,11 +66,7 @@ impl<V> Inner<V> {
             return false;
         }
         let queued = state.queue.len();
-        let is_alone = state.together < 2;
-        let looks = is_alone && state.rounds % LOOK_ROUNDS == LOOK_ROUNDS - 1;
-        match is_alone {
-            true => looks && gathering.gives_turn(queued, 1),
-            false => queued < state.together && gathering.gives_turn(queued, TURNS_MAX),
-        }
+        let looks = state.rounds % LOOK_ROUNDS == LOOK_ROUNDS - 1;
+        (looks || queued < state.together) && gathering.gives_turn(queued)
     }
 }

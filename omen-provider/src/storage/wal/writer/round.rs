@@ -76,6 +76,18 @@ impl<V: Send + 'static> Inner<V> {
     }
 }
 
+impl<V> Inner<V> {
+    /// Ends the log; the first failure is the one that is told.
+    pub(super) fn fail(&self, failure: Failure) {
+        if planted(Tooth::NoPoisoning) {
+            return;
+        }
+        let mut state = self.lock();
+        state.failed.get_or_insert(failure);
+        state.queue = Vec::new();
+    }
+}
+
 impl Failure {
     fn of_round(error: &Error) -> Self {
         let error = format!("the log failed and takes no more statements: {error}");
