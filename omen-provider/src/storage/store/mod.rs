@@ -144,8 +144,8 @@ pub trait BlobWriter: Send {
 pub trait Logs: Debug + Send + Sync + 'static {
     /// Creates an empty log, its name durable; an error if the name is taken.
     async fn create(&self, name: &str) -> Result<Box<dyn LogFile>>;
-    /// Everything appended so far, and maybe zeros behind it; [`crate::Error::NotFound`] if there is
-    /// no such log.
+    /// Everything appended so far, and maybe zeros behind it; [`crate::Error::NotFound`] if there
+    /// is no such log.
     async fn read(&self, name: &str) -> Result<Bytes>;
     /// What was appended from byte `from` on, after making sure that all of it survives a power
     /// cut, whether its writer has done so or not. Room behind the end of what was written may be

@@ -5,9 +5,9 @@
 //! one back syncs alone, and all others wait for two syncs. Each waiter counts for itself, and any
 //! of them begins the round: nobody depends on another who may never be polled again.
 //!
-//! Once in [`LOOK_ROUNDS`] rounds, turns are given until nobody comes any more: on one thread nobody
-//! is queued during a sync, so that a group which was once torn would not find together again. A
-//! turn takes as long as what others compute in it.
+//! Once in [`LOOK_ROUNDS`] rounds, turns are given until nobody comes any more: on one thread
+//! nobody is queued during a sync, so that a group which was once torn would not find together
+//! again. A turn takes as long as what others compute in it.
 //!
 //! Called by the writer.
 
