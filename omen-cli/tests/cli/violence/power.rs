@@ -39,7 +39,8 @@ fn power_cut_takes_nothing_that_was_acknowledged() {
     }
     run.each(|seed, rounds| {
         let place = Place::new();
-        let blocks = if seed / CUTS_OF_SERIES % 2 == 0 { Blocks::Small } else { Blocks::Usual };
+        let blocks =
+            if (seed / CUTS_OF_SERIES).is_multiple_of(2) { Blocks::Small } else { Blocks::Usual };
         let mut disk = LoopDisk::new(MEBIBYTES, blocks)?;
         let folder = disk.path();
         let mut series = Series::new(&place, &folder, seed).of_any_durability();
