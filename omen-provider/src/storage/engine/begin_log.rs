@@ -33,10 +33,14 @@ pub(super) async fn begin_log_with_room(
     let mut begun = begin_log(medium, manifest, recovered, published, number).await;
     if lacks_space(&begun) {
         medium.store.logs.delete(&log_name(number)).await?;
-        if recovered.cut.is_none()
-            && let Some(log) = resume_log(medium, manifest, recovered, published).await?
-        {
-            return Ok((log, recovered.logs.clone()));
+        if recovered.cut.is_none() {
+            // What is written in its place may need space too: for the rest of a block.
+            let resumed = resume_log(medium, manifest, recovered, published).await;
+            if !lacks_space(&resumed)
+                && let Some(log) = resumed?
+            {
+                return Ok((log, recovered.logs.clone()));
+            }
         }
         if give_up_reserve(&medium.store).await {
             let number = medium.next_file();

@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
-use futures::FutureExt;
+use futures::executor::block_on;
 use tokio::sync::MutexGuard;
 
 use super::room::lacks_space;
@@ -96,8 +96,10 @@ impl Drop for Accepted<'_> {
         };
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn(carry_through)),
-            // On a local disk it ends at once.
-            Err(_) => drop(carry_through.now_or_never()),
+            Err(_) if !self.engine.medium.store.logs.keeps_unsynced() => {}
+            // Not here: it may have to wait for another statement's sync. Where it needs a runtime,
+            // or there is no thread, it is carried through with the next statement.
+            Err(_) => drop(std::thread::Builder::new().spawn(move || block_on(carry_through))),
         }
     }
 }

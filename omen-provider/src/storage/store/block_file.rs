@@ -19,6 +19,9 @@ use super::files::{FileHandle, UNCACHED_BLOCK as BLOCK, read_full_at};
 /// The most that one write takes, and the buffer holds.
 const WRITE_BYTES_MAX: usize = 256 << 10;
 
+/// How often a write is tried that ends within the bytes that are written again.
+const ATTEMPTS_MAX: usize = 3;
+
 /// A file from [`super::Files::open_uncached`], for bytes at any place, in order.
 #[derive(Debug)]
 pub(super) struct BlockFile {
@@ -80,7 +83,15 @@ impl LastBlock {
         }
         room[head..head + count].copy_from_slice(&bytes[..count]);
         room[head + count..].fill(0);
-        let written = file.write_at(room, start)?.saturating_sub(head).min(count);
+        let mut reached = file.write_at(room, start)?;
+        for _ in 1..ATTEMPTS_MAX {
+            if reached == 0 || reached > head {
+                break;
+            }
+            // It came no further than to what was there before.
+            reached = file.write_at(room, start)?;
+        }
+        let written = reached.saturating_sub(head).min(count);
         let last = (head + written) / BLOCK * BLOCK;
         if last > 0 && last < room.len() {
             room.copy_within(last..last + BLOCK, 0);

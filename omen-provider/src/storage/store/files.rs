@@ -84,9 +84,7 @@ pub trait FileHandle: Debug + Send + Sync {
     fn sync_all(&self) -> io::Result<()>;
     /// From now on it is read and written through the system's cache, as most files are, in pieces
     /// of any length.
-    fn go_through_cache(&self) -> io::Result<()> {
-        Ok(())
-    }
+    fn go_through_cache(&self) -> io::Result<()>;
 }
 
 /// One name in a directory.
@@ -252,6 +250,11 @@ impl FileHandle for File {
 
     fn sync_all(&self) -> io::Result<()> {
         File::sync_all(self)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn go_through_cache(&self) -> io::Result<()> {
+        Ok(())
     }
 
     #[cfg(target_os = "linux")]

@@ -40,7 +40,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::storage::store::{LogFile, LogSpace, Store};
 use deferred::Deferred;
-use gathering::Gathering;
+use gathering::{Gathering, give_turn};
 use round::Failure;
 
 /// Makes a version visible to readers.
@@ -224,7 +224,7 @@ impl<V: Send + 'static> LogWriter<V> {
                     round.await;
                     gathering.begin_anew();
                 }
-                None => tokio::task::yield_now().await,
+                None => give_turn().await,
             }
         }
     }

@@ -81,14 +81,10 @@ fn lengths() -> Vec<usize> {
     lengths
 }
 
-/// Appends, and retries as a log does: until a write writes nothing.
+/// Appends as a log does: a write that writes nothing is an error.
 fn append(file: &dyn FileHandle, content: &mut Vec<u8>, length: usize) {
     let part: Vec<u8> = (0..length).map(|i| (i * 7 + content.len()) as u8 | 1).collect();
-    let (mut rest, mut offset) = (&part[..], content.len() as u64);
-    while !rest.is_empty() {
-        let written = file.write_at(rest, offset).unwrap();
-        (rest, offset) = (&rest[written..], offset + written as u64);
-    }
+    write_all_at(file, &part, content.len() as u64).unwrap();
     content.extend_from_slice(&part);
 }
 

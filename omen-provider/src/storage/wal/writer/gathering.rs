@@ -11,6 +11,8 @@
 //!
 //! Called by the writer.
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use super::{Clock, Inner, State};
@@ -56,6 +58,20 @@ impl Gathering {
         self.queued = queued;
         self.turns < TURNS_MAX && now.saturating_sub(since) < GATHERING_MAX
     }
+}
+
+/// Lets other tasks run. (Not as tokio's own does it, which wakes nobody before the thread that
+/// polls is back in its runtime: a program may block it on a statement, with another executor.)
+pub(super) async fn give_turn() {
+    let mut is_given = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut is_given, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 impl<V> Inner<V> {

@@ -269,6 +269,26 @@ async fn writer_who_is_never_polled_again_keeps_nobody_waiting() {
     kept.await.unwrap();
 }
 
+/// A program may wait for a statement with another executor, on a thread of the runtime.
+#[test]
+fn statement_that_blocks_its_thread_is_committed() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let (done, is_done) = std::sync::mpsc::channel();
+    runtime.spawn(async move {
+        let log = gated().await;
+        let (first, second) = (log.enqueue(), log.enqueue());
+        let (first, second) = (log.waiter(first), log.waiter(second));
+        first.await.unwrap().unwrap();
+        second.await.unwrap().unwrap();
+        let lsn = log.enqueue();
+        futures::executor::block_on(log.writer.wait_committed(lsn)).unwrap();
+        done.send(()).unwrap();
+    });
+    let outcome = is_done.recv_timeout(Duration::from_secs(10));
+    runtime.shutdown_background();
+    assert_eq!(outcome, Ok(()), "it waits for a turn that its thread cannot give");
+}
+
 #[tokio::test]
 async fn dropped_leader_neither_hangs_others_nor_loses_bytes() {
     let log = gated().await;
