@@ -281,10 +281,16 @@ impl Engine {
         let mut durable = writer.maintenance.lock().await;
         let flushed = self.flush_by_all_means(writer, &mut durable).await;
         drop(durable);
+        let _compacting = match writer.compacting.try_lock() {
+            Ok(compacting) => compacting,
+            Err(_) => {
+                // What is under way may take long: it ends, and is begun again if it does not.
+                let _stopping = writer.upkeep.stop();
+                writer.compacting.lock().await
+            }
+        };
         let (mut left, mut too_large, mut last) = (CLOSING_BYTES, Vec::new(), None);
         while flushed.is_ok() {
-            // Who compacts already is told to stop.
-            let Ok(_compacting) = writer.compacting.try_lock() else { break };
             let Some(task) = self.pick_task(writer, &too_large, last).await else { break };
             last = Some(task.table);
             match left.checked_sub(task.bytes + TASK_BYTES) {
