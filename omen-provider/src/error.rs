@@ -38,6 +38,10 @@ pub enum Error {
     /// Another writer was first. Nothing was written; read again and retry.
     #[error("conflict: {0}")]
     Conflict(String),
+    /// A statement or transaction was computed from rows that another one has written over since.
+    /// Nothing of it was written; run it again.
+    #[error("serialization failure: {0}; run it again")]
+    SerializationFailure(String),
     /// Another process (or handle) has the database open for writing.
     #[error("database {path} is open for writing elsewhere; close it there, or open it read-only")]
     Locked {

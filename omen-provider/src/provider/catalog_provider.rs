@@ -15,6 +15,7 @@ use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionContext;
 
+use super::edits::RewriteEdits;
 use super::exact_counts::with_summaries;
 use super::insert_values::NullableValues;
 use super::pin::PinSnapshot;
@@ -24,8 +25,8 @@ use crate::storage::database::Database;
 use crate::storage::handle::Handle;
 
 impl Database {
-    /// Makes all tables of this database, those created later included, readable and writable by
-    /// INSERT in the default schema of `ctx`; a statement sees all of them as of one moment.
+    /// Makes all tables of this database, those created later included, readable and writable
+    /// (INSERT, UPDATE, DELETE, TRUNCATE) in the default schema of `ctx`; a statement sees all of them as of one moment.
     /// Tables that `ctx` has there stay, hidden where names are equal. Statements that `ctx` holds
     /// by PREPARE are forgotten. Queries use the memory and the temporary files of the runtime of
     /// `ctx`, not those of the options of this database.
@@ -68,6 +69,7 @@ pub(super) fn register(handle: &Arc<Handle>, ctx: &SessionContext) -> Result<()>
     let schema = Arc::new(OmenSchema { handle: Arc::clone(handle), inner });
     catalog.register_schema(&names.default_schema, schema)?;
     ctx.add_analyzer_rule(Arc::new(NullableValues));
+    ctx.add_analyzer_rule(Arc::new(RewriteEdits));
     ctx.add_analyzer_rule(Arc::new(PinSnapshot::new(Arc::clone(handle))));
     add_summaries(ctx);
     Ok(())

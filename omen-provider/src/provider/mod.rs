@@ -37,6 +37,9 @@ mod sink;
 
 mod table_provider;
 
+mod edit_target;
+mod edits;
+
 mod insert_values;
 mod pin;
 

@@ -2,7 +2,8 @@
 //!
 //! DataFusion resolves the tables of a statement one by one, before planning; a write may come in
 //! between. This analyzer rule, which sees the whole statement once and first, binds every scan of
-//! the database's tables, in subqueries too, to one snapshot. It also makes views and prepared
+//! the database's tables, in subqueries too, and what UPDATE and DELETE do with them, to one
+//! snapshot. It also makes views and prepared
 //! statements read what is there when they run, not what was there when they were made.
 //!
 //! Installed by `register` and by every session.
@@ -13,9 +14,10 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::error::Result;
-use datafusion::logical_expr::{LogicalPlan, TableScan};
+use datafusion::logical_expr::{LogicalPlan, TableSource};
 use datafusion::optimizer::AnalyzerRule;
 
+use super::edit_target::EditTarget;
 use super::table_provider::OmenTable;
 use crate::error::Error;
 use crate::storage::handle::Handle;
@@ -32,10 +34,8 @@ impl PinSnapshot {
         Self { handle }
     }
 
-    /// `scan` as of `snapshot`, if it is one of this database's tables.
-    fn pin(&self, scan: &TableScan, snapshot: &Snapshot) -> Result<Option<OmenTable>> {
-        let Ok(provider) = source_as_provider(&scan.source) else { return Ok(None) };
-        let Some(table) = provider.downcast_ref::<OmenTable>() else { return Ok(None) };
+    /// `table` as of `snapshot`, if it is one of this database's.
+    fn pin(&self, table: &OmenTable, snapshot: &Snapshot) -> Result<Option<OmenTable>> {
         if !Arc::ptr_eq(table.handle(), &self.handle) {
             return Ok(None);
         }
@@ -53,20 +53,41 @@ impl PinSnapshot {
             .into()),
         }
     }
+
+    /// What `source` reads or edits, as of `snapshot`, if it is of this database.
+    fn pin_source(
+        &self,
+        source: &Arc<dyn TableSource>,
+        snapshot: &Snapshot,
+    ) -> Result<Option<Arc<dyn TableSource>>> {
+        let Ok(provider) = source_as_provider(source) else { return Ok(None) };
+        if let Some(table) = provider.downcast_ref::<OmenTable>() {
+            let pinned = self.pin(table, snapshot)?;
+            return Ok(pinned.map(|table| provider_as_source(Arc::new(table))));
+        }
+        let Some(edit) = provider.downcast_ref::<EditTarget>() else { return Ok(None) };
+        let pinned = self.pin(edit.table(), snapshot)?;
+        Ok(pinned.map(|table| provider_as_source(Arc::new(edit.at(snapshot.lsn(), table)))))
+    }
 }
 
 impl AnalyzerRule for PinSnapshot {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
         let snapshot = self.handle.engine().snapshot();
-        let pinned = plan.transform_down_with_subqueries(|node| {
-            let LogicalPlan::TableScan(mut scan) = node else { return Ok(Transformed::no(node)) };
-            match self.pin(&scan, &snapshot)? {
-                Some(table) => {
-                    scan.source = provider_as_source(Arc::new(table));
-                    Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
-                }
-                None => Ok(Transformed::no(LogicalPlan::TableScan(scan))),
+        let pinned = plan.transform_down_with_subqueries(|node| match node {
+            LogicalPlan::TableScan(mut scan) => {
+                let source = self.pin_source(&scan.source, &snapshot)?;
+                let is_pinned = source.is_some();
+                scan.source = source.unwrap_or(scan.source);
+                Ok(Transformed::new_transformed(LogicalPlan::TableScan(scan), is_pinned))
             }
+            LogicalPlan::Dml(mut dml) => {
+                let target = self.pin_source(&dml.target, &snapshot)?;
+                let is_pinned = target.is_some();
+                dml.target = target.unwrap_or(dml.target);
+                Ok(Transformed::new_transformed(LogicalPlan::Dml(dml), is_pinned))
+            }
+            other => Ok(Transformed::no(other)),
         })?;
         Ok(pinned.data)
     }

@@ -51,17 +51,18 @@ const PARTITION_ROWS_MIN: u64 = 32_768;
 /// Segments up to which each is read in key order by a partition of its own.
 const ORDERED_PARTS_MAX: usize = 32;
 
-/// The plan that reads the rows of `table` that `args` asks for, and possibly more rows of those
+/// The plan that reads the rows of `table`, of its first `columns`, that `args` asks for, and possibly more rows of those
 /// filters that were not promised as exact.
 pub(super) async fn plan_scan(
     table: &TableSnapshot,
+    columns: &SchemaRef,
     state: &dyn Session,
     args: &ScanArgs<'_>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let selection = select_keys(args.filters().unwrap_or_default(), table.schema());
     let set = table.select(selection.ranges.as_deref(), true).await?;
     let summary = Arc::new(ScanSummary::new(&selection, &set));
-    let scan = Scan { schema: table.schema(), state, args, summary };
+    let scan = Scan { schema: table.schema(), columns, state, args, summary };
     let ScanSet { segments, runs, .. } = set;
     let has_segments = !segments.is_empty();
     let mut leaves = Vec::new();
@@ -79,6 +80,7 @@ pub(super) async fn plan_scan(
 
 struct Scan<'a> {
     schema: &'a Arc<TableSchema>,
+    columns: &'a SchemaRef,
     state: &'a dyn Session,
     args: &'a ScanArgs<'a>,
     summary: Arc<ScanSummary>,
@@ -109,7 +111,7 @@ impl Scan<'_> {
     fn segments(&self, segments: &[SegmentScan]) -> Result<Arc<dyn ExecutionPlan>> {
         let global = self.state.config_options().execution.parquet.clone();
         let options = TableParquetOptions { global, ..Default::default() };
-        let parquet = ParquetSource::new(Arc::clone(self.schema.visible()))
+        let parquet = ParquetSource::new(Arc::clone(self.columns))
             .with_table_parquet_options(options)
             .with_enable_page_index(true)
             .with_bloom_filter_on_read(false)
@@ -132,7 +134,7 @@ impl Scan<'_> {
     }
 
     fn statistics(&self, rows: u64, segments: &[SegmentScan]) -> Statistics {
-        let mut statistics = Statistics::new_unknown(self.schema.visible());
+        let mut statistics = Statistics::new_unknown(self.columns);
         statistics.num_rows = Precision::Exact(to_usize(rows));
         let stored: u64 = segments.iter().map(|s| s.segment.record().bytes).sum();
         let all: u64 = segments.iter().map(|s| u64::from(s.segment.rows())).sum();
@@ -144,9 +146,9 @@ impl Scan<'_> {
     /// Only what the query needs is gathered: of the selected rows the projected columns, and no
     /// more rows than the limit.
     fn runs(&self, runs: Vec<RunScan>, beside_segments: bool) -> Result<Arc<dyn ExecutionPlan>> {
-        let visible = self.schema.visible();
-        let columns = self.projection().unwrap_or_else(|| (0..visible.fields().len()).collect());
-        let schema = Arc::new(visible.project(&columns)?);
+        let all = self.columns;
+        let columns = self.projection().unwrap_or_else(|| (0..all.fields().len()).collect());
+        let schema = Arc::new(all.project(&columns)?);
         let mut partitions = Vec::with_capacity(runs.len());
         let is_ordered = runs.iter().all(RunScan::is_in_key_order);
         for run in runs {

@@ -5,12 +5,12 @@
 //!
 //! `delete_from` and `update` refuse always: the filters that arrive there have lost semi-joins,
 //! LIMIT and predicates folded to false, and what is left of them may be nothing, which would mean
-//! every row.
+//! every row. [`super::edits`] makes something else of these statements before.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{ScanArgs, ScanResult, Session, TableProvider};
 use datafusion::common::{Constraint, Constraints, DFSchemaRef};
@@ -36,6 +36,8 @@ pub(crate) struct OmenTable {
     handle: Arc<Handle>,
     snapshot: TableSnapshot,
     facts: Arc<Facts>,
+    /// What a scan gives: the visible columns, and the hidden row ids where a statement asks.
+    columns: SchemaRef,
 }
 
 /// What depends on the schema alone.
@@ -60,7 +62,19 @@ impl OmenTable {
             false => vec![Constraint::PrimaryKey(schema.key.clone())],
         };
         let facts = Arc::new(Facts { constraints: Constraints::new_unverified(key), defaults });
-        Ok(Self { handle, snapshot, facts })
+        let columns = Arc::clone(snapshot.schema().visible());
+        Ok(Self { handle, snapshot, facts, columns })
+    }
+
+    /// The same table with its hidden row ids as last column.
+    pub(super) fn with_row_ids(&self) -> Self {
+        let columns = self.table_schema().columns.iter().map(|column| Arc::clone(&column.field));
+        Self { columns: Arc::new(Schema::new(columns.collect::<Vec<_>>())), ..self.clone() }
+    }
+
+    /// What it reads.
+    pub(super) fn snapshot(&self) -> &TableSnapshot {
+        &self.snapshot
     }
 
     /// The database it belongs to.
@@ -89,7 +103,7 @@ impl OmenTable {
 #[async_trait]
 impl TableProvider for OmenTable {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(self.table_schema().visible())
+        Arc::clone(&self.columns)
     }
 
     /// Every scan shows one row per key, so the planner may rely on it.
@@ -116,7 +130,7 @@ impl TableProvider for OmenTable {
             .with_projection(projection.map(Vec::as_slice))
             .with_filters(Some(filters))
             .with_limit(limit);
-        plan_scan(&self.snapshot, state, &args).await
+        plan_scan(&self.snapshot, &self.columns, state, &args).await
     }
 
     async fn scan_with_args<'a>(
@@ -124,7 +138,7 @@ impl TableProvider for OmenTable {
         state: &dyn Session,
         args: ScanArgs<'a>,
     ) -> Result<ScanResult> {
-        Ok(plan_scan(&self.snapshot, state, &args).await?.into())
+        Ok(plan_scan(&self.snapshot, &self.columns, state, &args).await?.into())
     }
 
     /// Exact where the key ranges of a filter select just its rows: nothing filters above the scan

@@ -26,6 +26,8 @@ pub enum WriteMode {
     Insert,
     /// Write over the row.
     Upsert,
+    /// Write over the row, which is there: it has its hidden row id, where that is the key.
+    Update,
 }
 
 /// Adds rows to `table`, to none of its runs with ids below `frozen`; returns whether all keys were

@@ -96,6 +96,17 @@ impl DeletionVector {
         added
     }
 
+    /// Marks all of the first `rows` positions, which are all there are.
+    pub fn fill(&mut self, rows: u32) {
+        let chunk = |number: u32| {
+            let mut chunk = RoaringBitmap::new();
+            chunk.insert_range(0..CHUNK_ROWS.min(rows - number * CHUNK_ROWS));
+            (number, Arc::new(chunk))
+        };
+        self.chunks = (0..rows.div_ceil(CHUNK_ROWS)).map(chunk).collect();
+        self.count = u64::from(rows);
+    }
+
     /// The deleted positions, ascending.
     #[cfg(test)]
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {

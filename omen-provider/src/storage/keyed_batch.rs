@@ -41,6 +41,11 @@ impl KeyedBatch {
         &self.keys
     }
 
+    /// The keys alone.
+    pub fn into_keys(self) -> Keys {
+        self.keys
+    }
+
     /// `count` of the rows, from `start` on.
     pub fn slice(&self, start: usize, count: usize) -> Self {
         let positions: Vec<u32> = (start as u32..(start + count) as u32).collect();

@@ -21,12 +21,33 @@ use crate::error::{Error, Result};
 /// Buffers may exceed their rows by this much before the rows are copied out of them.
 const SLICE_SLACK_BYTES: usize = 16 << 10;
 
-/// `batch` in the stored schema of the table: columns matched by name, hidden row ids given.
+/// `batch` in the stored schema of the table: columns matched by name, hidden row ids given. (Rows of
+/// [`WriteMode::Update`] bring theirs, as the last column.)
 ///
 /// # Errors
 /// [`Error::InvalidInput`] naming the column for one that is missing, unknown, of another type, or
 /// NULL where it must not be.
-pub fn conform(table: &TableVersion, batch: &RecordBatch) -> Result<RecordBatch> {
+pub fn conform(
+    table: &TableVersion,
+    batch: &RecordBatch,
+    mode: WriteMode,
+) -> Result<RecordBatch> {
+    let row_ids = match table.schema.hidden_key && mode == WriteMode::Update {
+        true => batch.columns().last().cloned(),
+        false => None,
+    };
+    let given = match &row_ids {
+        Some(_) => &batch.project(&(0..batch.num_columns() - 1).collect::<Vec<_>>())?,
+        None => batch,
+    };
+    conform_given(table, given, row_ids)
+}
+
+fn conform_given(
+    table: &TableVersion,
+    batch: &RecordBatch,
+    row_ids: Option<ArrayRef>,
+) -> Result<RecordBatch> {
     let schema = &table.schema;
     let visible = schema.visible();
     let same_order = batch.num_columns() == visible.fields().len()
@@ -63,9 +84,11 @@ pub fn conform(table: &TableVersion, batch: &RecordBatch) -> Result<RecordBatch>
         columns.push(array);
     }
     if schema.hidden_key {
-        let rows = batch.num_rows() as i64;
-        let first = table.row_ids.fetch_add(rows, Relaxed);
-        columns.push(Arc::new(Int64Array::from_iter_values(first..first + rows)));
+        columns.push(row_ids.unwrap_or_else(|| {
+            let rows = batch.num_rows() as i64;
+            let first = table.row_ids.fetch_add(rows, Relaxed);
+            Arc::new(Int64Array::from_iter_values(first..first + rows))
+        }));
     }
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     Ok(RecordBatch::try_new_with_options(Arc::clone(schema.stored()), columns, &options)?)

@@ -126,7 +126,7 @@ fn name_segments(
             }
             None => problems.push(Error::invalid(format!("the log names no table {table}"))),
         },
-        Op::Put { .. } | Op::Delete { .. } | Op::DropTable(_) => {}
+        Op::Put { .. } | Op::Delete { .. } | Op::DropTable(_) | Op::Truncate(_) => {}
     }
 }
 

@@ -97,6 +97,11 @@ impl TableSnapshot {
     }
 
     /// The version of the table that this reads.
+    pub(crate) fn version(&self) -> &Arc<TableVersion> {
+        &self.table
+    }
+
+    /// As [`TableSnapshot::version`].
     pub(crate) fn into_version(self) -> Arc<TableVersion> {
         self.table
     }

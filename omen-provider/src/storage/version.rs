@@ -223,6 +223,16 @@ impl TableVersion {
         }
     }
 
+    /// Marks all rows as deleted; returns how many were live. The parts stay, for they may be being
+    /// replaced by others, which take these marks over like any.
+    pub fn mark_all(&mut self) -> u64 {
+        self.runs.mark_all();
+        for view in &mut self.segments {
+            view.dead.fill(view.segment.rows());
+        }
+        std::mem::take(&mut self.live_rows)
+    }
+
     /// Adds live rows, none of whose keys has a live row here, to no run with an id below `frozen`.
     pub fn add_rows(&mut self, batch: &KeyedBatch, frozen: u64) {
         let Some(last) = batch.len().checked_sub(1) else { return };

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use futures::executor::block_on;
 use tokio::sync::MutexGuard;
 
+use super::change::{Change, apply, exists, prepare_put};
 use super::room::lacks_space;
 use super::upkeep::lock;
 use super::{Engine, Lease, Writer, now_ms};
@@ -35,31 +36,8 @@ use crate::storage::snapshot::TableSnapshot;
 use crate::storage::version::{TableVersion, Version};
 use crate::storage::wal::{Op, encode_rows};
 
-/// Rows of one log record are cut so that it stays around this many bytes.
-const RECORD_BYTES: usize = 8 << 20;
 /// How often a statement looks whether it is its turn before it sleeps: a few microseconds.
 const GLANCES: usize = 100;
-
-/// One operation of a statement, prepared.
-pub(super) enum Change {
-    /// A new table.
-    Create(Arc<TableSchema>),
-    /// A table is dropped.
-    Drop(TableId),
-    /// Rows, and the same rows as log records.
-    Put { table: TableId, batch: KeyedBatch, records: Vec<Bytes>, mode: WriteMode },
-    /// Segments that a bulk statement wrote.
-    Attach { table: TableId, segments: Vec<Arc<Segment>>, mode: WriteMode },
-    /// Keys, ascending, whose rows are deleted.
-    Delete { table: TableId, keys: Keys },
-}
-
-impl Change {
-    /// Whether it only takes rows away.
-    fn frees(&self) -> bool {
-        matches!(self, Self::Drop(_) | Self::Delete { .. })
-    }
-}
 
 /// A statement that is in the log's queue. If its caller goes away before it is durable, it is
 /// carried through in the background: readers must not find it only when the next one comes.
@@ -165,7 +143,7 @@ impl Engine {
         }
         let _share = self.medium.share_for(bytes).await;
         let version = self.require_named(table)?;
-        let rows = conform(&version, batch)?;
+        let rows = conform(&version, batch, mode)?;
         let sorted = sort_by_key(&version, &rows, mode)?;
         match prepare_put(version.schema.id, sorted, mode)? {
             Some(change) => self.commit(vec![change]).await?,
@@ -206,26 +184,42 @@ impl Engine {
     /// options name a runtime, it runs there, with what it sets going in the background: once begun
     /// it does not depend on the caller's.
     pub(super) async fn commit(self: &Arc<Self>, changes: Vec<Change>) -> Result<u64> {
+        self.commit_since(None, changes).await
+    }
+
+    /// As [`Engine::commit`], for a statement that was computed from the version at `basis`.
+    ///
+    /// # Errors
+    /// [`Error::SerializationFailure`] if a row that it writes was written since.
+    pub(super) async fn commit_since(
+        self: &Arc<Self>,
+        basis: Option<u64>,
+        changes: Vec<Change>,
+    ) -> Result<u64> {
         let Some(runtime) = &self.medium.options.runtime else {
-            return self.commit_here(changes).await;
+            return self.commit_here(basis, changes).await;
         };
         // Whoever was told to stop while preparing the statement stops here: it never begins.
         tokio::task::yield_now().await;
         let engine = Arc::clone(self);
-        let task = runtime.spawn(async move { engine.commit_here(changes).await });
+        let task = runtime.spawn(async move { engine.commit_here(basis, changes).await });
         task.await.unwrap_or_else(|error| match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
             Err(_) => Err(Error::OutcomeUnknown("the runtime of the database ended".to_string())),
         })
     }
 
-    async fn commit_here(self: &Arc<Self>, changes: Vec<Change>) -> Result<u64> {
+    async fn commit_here(
+        self: &Arc<Self>,
+        basis: Option<u64>,
+        changes: Vec<Change>,
+    ) -> Result<u64> {
         let lease = self.lease()?;
         let writer = self.writer()?;
         let frees = changes.iter().all(Change::frees);
         let is_bulk = changes.iter().any(|change| matches!(change, Change::Attach { .. }));
         self.wait_for_room(frees).await?;
-        let accepted = self.accept(writer, changes, frees).await;
+        let accepted = self.accept(writer, basis, changes, frees).await;
         if lacks_space(&accepted) {
             self.schedule_maintenance();
         }
@@ -245,13 +239,17 @@ impl Engine {
     async fn accept(
         &self,
         writer: &Writer,
+        basis: Option<u64>,
         changes: Vec<Change>,
         frees: bool,
     ) -> Result<(u64, u64)> {
         let mut accepted = writer.accept().await;
         self.check_open()?;
+        if let Some(basis) = basis {
+            writer.refuse_overtaken(basis, &accepted, &changes).await?;
+        }
         let mut version = Version::clone(&accepted);
-        let mut ops = Vec::new();
+        let (mut ops, mut written) = (Vec::new(), Vec::new());
         let mut count = 0;
         let attached = changes.iter().any(|c| matches!(c, Change::Attach { .. }));
         // Parts in memory below this id are being flushed or merged.
@@ -263,7 +261,9 @@ impl Engine {
                     *segment = segment.pinned(pin.as_ref());
                 }
             }
-            count += apply(&mut version, change, frozen, &mut ops).await?;
+            let applied = apply(&mut version, change, frozen, &mut ops).await?;
+            count += applied.count;
+            written.extend(applied.written);
         }
         if ops.is_empty() {
             // Nothing changed, but what was found may not be durable yet.
@@ -284,101 +284,7 @@ impl Engine {
         }
         *accepted = next.unwrap_or_else(|| Arc::clone(&accepted));
         writer.upkeep.note_attached(&accepted, lsn, &ops);
+        lock(&writer.recent).note(lsn, written);
         Ok((lsn, count))
     }
-}
-
-/// A put of sorted rows; `None` for no rows.
-pub(super) fn prepare_put(
-    table: TableId,
-    batch: KeyedBatch,
-    mode: WriteMode,
-) -> Result<Option<Change>> {
-    if batch.is_empty() {
-        return Ok(None);
-    }
-    let mut records = Vec::new();
-    encode_records(batch.rows(), &mut records)?;
-    Ok(Some(Change::Put { table, batch, records, mode }))
-}
-
-/// Encodes rows as log records of bounded size: what is too long is halved.
-fn encode_records(rows: &RecordBatch, records: &mut Vec<Bytes>) -> Result<()> {
-    let count = rows.num_rows();
-    if count > 1 && batch_bytes(rows) > RECORD_BYTES {
-        encode_records(&rows.slice(0, count / 2), records)?;
-        return encode_records(&rows.slice(count / 2, count - count / 2), records);
-    }
-    records.push(encode_rows(rows)?);
-    Ok(())
-}
-
-/// Appends the deletion of these keys, in records of bounded size.
-fn log_deletion(table: TableId, keys: &Keys, found: &[u32], ops: &mut Vec<Op>) {
-    let (mut record, mut bytes) = (Vec::new(), 0);
-    for &index in found {
-        let key = keys.get(index as usize).into_owned();
-        bytes += key.len() + 8;
-        record.push(key);
-        if bytes > RECORD_BYTES {
-            ops.push(Op::Delete { table, keys: std::mem::take(&mut record) });
-            bytes = 0;
-        }
-    }
-    if !record.is_empty() {
-        ops.push(Op::Delete { table, keys: record });
-    }
-}
-
-/// Applies one change to `version` and appends what the log says of it; returns rows deleted.
-async fn apply(
-    version: &mut Version,
-    change: Change,
-    frozen: u64,
-    ops: &mut Vec<Op>,
-) -> Result<u64> {
-    match change {
-        Change::Create(schema) => {
-            if version.table_named(&schema.name).is_some() {
-                return Err(exists(&schema.name));
-            }
-            ops.push(Op::CreateTable(TableRecord::from(&*schema)));
-            version.put_table(TableVersion::new(schema));
-        }
-        Change::Drop(table) => {
-            version.require(table)?;
-            version.remove_table(table);
-            ops.push(Op::DropTable(table));
-        }
-        Change::Put { table: id, batch, records, mode } => {
-            let mut table = TableVersion::clone(version.require(id)?);
-            let fresh = put_rows(&mut table, &batch, mode, frozen).await?;
-            raise_row_id(&table)?;
-            version.put_table(table);
-            ops.extend(records.into_iter().map(|rows| Op::Put { table: id, fresh, rows }));
-        }
-        Change::Attach { table: id, segments, mode } => {
-            let mut table = TableVersion::clone(version.require(id)?);
-            let fresh = put_segments(&mut table, &segments, mode).await?;
-            raise_row_id(&table)?;
-            version.put_table(table);
-            let segments = segments.iter().map(|s| s.record().clone()).collect();
-            ops.push(Op::Attach { table: id, fresh, segments });
-        }
-        Change::Delete { table: id, keys } => {
-            let mut table = TableVersion::clone(version.require(id)?);
-            let found = delete_keys(&mut table, &keys).await?;
-            if found.is_empty() {
-                return Ok(0);
-            }
-            version.put_table(table);
-            log_deletion(id, &keys, &found, ops);
-            return Ok(found.len() as u64);
-        }
-    }
-    Ok(0)
-}
-
-fn exists(name: &str) -> Error {
-    Error::AlreadyExists(format!("table \"{name}\""))
 }

@@ -17,7 +17,7 @@ use futures::stream::BoxStream;
 use tokio::runtime::Handle;
 
 use super::Engine;
-use super::commit::{Change, prepare_put};
+use super::change::{Change, prepare_put};
 use crate::error::{Error, Result};
 use crate::storage::apply::WriteMode;
 use crate::storage::budget::Share;
@@ -50,7 +50,7 @@ enum Next {
 }
 
 /// What a stream came to.
-struct Loaded {
+pub(super) struct Loaded {
     changes: Vec<Change>,
     unnamed: Unnamed,
     rows: u64,
@@ -93,7 +93,7 @@ impl Engine {
     ) -> Result<u64> {
         let table = self.require_named(table)?;
         let loaded = self.load(&table, mode, rows).await?;
-        self.commit_loaded(Vec::new(), loaded).await
+        self.commit_loaded(None, Vec::new(), loaded).await
     }
 
     /// Creates a table with the rows of a stream, as one statement; returns how many rows it gave,
@@ -114,14 +114,16 @@ impl Engine {
         let schema = self.new_schema(definition)?;
         let table = TableVersion::new(Arc::clone(&schema));
         let loaded = self.load(&table, WriteMode::Insert, rows).await?;
-        match self.commit_loaded(vec![Change::Create(schema)], loaded).await {
+        match self.commit_loaded(None, vec![Change::Create(schema)], loaded).await {
             Err(Error::AlreadyExists(_)) if if_not_exists && self.has_table(&name) => Ok(None),
             other => other.map(Some),
         }
     }
 
-    async fn commit_loaded(
+    /// Commits what a stream came to, after other changes; see [`Engine::commit_since`].
+    pub(super) async fn commit_loaded(
         self: &Arc<Self>,
+        basis: Option<u64>,
         mut changes: Vec<Change>,
         mut loaded: Loaded,
     ) -> Result<u64> {
@@ -130,7 +132,7 @@ impl Engine {
             return Ok(loaded.rows);
         }
         let segments = std::mem::take(&mut loaded.unnamed.segments);
-        let result = self.commit(changes).await;
+        let result = self.commit_since(basis, changes).await;
         // After an unknown outcome the log may name the segments: they stay.
         if result.is_err() && !matches!(result, Err(Error::OutcomeUnknown(_))) {
             self.medium.discard_segments(&segments).await;
@@ -139,7 +141,7 @@ impl Engine {
     }
 
     /// Reads the stream to its end.
-    async fn load(
+    pub(super) async fn load(
         self: &Arc<Self>,
         table: &TableVersion,
         mode: WriteMode,
@@ -177,7 +179,7 @@ impl Engine {
                 Next::End => break,
             };
             count += batch.num_rows() as u64;
-            for piece in pieces(conform(table, &batch)?, limit / PIECES) {
+            for piece in pieces(conform(table, &batch, mode)?, limit / PIECES) {
                 portion.bytes += batch_bytes(&piece);
                 portion.batches.push(piece);
                 if portion.share.is_none() && portion.bytes > limit / PIECES {

@@ -1,7 +1,8 @@
 //! The engine: one open database, and the locks that order what happens to it.
 //!
-//! `open` (and `begin_log`) brings it up from the store, `commit` takes statements, `load` takes
-//! streams of rows of any length, `maintenance` decides when to flush (`checkpoint`), merge and
+//! `open` (and `begin_log`) brings it up from the store, `commit` takes statements (made of a
+//! `change` for each table, and refused where `recent_writes` says so), `load` takes streams of rows
+//! of any length, `edit` what is computed from rows that are there, `maintenance` decides when to flush (`checkpoint`), merge and
 //! compact (`replace`); both end in `publish`. `room` sees to space on the disk, `upkeep` knows
 //! what fails. `follow` is what a reader beside a writer does. `inspect` and `verify` look inside.
 //! The front doors and the provider call it.
@@ -19,14 +20,17 @@
 
 mod backup;
 mod begin_log;
+mod change;
 mod checkpoint;
 mod commit;
+mod edit;
 mod follow;
 mod inspect;
 mod load;
 mod maintenance;
 mod open;
 mod publish;
+mod recent_writes;
 mod replace;
 mod room;
 mod sample;
@@ -44,6 +48,7 @@ pub use verify::VerifyReport;
 
 use checkpoint::Pending;
 use follow::Following;
+use recent_writes::RecentWrites;
 use upkeep::{Upkeep, lock};
 
 use super::manifest::Manifest;
@@ -102,6 +107,8 @@ struct Writer {
     /// Runs below this id are being merged or flushed; a commit must leave them in place.
     frozen_runs: AtomicU64,
     next_table_id: AtomicU32,
+    /// What was written lately; changed under the lock of `accepted` only.
+    recent: Mutex<RecentWrites>,
     upkeep: Upkeep,
 }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::begin_log::{begin_log_with_room, remove_other_logs};
 use super::follow::read_newest;
 use super::room::{give_up_reserve, lacks_space};
+use super::recent_writes::RecentWrites;
 use super::upkeep::{Upkeep, suspects_of_log};
 use super::{Durable, Engine, LogInspection, Published, Writer, random};
 use crate::error::{Error, Result};
@@ -219,6 +220,7 @@ async fn open_for_writing(
     let durable = Durable::new(claim, recovered.durable, recovered.saved, suspects);
     defer_syncs(&log, &medium.options)?;
     let next_table_id = AtomicU32::new(version.next_table_id.max(1));
+    let recent = Mutex::new(RecentWrites::new(version.lsn));
     let writer = Writer {
         log,
         accepted: tokio::sync::Mutex::new(version),
@@ -230,6 +232,7 @@ async fn open_for_writing(
         compaction_wanted: AtomicBool::new(true),
         frozen_runs: AtomicU64::new(0),
         next_table_id,
+        recent,
         upkeep: Upkeep::new(medium.options.clock.clone(), opened.clone()),
     };
     let engine = Engine {

@@ -113,6 +113,11 @@ async fn apply(opener: &Opener<'_>, version: &mut Version, op: &Op) -> Result<()
             version.put_table(TableVersion::new(Arc::new(schema)));
         }
         Op::DropTable(table) => version.remove_table(*table),
+        Op::Truncate(table) => {
+            let mut table = version.require(*table)?.as_ref().clone();
+            table.mark_all();
+            version.put_table(table);
+        }
         Op::Put { table, rows, .. } => {
             let mut table = version.require(*table)?.as_ref().clone();
             let batch = decode_rows(rows, table.schema.stored())?;

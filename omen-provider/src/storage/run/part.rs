@@ -91,6 +91,11 @@ impl Run {
         position < self.rows() && self.dead.insert(position)
     }
 
+    /// Marks all positions as deleted.
+    pub(super) fn mark_all(&mut self) {
+        self.dead.fill(self.rows());
+    }
+
     /// The position of the live row of `key`.
     pub fn find(&self, key: &[u8]) -> Option<u32> {
         self.key_map.find(key, &self.dead)

@@ -83,6 +83,11 @@ impl Runs {
         run.is_some_and(|run| run.mark(position))
     }
 
+    /// Marks all rows as deleted.
+    pub fn mark_all(&mut self) {
+        self.runs.iter_mut().for_each(Run::mark_all);
+    }
+
     /// The run whose lists of keys should be merged, and what to merge, if anything.
     pub fn merge_due(&self) -> Option<(u64, KeyMerge)> {
         self.runs.iter().find_map(|run| Some((run.id(), run.merge_due()?)))

@@ -6,7 +6,8 @@
 //! | 2 | delete | [`DeleteRecord`] |
 //! | 3 | attach | [`AttachRecord`] |
 //! | 4 | create table | [`TableRecord`] |
-//! | 5 | drop table | [`DropTableRecord`] |
+//! | 5 | drop table | [`TableOnlyRecord`] |
+//! | 6 | truncate | [`TableOnlyRecord`] |
 //! | 15 | commit | [`Commit`] |
 //! | 16 | seal | [`Seal`] |
 //!
@@ -29,6 +30,8 @@ pub(crate) const KIND_ATTACH: u8 = 3;
 pub(crate) const KIND_CREATE_TABLE: u8 = 4;
 /// Frame kind of [`Op::DropTable`].
 pub(crate) const KIND_DROP_TABLE: u8 = 5;
+/// Frame kind of [`Op::Truncate`].
+pub(crate) const KIND_TRUNCATE: u8 = 6;
 /// Frame kind of [`Commit`].
 pub(crate) const KIND_COMMIT: u8 = 15;
 /// Frame kind of [`Seal`].
@@ -69,6 +72,8 @@ pub(crate) enum Op {
     CreateTable(TableRecord),
     /// A table is gone.
     DropTable(TableId),
+    /// All rows of a table are gone.
+    Truncate(TableId),
 }
 
 /// A committed statement as the reader gives it back.
@@ -107,9 +112,9 @@ pub(crate) struct AttachRecord {
     pub(crate) segments: Vec<SegmentRecord>,
 }
 
-/// Payload of a drop-table frame.
+/// Payload of a frame that only names a table.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct DropTableRecord {
+pub(crate) struct TableOnlyRecord {
     /// The table.
     #[prost(uint32, tag = "1")]
     pub(crate) table: u32,
@@ -124,6 +129,7 @@ impl Op {
             Self::Attach { .. } => KIND_ATTACH,
             Self::CreateTable(_) => KIND_CREATE_TABLE,
             Self::DropTable(_) => KIND_DROP_TABLE,
+            Self::Truncate(_) => KIND_TRUNCATE,
         }
     }
 
@@ -142,7 +148,9 @@ impl Op {
                 (record.encode_to_vec(), &[])
             }
             Self::CreateTable(record) => (record.encode_to_vec(), &[]),
-            Self::DropTable(table) => (DropTableRecord { table: *table }.encode_to_vec(), &[]),
+            Self::DropTable(table) | Self::Truncate(table) => {
+                (TableOnlyRecord { table: *table }.encode_to_vec(), &[])
+            }
         }
     }
 
@@ -171,7 +179,10 @@ impl Op {
                 Ok(Self::CreateTable(record))
             }
             KIND_DROP_TABLE => {
-                Ok(Self::DropTable(DropTableRecord::decode(payload).map_err(wrong)?.table))
+                Ok(Self::DropTable(TableOnlyRecord::decode(payload).map_err(wrong)?.table))
+            }
+            KIND_TRUNCATE => {
+                Ok(Self::Truncate(TableOnlyRecord::decode(payload).map_err(wrong)?.table))
             }
             _ => Err(format!("the log has a record of unknown kind {kind}")),
         }
@@ -303,6 +314,7 @@ mod tests {
             Op::Attach { table: 1, fresh: true, segments: vec![SegmentRecord::default()] },
             Op::CreateTable(table_record()),
             Op::DropTable(9),
+            Op::Truncate(4),
         ];
         for op in ops {
             let (head, body) = op.payload();

@@ -1,0 +1,197 @@
+//! What UPDATE and DELETE insert into: an edit of a table, computed from one snapshot.
+//!
+//! Made by [`super::edits`]; [`super::pin`] says of which moment the rows are; the sink hands them
+//! to the engine. If another statement came first and wrote one of the rows, the engine refuses,
+//! and the sink plans the statement anew, on the newest snapshot: what it returns is as if it had
+//! run at once, alone.
+
+use std::fmt::{self, Formatter};
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::TableReference;
+use datafusion::datasource::provider_as_source;
+use datafusion::datasource::sink::{DataSink, DataSinkExec};
+use datafusion::error::Result;
+use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
+use datafusion::logical_expr::dml::InsertOp;
+use datafusion::logical_expr::{DmlStatement, Expr, LogicalPlan, TableType, WriteOp};
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, execute_stream,
+};
+use futures::StreamExt;
+
+use super::table_provider::OmenTable;
+use crate::error::Error;
+use crate::storage::engine::Basis;
+use crate::storage::snapshot::TableSnapshot;
+
+/// How often a statement that others have overtaken is computed.
+const ATTEMPTS_MAX: usize = 20;
+
+/// What is done with the rows that come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Edit {
+    /// Keys, whose rows are deleted.
+    Delete,
+    /// Rows to be written over; with `moves`, behind their old keys.
+    Update {
+        /// Whether keys may change.
+        moves: bool,
+    },
+    /// None come: all rows are deleted.
+    Truncate,
+}
+
+/// An edit of a table.
+#[derive(Debug, Clone)]
+pub(super) struct EditTarget {
+    table: OmenTable,
+    name: TableReference,
+    edit: Edit,
+    /// Log position of the snapshot that the rows come from; none before the statement is pinned.
+    lsn: Option<u64>,
+    /// What gives the rows, of whatever snapshot.
+    rows: Arc<LogicalPlan>,
+}
+
+impl EditTarget {
+    pub(super) fn new(
+        table: OmenTable,
+        name: TableReference,
+        edit: Edit,
+        rows: Arc<LogicalPlan>,
+    ) -> Self {
+        Self { table, name, edit, lsn: None, rows }
+    }
+
+    /// The statement that inserts the rows.
+    pub(super) fn into_statement(self) -> LogicalPlan {
+        let (name, rows) = (self.name.clone(), Arc::clone(&self.rows));
+        let target = provider_as_source(Arc::new(self));
+        let op = WriteOp::Insert(InsertOp::Append);
+        LogicalPlan::Dml(DmlStatement::new(name, target, op, rows))
+    }
+
+    /// The table as of the moment when the statement was planned.
+    pub(super) fn table(&self) -> &OmenTable {
+        &self.table
+    }
+
+    /// The same for rows of the snapshot at `lsn`.
+    pub(super) fn at(&self, lsn: u64, table: OmenTable) -> Self {
+        Self { table, lsn: Some(lsn), ..self.clone() }
+    }
+}
+
+#[async_trait]
+impl TableProvider for EditTarget {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(self.rows.schema().inner())
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Temporary
+    }
+
+    async fn scan(
+        &self,
+        _state: &dyn Session,
+        _projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Err(Error::invalid("the edit of a table is written to, not read").into())
+    }
+
+    async fn insert_into(
+        &self,
+        state: &dyn Session,
+        input: Arc<dyn ExecutionPlan>,
+        _insert_op: InsertOp,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let state = state.as_any().downcast_ref::<SessionState>().cloned();
+        let schema = input.schema();
+        let sink = EditSink { target: self.clone(), state: state.map(Arc::new), schema };
+        Ok(Arc::new(DataSinkExec::new(input, Arc::new(sink), None)))
+    }
+}
+
+/// Hands rows to the engine.
+#[derive(Debug)]
+struct EditSink {
+    target: EditTarget,
+    /// What plans the statement anew; none if the state is not DataFusion's own.
+    state: Option<Arc<SessionState>>,
+    schema: SchemaRef,
+}
+
+impl DisplayAs for EditSink {
+    fn fmt_as(&self, _format: DisplayFormatType, f: &mut Formatter<'_>) -> fmt::Result {
+        let verb = match self.target.edit {
+            Edit::Delete => "delete from",
+            Edit::Update { .. } => "update",
+            Edit::Truncate => "truncate",
+        };
+        write!(f, "{verb} {}", self.target.table.table_schema().name)
+    }
+}
+
+#[async_trait]
+impl DataSink for EditSink {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    async fn write_all(
+        &self,
+        rows: SendableRecordBatchStream,
+        context: &Arc<TaskContext>,
+    ) -> Result<u64> {
+        let mut outcome = self.target.write(rows).await;
+        for _ in 1..ATTEMPTS_MAX {
+            match (&outcome, &self.state) {
+                (Err(Error::SerializationFailure(_)), Some(state)) => {
+                    outcome = again(&self.target, state, context).await?;
+                }
+                _ => break,
+            }
+        }
+        Ok(outcome?)
+    }
+}
+
+/// The statement once more, of the newest snapshot.
+async fn again(
+    target: &EditTarget,
+    state: &SessionState,
+    context: &Arc<TaskContext>,
+) -> Result<crate::Result<u64>> {
+    let plan = state.create_physical_plan(&target.clone().into_statement()).await?;
+    let sink = plan.downcast_ref::<DataSinkExec>();
+    let planned = sink.and_then(|exec| Some((exec, exec.sink().downcast_ref::<EditSink>()?)));
+    let Some((exec, sink)) = planned else {
+        return Err(Error::invalid("an edit of a table was planned as something else").into());
+    };
+    debug_assert_eq!(exec.input().output_partitioning().partition_count(), 1);
+    let rows = execute_stream(Arc::clone(exec.input()), Arc::clone(context))?;
+    Ok(sink.target.write(rows).await)
+}
+
+impl EditTarget {
+    async fn write(&self, rows: SendableRecordBatchStream) -> crate::Result<u64> {
+        let engine = self.table.handle().engine();
+        let rows = rows.map(|batch| batch.map_err(Error::from)).boxed();
+        let lsn = self.lsn.ok_or_else(|| {
+            Error::invalid("the statement was not bound to a snapshot: its analyzer rules are gone")
+        })?;
+        let basis = Basis { lsn, table: TableSnapshot::clone(self.table.snapshot()) };
+        match self.edit {
+            Edit::Delete => engine.delete_rows(&basis, rows).await,
+            Edit::Update { moves } => engine.update_rows(&basis, rows, moves).await,
+            Edit::Truncate => engine.truncate(&self.table.table_schema().name).await,
+        }
+    }
+}

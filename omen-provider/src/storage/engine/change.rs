@@ -1,0 +1,167 @@
+//! What a statement does to tables: prepared, applied to a version, told to the log.
+//!
+//! Made by `commit`, `load` and `edit` before the commit lock is taken; applied by `commit` under
+//! it, in order.
+
+use std::sync::Arc;
+
+use arrow::record_batch::RecordBatch;
+use bytes::Bytes;
+
+use super::recent_writes::Written;
+use crate::error::{Error, Result};
+use crate::storage::apply::{WriteMode, delete_keys, put_rows, put_segments, raise_row_id};
+use crate::storage::key::Keys;
+use crate::storage::keyed_batch::KeyedBatch;
+use crate::storage::record::TableRecord;
+use crate::storage::run::batch_bytes;
+use crate::storage::schema::{TableId, TableSchema};
+use crate::storage::segment::Segment;
+use crate::storage::version::{TableVersion, Version};
+use crate::storage::wal::{Op, encode_rows};
+
+/// Rows of one log record are cut so that it stays around this many bytes.
+const RECORD_BYTES: usize = 8 << 20;
+
+/// One operation of a statement, prepared.
+pub(super) enum Change {
+    /// A new table.
+    Create(Arc<TableSchema>),
+    /// A table is dropped.
+    Drop(TableId),
+    /// Rows, and the same rows as log records.
+    Put { table: TableId, batch: KeyedBatch, records: Vec<Bytes>, mode: WriteMode },
+    /// Segments that a bulk statement wrote.
+    Attach { table: TableId, segments: Vec<Arc<Segment>>, mode: WriteMode },
+    /// Keys, ascending, whose rows are deleted.
+    Delete { table: TableId, keys: Keys },
+    /// All rows are deleted.
+    Truncate(TableId),
+}
+
+/// What applying a change came to.
+#[derive(Default)]
+pub(super) struct Applied {
+    /// Rows deleted.
+    pub(super) count: u64,
+    /// Of which table what was written, if anything.
+    pub(super) written: Option<(TableId, Written)>,
+}
+
+impl Change {
+    /// Whether it only takes rows away.
+    pub(super) fn frees(&self) -> bool {
+        matches!(self, Self::Drop(_) | Self::Delete { .. } | Self::Truncate(_))
+    }
+}
+
+/// A put of sorted rows; `None` for no rows.
+pub(super) fn prepare_put(
+    table: TableId,
+    batch: KeyedBatch,
+    mode: WriteMode,
+) -> Result<Option<Change>> {
+    if batch.is_empty() {
+        return Ok(None);
+    }
+    let mut records = Vec::new();
+    encode_records(batch.rows(), &mut records)?;
+    Ok(Some(Change::Put { table, batch, records, mode }))
+}
+
+/// Encodes rows as log records of bounded size: what is too long is halved.
+fn encode_records(rows: &RecordBatch, records: &mut Vec<Bytes>) -> Result<()> {
+    let count = rows.num_rows();
+    if count > 1 && batch_bytes(rows) > RECORD_BYTES {
+        encode_records(&rows.slice(0, count / 2), records)?;
+        return encode_records(&rows.slice(count / 2, count - count / 2), records);
+    }
+    records.push(encode_rows(rows)?);
+    Ok(())
+}
+
+/// Appends the deletion of these keys, in records of bounded size.
+fn log_deletion(table: TableId, keys: &Keys, found: &[u32], ops: &mut Vec<Op>) {
+    let (mut record, mut bytes) = (Vec::new(), 0);
+    for &index in found {
+        let key = keys.get(index as usize).into_owned();
+        bytes += key.len() + 8;
+        record.push(key);
+        if bytes > RECORD_BYTES {
+            ops.push(Op::Delete { table, keys: std::mem::take(&mut record) });
+            bytes = 0;
+        }
+    }
+    if !record.is_empty() {
+        ops.push(Op::Delete { table, keys: record });
+    }
+}
+
+/// Applies one change to `version` and appends what the log says of it.
+pub(super) async fn apply(
+    version: &mut Version,
+    change: Change,
+    frozen: u64,
+    ops: &mut Vec<Op>,
+) -> Result<Applied> {
+    match change {
+        Change::Create(schema) => {
+            if version.table_named(&schema.name).is_some() {
+                return Err(exists(&schema.name));
+            }
+            ops.push(Op::CreateTable(TableRecord::from(&*schema)));
+            version.put_table(TableVersion::new(schema));
+            Ok(Applied::default())
+        }
+        Change::Drop(table) => {
+            version.require(table)?;
+            version.remove_table(table);
+            ops.push(Op::DropTable(table));
+            Ok(Applied::default())
+        }
+        Change::Put { table: id, batch, records, mode } => {
+            let mut table = TableVersion::clone(version.require(id)?);
+            let fresh = put_rows(&mut table, &batch, mode, frozen).await?;
+            raise_row_id(&table)?;
+            version.put_table(table);
+            ops.extend(records.into_iter().map(|rows| Op::Put { table: id, fresh, rows }));
+            Ok(Applied { count: 0, written: Some((id, Written::keys(batch.into_keys()))) })
+        }
+        Change::Attach { table: id, segments, mode } => {
+            let mut table = TableVersion::clone(version.require(id)?);
+            let fresh = put_segments(&mut table, &segments, mode).await?;
+            raise_row_id(&table)?;
+            version.put_table(table);
+            let written = Written::segments(&segments).map(|written| (id, written));
+            let segments = segments.iter().map(|s| s.record().clone()).collect();
+            ops.push(Op::Attach { table: id, fresh, segments });
+            Ok(Applied { count: 0, written })
+        }
+        Change::Delete { table: id, keys } => {
+            let mut table = TableVersion::clone(version.require(id)?);
+            let found = delete_keys(&mut table, &keys).await?;
+            if found.is_empty() {
+                return Ok(Applied::default());
+            }
+            version.put_table(table);
+            log_deletion(id, &keys, &found, ops);
+            let written = Some((id, Written::keys(keys)));
+            Ok(Applied { count: found.len() as u64, written })
+        }
+        Change::Truncate(id) => {
+            let mut table = TableVersion::clone(version.require(id)?);
+            let count = table.mark_all();
+            if count == 0 {
+                return Ok(Applied::default());
+            }
+            version.put_table(table);
+            ops.push(Op::Truncate(id));
+            Ok(Applied { count, written: Some((id, Written::All)) })
+        }
+    }
+}
+
+/// The error of a name that is taken.
+pub(super) fn exists(name: &str) -> Error {
+    Error::AlreadyExists(format!("table \"{name}\""))
+}
