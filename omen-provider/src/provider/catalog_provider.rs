@@ -113,6 +113,14 @@ fn keep_functions(old: &SessionState, new: &mut SessionState) {
     }
 }
 
+/// Ends the names under which tables show their hidden row ids.
+const ROW_IDS: &str = "\u{1}";
+
+/// The name under which a table shows its hidden row ids, to statements that a session makes.
+pub(super) fn with_row_ids_name(table: &str) -> String {
+    format!("{table}{ROW_IDS}")
+}
+
 /// The tables of a database in front of another schema.
 #[derive(Debug)]
 pub(super) struct OmenSchema {
@@ -148,12 +156,15 @@ impl SchemaProvider for OmenSchema {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
-        match self.handle.engine().snapshot().table(name) {
-            Some(snapshot) => {
-                Ok(Some(Arc::new(OmenTable::new(Arc::clone(&self.handle), snapshot)?)))
-            }
-            None => self.inner.table(name).await,
-        }
+        let (shown, with_row_ids) = match name.strip_suffix(ROW_IDS) {
+            Some(shown) => (shown, true),
+            None => (name, false),
+        };
+        let Some(snapshot) = self.handle.engine().snapshot().table(shown) else {
+            return self.inner.table(name).await;
+        };
+        let table = OmenTable::new(Arc::clone(&self.handle), snapshot)?;
+        Ok(Some(Arc::new(if with_row_ids { table.with_row_ids() } else { table })))
     }
 
     fn register_table(

@@ -1,6 +1,7 @@
-//! What UPDATE and DELETE insert into: an edit of a table, computed from one snapshot.
+//! What UPDATE and DELETE, and INSERT where it looks at what is there, insert into: an edit of a
+//! table, computed from one snapshot.
 //!
-//! Made by [`super::edits`]; [`super::pin`] says of which moment the rows are; the sink hands them
+//! Made by [`super::edits`], [`super::edit_statements`] and [`super::upserts`]; [`super::pin`] says of which moment the rows are; the sink hands them
 //! to the engine. If another statement came first and wrote one of the rows, the engine refuses,
 //! and the sink plans the statement anew, on the newest snapshot: what it returns is as if it had
 //! run at once, alone.
@@ -23,8 +24,10 @@ use datafusion::physical_plan::{
 };
 use futures::StreamExt;
 
+use super::returned_rows::ReturnedRows;
 use super::table_provider::OmenTable;
 use crate::error::Error;
+use crate::storage::apply::WriteMode;
 use crate::storage::engine::Basis;
 use crate::storage::snapshot::TableSnapshot;
 
@@ -43,6 +46,13 @@ pub(super) enum Edit {
     },
     /// None come: all rows are deleted.
     Truncate,
+    /// Rows to be added.
+    Insert {
+        /// What happens to a row whose key is there.
+        mode: WriteMode,
+        /// Whether the rows depend on what was there.
+        looked_up: bool,
+    },
 }
 
 /// An edit of a table.
@@ -55,6 +65,8 @@ pub(super) struct EditTarget {
     lsn: Option<u64>,
     /// What gives the rows, of whatever snapshot.
     rows: Arc<LogicalPlan>,
+    /// Keeps what RETURNING gives, where that is asked for.
+    returned: Option<ReturnedRows>,
 }
 
 impl EditTarget {
@@ -64,7 +76,12 @@ impl EditTarget {
         edit: Edit,
         rows: Arc<LogicalPlan>,
     ) -> Self {
-        Self { table, name, edit, lsn: None, rows }
+        Self { table, name, edit, lsn: None, rows, returned: None }
+    }
+
+    /// The same, keeping the visible columns of its rows.
+    pub(super) fn returning(self, returned: ReturnedRows) -> Self {
+        Self { returned: Some(returned), ..self }
     }
 
     /// The statement that inserts the rows.
@@ -134,6 +151,8 @@ impl DisplayAs for EditSink {
             Edit::Delete => "delete from",
             Edit::Update { .. } => "update",
             Edit::Truncate => "truncate",
+            Edit::Insert { mode: WriteMode::Insert, .. } => "insert into",
+            Edit::Insert { .. } => "upsert into",
         };
         write!(f, "{verb} {}", self.target.table.table_schema().name)
     }
@@ -183,7 +202,29 @@ async fn again(
 impl EditTarget {
     async fn write(&self, rows: SendableRecordBatchStream) -> crate::Result<u64> {
         let engine = self.table.handle().engine();
-        let rows = rows.map(|batch| batch.map_err(Error::from)).boxed();
+        let schema = self.table.table_schema();
+        let (keys, visible) = (schema.key.len(), schema.visible().fields().len());
+        let begin = match self.edit {
+            Edit::Delete | Edit::Update { moves: true } => keys,
+            Edit::Update { moves: false } | Edit::Truncate | Edit::Insert { .. } => 0,
+        };
+        let kept: Vec<usize> = (begin..begin + visible).collect();
+        let (returned, is_deletion) = (self.returned.clone(), self.edit == Edit::Delete);
+        if let Some(returned) = &returned {
+            // Of an attempt before.
+            returned.take();
+        }
+        let rows = rows.map(move |batch| {
+            let batch = batch?;
+            if let Some(returned) = &returned {
+                returned.keep(batch.project(&kept)?)?;
+            }
+            match is_deletion {
+                true => Ok(batch.project(&(0..keys).collect::<Vec<_>>())?),
+                false => Ok(batch),
+            }
+        });
+        let rows = rows.boxed();
         let lsn = self.lsn.ok_or_else(|| {
             Error::invalid("the statement was not bound to a snapshot: its analyzer rules are gone")
         })?;
@@ -191,7 +232,10 @@ impl EditTarget {
         match self.edit {
             Edit::Delete => engine.delete_rows(&basis, rows).await,
             Edit::Update { moves } => engine.update_rows(&basis, rows, moves).await,
-            Edit::Truncate => engine.truncate(&self.table.table_schema().name).await,
+            Edit::Truncate => engine.truncate(&schema.name).await,
+            Edit::Insert { mode, looked_up } => {
+                engine.insert_rows(&basis, rows, mode, looked_up).await
+            }
         }
     }
 }

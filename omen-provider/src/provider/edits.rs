@@ -1,4 +1,4 @@
-//! UPDATE and DELETE, written as insertions into an edit of the table.
+//! UPDATE, DELETE and TRUNCATE, written as insertions into an edit of the table.
 //!
 //! What reaches `delete_from` and `update` of a table has been optimised: semi-joins, LIMIT and
 //! predicates folded to false are gone from it, and what is left may mean every row. So this
@@ -14,7 +14,6 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, Result};
 use datafusion::datasource::{provider_as_source, source_as_provider};
-use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::logical_plan::TableScanBuilder;
 use datafusion::logical_expr::{
     DmlStatement, EmptyRelation, Expr, LogicalPlan, Projection, WriteOp,
@@ -26,7 +25,7 @@ use super::table_provider::OmenTable;
 use crate::error::Error;
 use crate::storage::schema::ROW_ID_COLUMN;
 
-/// Rewrites UPDATE and DELETE of the tables of any database.
+/// Rewrites UPDATE, DELETE and TRUNCATE of the tables of any database.
 #[derive(Debug)]
 pub(super) struct RewriteEdits;
 
@@ -55,6 +54,7 @@ fn rewrite(dml: DmlStatement) -> Result<Transformed<LogicalPlan>> {
     let (edit, input) = match dml.op {
         WriteOp::Delete => deletion(table, input)?,
         WriteOp::Update => update(table, input)?,
+        WriteOp::Truncate => truncation(&input),
         op => {
             let dml = DmlStatement::new(dml.table_name, dml.target, op, Arc::new(input));
             return Ok(Transformed::no(LogicalPlan::Dml(dml)));
@@ -67,14 +67,19 @@ fn rewrite(dml: DmlStatement) -> Result<Transformed<LogicalPlan>> {
 /// The keys of the rows that `input` gives.
 fn deletion(table: &OmenTable, input: LogicalPlan) -> Result<(Edit, LogicalPlan)> {
     if matches!(input, LogicalPlan::TableScan(_)) {
-        let schema = Arc::clone(input.schema());
-        let nothing = EmptyRelation { produce_one_row: false, schema };
-        return Ok((Edit::Truncate, LogicalPlan::EmptyRelation(nothing)));
+        return Ok(truncation(&input));
     }
     let input = with_row_ids(table, input)?;
     let keys = key_columns(table, &input)?;
     let keys = Projection::try_new(keys, Arc::new(input))?;
     Ok((Edit::Delete, LogicalPlan::Projection(keys)))
+}
+
+/// No rows, of whatever columns.
+fn truncation(input: &LogicalPlan) -> (Edit, LogicalPlan) {
+    let schema = Arc::clone(input.schema());
+    let nothing = EmptyRelation { produce_one_row: false, schema };
+    (Edit::Truncate, LogicalPlan::EmptyRelation(nothing))
 }
 
 /// The new rows of a projection of all columns, with the old keys where they may change.
@@ -92,7 +97,8 @@ fn update(table: &OmenTable, input: LogicalPlan) -> Result<(Edit, LogicalPlan)> 
     if schema.hidden_key {
         columns.extend(keys);
     } else {
-        let assigned = |&column: &usize| !is_column(&columns[column], schema.columns[column].field.name());
+        let assigned =
+            |&column: &usize| !is_column(&columns[column], schema.columns[column].field.name());
         if schema.key.iter().any(assigned) {
             // No column of a table is called so.
             let old = keys.into_iter().enumerate().map(|(i, key)| key.alias(format!("\u{1}{i}")));

@@ -37,8 +37,13 @@ mod sink;
 
 mod table_provider;
 
+mod returned_rows;
+
 mod edit_target;
 mod edits;
+
+mod edit_query;
+mod key_lookup;
 
 mod insert_values;
 mod pin;
@@ -46,6 +51,9 @@ mod pin;
 mod catalog_provider;
 
 mod create_table;
+mod edit_statements;
+mod upserts;
+
 mod session;
 
 pub use session::Session;

@@ -18,6 +18,7 @@ use datafusion::logical_expr::{LogicalPlan, TableSource};
 use datafusion::optimizer::AnalyzerRule;
 
 use super::edit_target::EditTarget;
+use super::key_lookup::KeyLookup;
 use super::table_provider::OmenTable;
 use crate::error::Error;
 use crate::storage::handle::Handle;
@@ -86,6 +87,16 @@ impl AnalyzerRule for PinSnapshot {
                 let is_pinned = target.is_some();
                 dml.target = target.unwrap_or(dml.target);
                 Ok(Transformed::new_transformed(LogicalPlan::Dml(dml), is_pinned))
+            }
+            LogicalPlan::Extension(extension) => {
+                let lookup = extension.node.as_any().downcast_ref::<KeyLookup>();
+                let table = lookup.map(|lookup| self.pin(lookup.table(), &snapshot));
+                match (lookup, table.transpose()?.flatten()) {
+                    (Some(lookup), Some(table)) => {
+                        Ok(Transformed::yes(lookup.at(table).into_plan()))
+                    }
+                    _ => Ok(Transformed::no(LogicalPlan::Extension(extension))),
+                }
             }
             other => Ok(Transformed::no(other)),
         })?;

@@ -19,11 +19,15 @@ use datafusion::sql::sqlparser::dialect::dialect_from_str;
 use super::catalog_provider::{OmenSchema, register};
 use super::create_table::TableClauses;
 use super::deep_plans::with_room;
+use super::edit_query::EditSyntax;
+use super::edit_statements::plan_edit;
 use super::exact_counts::with_summaries;
 use super::guard;
+use super::key_lookup::KeyLookupPlanner;
 use super::large_joins::with_large_joins;
 use super::own_files::refuse_own_files;
 use super::runtime::QueryRuntime;
+use super::upserts::{InsertSyntax, plan_insert};
 use crate::error::Error;
 use crate::storage::database::Database;
 use crate::storage::handle::Handle;
@@ -75,6 +79,7 @@ impl Database {
             .with_runtime_env(runtime.env())
             .with_default_features()
             .with_physical_optimizer_rules(rules)
+            .with_query_planner(Arc::new(KeyLookupPlanner))
             .build();
         let ctx = SessionContext::new_with_state(state);
         let registered = register(self.handle(), &ctx);
@@ -151,6 +156,9 @@ impl Session {
         let state = self.ctx.state();
         let normalize_names = state.config_options().sql_parser.enable_ident_normalization;
         let clauses = TableClauses::of(&statement, normalize_names)?;
+        if let Some(frame) = self.plan_own(&statement).await? {
+            return Ok(frame);
+        }
         let plan = guard::planned(state.statement_to_plan(statement)).await?;
         refuse_own_files(self.handle.engine().location(), &plan)?;
         match plan {
@@ -160,6 +168,28 @@ impl Session {
             LogicalPlan::Ddl(DdlStatement::DropTable(command)) => self.drop_table(command).await,
             plan if QueryRuntime::of(&self.handle).set(&plan)? => self.no_rows(),
             plan => guard::planned(self.ctx.execute_logical_plan(plan)).await,
+        }
+    }
+
+    /// A statement that DataFusion does not plan.
+    async fn plan_own(&self, statement: &Statement) -> Result<Option<DataFrame>> {
+        match statement {
+            Statement::Statement(statement) => {
+                if let Some(syntax) = InsertSyntax::of(statement) {
+                    return plan_insert(self, syntax).await.map(Some);
+                }
+                match EditSyntax::of(statement)? {
+                    Some(syntax) => plan_edit(self, syntax).await.map(Some),
+                    None => Ok(None),
+                }
+            }
+            Statement::Explain(explain) => {
+                let explained = Box::pin(self.plan_own(&explain.statement)).await?;
+                explained
+                    .map(|frame| frame.explain(explain.options.verbose, explain.options.analyze))
+                    .transpose()
+            }
+            _ => Ok(None),
         }
     }
 

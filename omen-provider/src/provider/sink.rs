@@ -42,7 +42,7 @@ impl DisplayAs for InsertSink {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut Formatter<'_>) -> fmt::Result {
         let verb = match self.mode {
             WriteMode::Insert => "insert",
-            WriteMode::Upsert | WriteMode::Update => "upsert",
+            WriteMode::Upsert | WriteMode::Update | WriteMode::Merge => "upsert",
         };
         write!(f, "{verb} into {}", self.table)
     }

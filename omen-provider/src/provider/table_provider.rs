@@ -30,6 +30,9 @@ use crate::storage::handle::Handle;
 use crate::storage::schema::TableSchema;
 use crate::storage::snapshot::TableSnapshot;
 
+/// What to do where a table came without the rules that its statements need.
+const REGISTER: &str = "register the database's tables by Database::register";
+
 /// A table of an open database.
 #[derive(Debug, Clone)]
 pub(crate) struct OmenTable {
@@ -93,7 +96,7 @@ impl OmenTable {
 
     fn refuse(&self, what: &str, way: &str) -> Result<Arc<dyn ExecutionPlan>> {
         Err(Error::invalid(format!(
-            "{what} of table \"{}\" is not supported in SQL; {way}",
+            "{what} of table \"{}\" is not supported here; {way}",
             self.table_schema().name
         ))
         .into())
@@ -182,7 +185,7 @@ impl TableProvider for OmenTable {
         _state: &dyn Session,
         _filters: Vec<Expr>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.refuse("DELETE", "delete rows by key with Table::delete")
+        self.refuse("DELETE", REGISTER)
     }
 
     async fn update(
@@ -191,11 +194,11 @@ impl TableProvider for OmenTable {
         _assignments: Vec<(String, Expr)>,
         _filters: Vec<Expr>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.refuse("UPDATE", "write over rows with INSERT OR REPLACE or Table::upsert")
+        self.refuse("UPDATE", REGISTER)
     }
 
     async fn truncate(&self, _state: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
-        self.refuse("TRUNCATE", "drop the table and create it again")
+        self.refuse("TRUNCATE", REGISTER)
     }
 
     async fn merge_into(

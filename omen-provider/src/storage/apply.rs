@@ -13,7 +13,7 @@ use super::keyed_batch::KeyedBatch;
 use super::row_ranges::RowRanges;
 use super::run::Run;
 use super::segment::{ReadStats, Segment};
-use super::version::{Place, TableVersion};
+use super::version::{PartId, Place, TableVersion};
 use crate::error::{Error, Result};
 
 /// Rows of a segment's keys that are looked up together.
@@ -26,6 +26,8 @@ pub enum WriteMode {
     Insert,
     /// Write over the row.
     Upsert,
+    /// Write over the row with what was made of it: no other one of the statement may have its key.
+    Merge,
     /// Write over the row, which is there: it has its hidden row id, where that is the key.
     Update,
 }
@@ -67,6 +69,9 @@ pub async fn put_segments(
             while let Some(keys) = batches.try_next().await? {
                 let found = table.find_many(&keys, &ReadStats::default()).await?;
                 refuse_duplicates(table, &keys, &found, mode)?;
+                if mode == WriteMode::Merge {
+                    refuse_own(table, &keys, &found, segments)?;
+                }
                 fresh &= found.is_empty();
                 table.mark(found.into_iter().map(|(_, place)| place));
             }
@@ -110,6 +115,33 @@ fn refuse_duplicates(
         }
         _ => Ok(()),
     }
+}
+
+/// Refuses rows that the statement itself has written in one of its segments before.
+fn refuse_own(
+    table: &TableVersion,
+    keys: &Keys,
+    found: &[(u32, Place)],
+    segments: &[Arc<Segment>],
+) -> Result<()> {
+    let is_own = |place: &Place| {
+        let mut files = segments.iter().map(|segment| segment.record().file);
+        files.any(|file| place.part == PartId::Segment(file))
+    };
+    match found.iter().find(|(_, place)| is_own(place)) {
+        Some((index, _)) => Err(written_twice(table, &keys.get(*index as usize))),
+        None => Ok(()),
+    }
+}
+
+/// The error of a statement that makes two rows of one.
+pub fn written_twice(table: &TableVersion, key: &[u8]) -> Error {
+    Error::invalid(format!(
+        "ON CONFLICT DO UPDATE is to write the row of {} in table \"{}\" twice; rows of one \
+         statement must have different keys",
+        table.schema.codec().describe(key),
+        table.schema.name
+    ))
 }
 
 /// The error of an INSERT that meets `key`.

@@ -11,7 +11,7 @@ use arrow::compute::{CastOptions, cast_with_options, take_record_batch};
 use arrow::datatypes::DataType;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
-use super::apply::{WriteMode, duplicate_key};
+use super::apply::{WriteMode, duplicate_key, written_twice};
 use super::key::Keys;
 use super::keyed_batch::KeyedBatch;
 use super::run::batch_bytes;
@@ -27,11 +27,7 @@ const SLICE_SLACK_BYTES: usize = 16 << 10;
 /// # Errors
 /// [`Error::InvalidInput`] naming the column for one that is missing, unknown, of another type, or
 /// NULL where it must not be.
-pub fn conform(
-    table: &TableVersion,
-    batch: &RecordBatch,
-    mode: WriteMode,
-) -> Result<RecordBatch> {
+pub fn conform(table: &TableVersion, batch: &RecordBatch, mode: WriteMode) -> Result<RecordBatch> {
     let row_ids = match table.schema.hidden_key && mode == WriteMode::Update {
         true => batch.columns().last().cloned(),
         false => None,
@@ -134,8 +130,11 @@ fn settle_duplicates(
     let Some(twice) = order.windows(2).find(|pair| same(pair[0], pair[1])) else {
         return Ok(order);
     };
-    if mode == WriteMode::Insert {
-        return Err(duplicate_key(table, &keys.get(twice[0] as usize)));
+    let key = keys.get(twice[0] as usize);
+    match mode {
+        WriteMode::Insert => return Err(duplicate_key(table, &key)),
+        WriteMode::Merge => return Err(written_twice(table, &key)),
+        WriteMode::Upsert | WriteMode::Update => {}
     }
     // The sort is stable: the last of equal keys is the last one given.
     let last_of_key = |i: usize| order.get(i + 1).is_none_or(|&next| !same(order[i], next));

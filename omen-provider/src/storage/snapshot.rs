@@ -6,6 +6,8 @@
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
+use arrow::array::{Array, ArrayRef, UInt32Array, new_null_array};
+use arrow::compute::{concat, take};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use futures::stream::{self, BoxStream, StreamExt};
@@ -201,6 +203,73 @@ impl TableSnapshot {
             rows[order[index as usize] as usize] = Some(self.read_one(place, &stats).await?);
         }
         Ok(rows)
+    }
+
+    /// The visible columns of the rows that have the keys of `rows`, which have all visible columns:
+    /// one row for each, NULL where there is none.
+    pub(crate) async fn rows_of(&self, rows: &RecordBatch) -> Result<Vec<ArrayRef>> {
+        let schema = self.schema();
+        let key: Vec<ArrayRef> = schema.key.iter().map(|&i| Arc::clone(rows.column(i))).collect();
+        let keys = schema.codec().encode(&key)?;
+        let order = keys.sorted_order();
+        let sorted = keys.take(&order);
+        // Each key is looked up once.
+        let firsts =
+            (0..order.len()).filter(|&i| i == 0 || sorted.compare(i - 1, &sorted, i).is_ne());
+        let firsts: Vec<u32> = firsts.map(|i| i as u32).collect();
+        let stats = ReadStats::default();
+        let mut found = self.table.find_many(&sorted.take(&firsts), &stats).await?;
+        found.sort_unstable_by_key(|(_, place)| (place.part, place.position));
+        let mut parts = Vec::new();
+        for of_part in found.chunk_by(|(_, a), (_, b)| a.part == b.part) {
+            let positions = of_part.iter().map(|(_, place)| place.position).collect();
+            parts.push(self.read_part(of_part[0].1.part, positions, &stats).await?);
+        }
+        // Which of the rows read belongs to which of the rows given.
+        let mut read = vec![None; firsts.len()];
+        (0..).zip(&found).for_each(|(row, (index, _))| read[*index as usize] = Some(row));
+        let mut places: Vec<Option<u32>> = vec![None; order.len()];
+        for (group, &first) in firsts.iter().enumerate() {
+            let end = firsts.get(group + 1).map_or(order.len(), |&next| next as usize);
+            for &index in &order[first as usize..end] {
+                places[index as usize] = read[group];
+            }
+        }
+        let places = UInt32Array::from(places);
+        let column = |index: usize| {
+            let field = schema.visible().field(index);
+            let arrays: Vec<&dyn Array> = parts.iter().map(|part| part[index].as_ref()).collect();
+            match &arrays[..] {
+                [] => Ok(new_null_array(field.data_type(), places.len())),
+                arrays => Ok(take(&concat(arrays)?, &places, None)?),
+            }
+        };
+        (0..schema.visible().fields().len()).map(column).collect()
+    }
+
+    /// The visible columns of the rows at `positions`, which ascend, of a part.
+    async fn read_part(
+        &self,
+        part: PartId,
+        positions: Vec<u32>,
+        stats: &ReadStats,
+    ) -> Result<Vec<ArrayRef>> {
+        let visible = self.visible_columns();
+        match part {
+            PartId::Run(id) => {
+                let run = self.table.runs.get(id);
+                let run = run.ok_or_else(|| Error::invalid("a run left its version"))?;
+                run.columns_at(positions, &visible)
+            }
+            PartId::Segment(file) => {
+                let mut segments = self.table.segments.iter();
+                let view = segments.find(|v| v.segment.record().file == file);
+                let view = view.ok_or_else(|| Error::invalid("a segment left its version"))?;
+                let rows = positions.into_iter().map(|position| position..position + 1).collect();
+                let rows = view.segment.read_rows(&rows, Some(&visible), stats).await?;
+                Ok(rows.columns().to_vec())
+            }
+        }
     }
 
     /// The rows whose keys lie in a range, in key order, in batches. A bound may be shorter than

@@ -66,7 +66,7 @@ pub struct Place {
 }
 
 /// Names a part within its table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PartId {
     /// A part in memory, by its id.
     Run(u64),

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
 use arrow::record_batch::RecordBatch;
-use bytes::Bytes;
 use futures::executor::block_on;
 use tokio::sync::MutexGuard;
 
@@ -23,18 +22,14 @@ use super::room::lacks_space;
 use super::upkeep::lock;
 use super::{Engine, Lease, Writer, now_ms};
 use crate::error::{Error, Result};
-use crate::storage::apply::{WriteMode, delete_keys, put_rows, put_segments, raise_row_id};
+use crate::storage::apply::WriteMode;
 use crate::storage::definition::TableDefinition;
 use crate::storage::key::{Key, Keys};
-use crate::storage::keyed_batch::KeyedBatch;
 use crate::storage::prepare::{conform, sort_by_key};
-use crate::storage::record::TableRecord;
 use crate::storage::run::batch_bytes;
-use crate::storage::schema::{TableId, TableSchema};
-use crate::storage::segment::Segment;
+use crate::storage::schema::TableSchema;
 use crate::storage::snapshot::TableSnapshot;
 use crate::storage::version::{TableVersion, Version};
-use crate::storage::wal::{Op, encode_rows};
 
 /// How often a statement looks whether it is its turn before it sleeps: a few microseconds.
 const GLANCES: usize = 100;

@@ -84,6 +84,18 @@ impl Engine {
         self.commit_loaded(Some(basis.lsn), deletion.into_iter().collect(), loaded).await
     }
 
+    /// Adds rows; returns how many. `looked_up`: they depend on what was there.
+    pub async fn insert_rows(
+        self: &Arc<Self>,
+        basis: &Basis,
+        rows: BoxStream<'static, Result<RecordBatch>>,
+        mode: WriteMode,
+        looked_up: bool,
+    ) -> Result<u64> {
+        let loaded = self.load(basis.table.version(), mode, rows).await?;
+        self.commit_loaded(looked_up.then_some(basis.lsn), Vec::new(), loaded).await
+    }
+
     /// Deletes all rows of a table; returns how many there were.
     pub async fn truncate(self: &Arc<Self>, table: &str) -> Result<u64> {
         let id = self.require_named(table)?.schema.id;

@@ -42,6 +42,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+pub use edit::Basis;
 pub use inspect::{Inspection, LogInspection, PartInspection, TableInspection, TroubleInspection};
 pub use sample::{SampleLimits, TableSample};
 pub use verify::VerifyReport;

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use super::begin_log::{begin_log_with_room, remove_other_logs};
 use super::follow::read_newest;
-use super::room::{give_up_reserve, lacks_space};
 use super::recent_writes::RecentWrites;
+use super::room::{give_up_reserve, lacks_space};
 use super::upkeep::{Upkeep, suspects_of_log};
 use super::{Durable, Engine, LogInspection, Published, Writer, random};
 use crate::error::{Error, Result};
