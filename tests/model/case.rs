@@ -87,6 +87,16 @@ impl Case {
                 let found = do_write(self.database(), &self.world, write).await;
                 equal("statement", &found, &self.world.apply(write))?;
             }
+            Step::Edit { table, edit } => {
+                let found = match (self.content(table), self.database().table(table)) {
+                    (None, Err(_)) => Answer::NoTable,
+                    (content, _) => {
+                        let kind = content.map_or(Kind::Number, |content| content.kind);
+                        by_sql(self.database(), &edit.sql(table, kind)).await
+                    }
+                };
+                equal("edit", &found, &self.world.edit(table, edit))?;
+            }
             Step::Together { writes, beside } => {
                 let readers = self.readers.as_ref().expect("readers");
                 readers.begin_together(self.lsn);

@@ -8,6 +8,7 @@
 //! `OMEN_MODEL_SEED=57` begins there.
 
 mod case;
+mod edits;
 mod filters;
 mod kinds;
 mod place;

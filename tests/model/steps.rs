@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::edits::{Edit, edit};
 use super::filters::{Filter, filter};
 use super::kinds::{Kind, NUMBERS, Parts, Values};
 use crate::faulty_disk::Seeded;
@@ -19,6 +20,8 @@ pub enum Step {
     Drop { table: String, way: Way },
     /// Rows in, over others, or out.
     Write(Write),
+    /// A statement computed from the rows that are there, in SQL.
+    Edit { table: String, edit: Edit },
     /// Statements at the same time, on any tables, beside a flush or a compaction.
     Together { writes: Vec<Write>, beside: Beside },
     /// A statement that must fail.
@@ -179,7 +182,8 @@ pub fn history(seed: u64, length: usize) -> Vec<Step> {
 fn step(dice: &mut Seeded) -> Step {
     let table = table(dice);
     match dice.below(200) {
-        0..=89 => Step::Write(write(dice)),
+        0..=69 => Step::Write(write(dice)),
+        70..=89 => Step::Edit { table, edit: edit(dice) },
         90..=93 => {
             let way = [Way::Batch, Way::Stream, Way::Sql][dice.below(3) as usize];
             let rows = if way == Way::Stream { stretch(dice) } else { RowList::Listed(vec![]) };
@@ -275,9 +279,9 @@ fn refused(dice: &mut Seeded) -> Refused {
     let way = [Way::Batch, Way::Stream, Way::Sql][dice.below(3) as usize];
     let number = number(dice);
     let statements = [
-        "DELETE FROM {t}",
-        "UPDATE {t} SET number = 0",
-        "TRUNCATE TABLE {t}",
+        "DELETE FROM {t} WHERE nothing = 1",
+        "UPDATE {t} SET nothing = 0",
+        "INSERT OVERWRITE {t} SELECT * FROM {t}",
         "INSERT INTO {t} VALUES (1)",
         "INSERT INTO {t} SELECT nothing FROM {t}",
         "SELEC 1",

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::edits::Edit;
 use super::kinds::{Kind, Parts, Values};
 use super::steps::{Change, Write};
 
@@ -87,6 +88,14 @@ impl World {
             Change::Insert(rows) => content.insert(rows.of(content.kind)),
             Change::Upsert(rows) => content.upsert(rows.of(content.kind)),
             Change::Delete(numbers) => content.delete(numbers),
+        }
+    }
+
+    /// The same for a statement computed from what is there.
+    pub fn edit(&mut self, table: &str, edit: &Edit) -> Answer {
+        match self.tables.get_mut(table) {
+            Some(content) => edit.apply(content),
+            None => Answer::NoTable,
         }
     }
 
