@@ -14,7 +14,8 @@ use arrow::datatypes::SchemaRef;
 use datafusion::dataframe::DataFrame;
 use datafusion::logical_expr::{LogicalPlan, WriteOp, dml::InsertOp};
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
+use datafusion::sql::sqlparser::ast::OnConflictAction::DoUpdate;
+use datafusion::sql::sqlparser::ast::{OnConflict, OnInsert, SetExpr, Statement as SqlStatement};
 use futures::StreamExt;
 use omen_provider::{Database, Session};
 use tokio::sync::mpsc;
@@ -214,12 +215,17 @@ async fn carry_out(
     if defines_table(&statement) && sender.send(Arrived::Writes).await.is_err() {
         return Err(Failure::Interrupted);
     }
+    let edits = match &statement {
+        Statement::Statement(statement) => edit_verb(statement),
+        _ => None,
+    };
     let frame = session.execute(statement).await?;
-    if let Some(verb) = write_verb(frame.logical_plan()) {
-        if sender.send(Arrived::Writes).await.is_err() {
-            return Err(Failure::Interrupted);
-        }
-        return Ok(Some((verb, total(&frame.collect().await?))));
+    let written = write_verb(frame.logical_plan());
+    if (edits.is_some() || written.is_some()) && sender.send(Arrived::Writes).await.is_err() {
+        return Err(Failure::Interrupted);
+    }
+    if let Some(written) = written {
+        return Ok(Some((edits.unwrap_or(written), total(&frame.collect().await?))));
     }
     if frame.schema().fields().is_empty() {
         frame.collect().await?;
@@ -245,6 +251,28 @@ async fn send_rows(frame: DataFrame, sender: mpsc::Sender<Arrived>) -> Result<()
         }
     }
     Ok(())
+}
+
+/// What a statement does to rows, where its plan may not tell; also if it returns them.
+fn edit_verb(statement: &SqlStatement) -> Option<&'static str> {
+    match statement {
+        SqlStatement::Update(_) => Some("updated"),
+        SqlStatement::Delete(_) => Some("deleted"),
+        SqlStatement::Insert(insert) => match &insert.on {
+            Some(OnInsert::OnConflict(OnConflict { action: DoUpdate(_), .. })) => {
+                Some("inserted or updated")
+            }
+            None if insert.returning.is_none() => None,
+            _ => Some("inserted"),
+        },
+        SqlStatement::Query(query) => match query.body.as_ref() {
+            SetExpr::Insert(inner) | SetExpr::Update(inner) | SetExpr::Delete(inner) => {
+                edit_verb(inner)
+            }
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// What a statement did to the rows that it counts; `None` if it answers with rows.

@@ -83,6 +83,34 @@ fn statements_without_rows_print_nothing_to_standard_output() {
 }
 
 #[test]
+fn what_was_done_to_how_many_rows_goes_to_standard_error() {
+    let place = Place::new();
+    place.run(&["db", "-c", "CREATE TABLE t (id BIGINT PRIMARY KEY, x TEXT)"]).success();
+    for (sql, rows, said) in [
+        ("INSERT INTO t VALUES (1, 'a'), (2, 'b')", "", "2 rows inserted\n"),
+        ("INSERT INTO t VALUES (2, 'c') ON CONFLICT DO NOTHING", "", "0 rows inserted\n"),
+        (
+            "INSERT INTO t VALUES (2, 'c'), (3, 'd') ON CONFLICT (id) DO UPDATE SET x = excluded.x",
+            "",
+            "2 rows inserted or updated\n",
+        ),
+        ("INSERT OR REPLACE INTO t VALUES (3, 'e')", "", "1 row inserted or replaced\n"),
+        ("UPDATE t SET x = 'f' WHERE id < 3", "", "2 rows updated\n"),
+        ("UPDATE t SET x = o.x FROM t AS o WHERE o.id = t.id + 2", "", "1 row updated\n"),
+        (
+            "WITH o AS (SELECT 3 AS id) DELETE FROM t USING o WHERE t.id = o.id",
+            "",
+            "1 row deleted\n",
+        ),
+        ("DELETE FROM t WHERE id = 2 RETURNING *", "id,x\n2,f\n", ""),
+        ("TRUNCATE TABLE t", "", "1 row deleted\n"),
+    ] {
+        let outcome = place.run(&["db", "-c", sql]).success();
+        assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), (rows, said), "{sql}");
+    }
+}
+
+#[test]
 fn timing_goes_to_standard_error() {
     let outcome = Place::new().run(&["db", "--timing", "-c", "SELECT 1 AS a"]).success();
     assert_eq!(outcome.stdout, "a\n1\n");

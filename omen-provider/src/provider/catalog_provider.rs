@@ -26,10 +26,10 @@ use crate::storage::handle::Handle;
 
 impl Database {
     /// Makes all tables of this database, those created later included, readable and writable
-    /// (INSERT, UPDATE, DELETE, TRUNCATE) in the default schema of `ctx`; a statement sees all of them as of one moment.
-    /// Tables that `ctx` has there stay, hidden where names are equal. Statements that `ctx` holds
-    /// by PREPARE are forgotten. Queries use the memory and the temporary files of the runtime of
-    /// `ctx`, not those of the options of this database.
+    /// (INSERT, UPDATE, DELETE, TRUNCATE) in the default schema of `ctx`; a statement sees all of
+    /// them as of one moment. Tables that `ctx` has there stay, hidden where names are equal.
+    /// Statements that `ctx` holds by PREPARE are forgotten. Queries use the memory and the
+    /// temporary files of the runtime of `ctx`, not those of the options of this database.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {

@@ -286,12 +286,13 @@ fn pairs(assignment: &Assignment) -> Result<Vec<(ObjectName, Expr)>> {
 }
 
 /// Whether the value is the word DEFAULT.
-fn is_default(value: &Expr) -> bool {
+pub(super) fn is_default(value: &Expr) -> bool {
     matches!(value, Expr::Identifier(ident)
         if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default"))
 }
 
-fn default_of(schema: &TableSchema, column: usize) -> Result<Expr> {
+/// The default of a column, NULL if it has none.
+pub(super) fn default_of(schema: &TableSchema, column: usize) -> Result<Expr> {
     match &schema.columns[column].default {
         Some(sql) => Ok(Parser::new(&GenericDialect {}).try_with_sql(sql)?.parse_expr()?),
         None => Ok(Expr::value(Value::Null)),

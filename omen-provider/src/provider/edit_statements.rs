@@ -1,7 +1,7 @@
 //! UPDATE and DELETE with clauses that DataFusion does not plan, in a session.
 //!
-//! [`super::edit_query`] makes a query of the statement; its rows, cast to the types of the columns,
-//! go into an [`super::edit_target`]. Called by [`super::session`].
+//! [`super::edit_query`] makes a query of the statement; its rows, cast to the types of the
+//! columns, go into an [`super::edit_target`]. Called by [`super::session`].
 
 use std::sync::Arc;
 

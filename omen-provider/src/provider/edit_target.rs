@@ -1,10 +1,10 @@
 //! What UPDATE and DELETE, and INSERT where it looks at what is there, insert into: an edit of a
 //! table, computed from one snapshot.
 //!
-//! Made by [`super::edits`], [`super::edit_statements`] and [`super::upserts`]; [`super::pin`] says of which moment the rows are; the sink hands them
-//! to the engine. If another statement came first and wrote one of the rows, the engine refuses,
-//! and the sink plans the statement anew, on the newest snapshot: what it returns is as if it had
-//! run at once, alone.
+//! Made by [`super::edits`], [`super::edit_statements`] and [`super::upserts`]; [`super::pin`]
+//! says of which moment the rows are; the sink hands them to the engine. If another statement came
+//! first and wrote one of the rows, the engine refuses, and the sink plans the statement anew, on
+//! the newest snapshot: what it returns is as if it had run at once, alone.
 
 use std::fmt::{self, Formatter};
 use std::sync::Arc;

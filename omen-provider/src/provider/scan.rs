@@ -51,8 +51,8 @@ const PARTITION_ROWS_MIN: u64 = 32_768;
 /// Segments up to which each is read in key order by a partition of its own.
 const ORDERED_PARTS_MAX: usize = 32;
 
-/// The plan that reads the rows of `table`, of its first `columns`, that `args` asks for, and possibly more rows of those
-/// filters that were not promised as exact.
+/// The plan that reads the rows of `table`, of its first `columns`, that `args` asks for, and
+/// possibly more rows of those filters that were not promised as exact.
 pub(super) async fn plan_scan(
     table: &TableSnapshot,
     columns: &SchemaRef,

@@ -18,11 +18,12 @@ use datafusion::logical_expr::{
 };
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    self, ConflictTarget, DoUpdate, Ident, Insert, OnConflict, OnConflictAction, OnInsert, Query,
-    SetExpr, SqliteOnConflict, Statement as SqlStatement, TableObject, With, visit_expressions_mut,
+    self, ConflictTarget, DoUpdate, Ident, Insert, ObjectName, OnConflict, OnConflictAction,
+    OnInsert, Query, SetExpr, SqliteOnConflict, Statement as SqlStatement, TableObject, With,
+    visit_expressions_mut,
 };
 
-use super::edit_query::assigned;
+use super::edit_query::{assigned, default_of, is_default};
 use super::edit_statements::{normalizer, returned, target};
 use super::edit_target::{Edit, EditTarget};
 use super::guard;
@@ -31,6 +32,9 @@ use super::session::Session;
 use super::table_provider::OmenTable;
 use crate::error::Error;
 use crate::storage::apply::WriteMode;
+
+/// What DEFAULT VALUES means for one column; all others have their defaults without it.
+const ALL_DEFAULT: &str = "VALUES (DEFAULT)";
 
 /// The name by which an expression means the row that was to be inserted.
 const EXCLUDED: &str = "excluded";
@@ -63,8 +67,16 @@ fn is_beyond(insert: &Insert) -> bool {
     insert.on.is_some()
         || insert.returning.is_some()
         || insert.table_alias.is_some()
-        || insert.source.is_none()
+        || insert.source.as_deref().is_none_or(names_default)
         || matches!(insert.or, Some(SqliteOnConflict::Ignore | SqliteOnConflict::Abort))
+}
+
+/// Whether a value of the rows is DEFAULT.
+fn names_default(source: &Query) -> bool {
+    match source.body.as_ref() {
+        SetExpr::Values(rows) => rows.rows.iter().any(|row| row.content.iter().any(is_default)),
+        _ => false,
+    }
 }
 
 /// What happens to a row whose key is there.
@@ -72,7 +84,7 @@ enum OnKey {
     /// The statement fails, or, with INSERT OR REPLACE, the row is written over.
     AsPlanned,
     Nothing,
-    Update(DoUpdate),
+    Update(Box<DoUpdate>),
 }
 
 /// Plans an INSERT.
@@ -86,7 +98,7 @@ pub(super) async fn plan_insert(session: &Session, syntax: InsertSyntax) -> Resu
     let qualifier = alias.unwrap_or_else(|| table.table_schema().name.clone());
     let on_key = on_key(session, &mut insert, &table)?;
     let returning = insert.returning.take();
-    complete_source(&mut insert, with)?;
+    complete_source(session, &mut insert, &table, with)?;
     let (rows, op) = plan_rows(session, insert).await?;
     let (edit, rows) = match on_key {
         OnKey::AsPlanned => {
@@ -102,7 +114,7 @@ pub(super) async fn plan_insert(session: &Session, syntax: InsertSyntax) -> Resu
         }
         OnKey::Update(update) => {
             let mode = WriteMode::Merge;
-            let rows = merged_rows(session, &table, &qualifier, rows, update)?;
+            let rows = merged_rows(session, &table, &qualifier, rows, *update)?;
             (Edit::Insert { mode, looked_up: true }, rows)
         }
     };
@@ -134,7 +146,7 @@ fn on_key(session: &Session, insert: &mut Insert, table: &OmenTable) -> Result<O
     check_target(session, &on, table)?;
     match on.action {
         OnConflictAction::DoNothing => Ok(OnKey::Nothing),
-        OnConflictAction::DoUpdate(update) => Ok(OnKey::Update(update)),
+        OnConflictAction::DoUpdate(update) => Ok(OnKey::Update(Box::new(update))),
     }
 }
 
@@ -170,14 +182,24 @@ fn check_target(session: &Session, on: &OnConflict, table: &OmenTable) -> Result
     .into())
 }
 
-/// Gives DEFAULT VALUES rows, and the rows the tables of WITH.
-fn complete_source(insert: &mut Insert, with: Option<With>) -> Result<()> {
-    if insert.source.is_none() && insert.columns.is_empty() && insert.assignments.is_empty() {
-        return Err(Error::invalid(
-            "INSERT without rows; name a column and its default: INSERT INTO t (c) VALUES (DEFAULT)",
-        )
-        .into());
+/// Puts the defaults of columns where DEFAULT stands for them, and before the rows the tables of
+/// WITH.
+fn complete_source(
+    session: &Session,
+    insert: &mut Insert,
+    table: &OmenTable,
+    with: Option<With>,
+) -> Result<()> {
+    if insert.source.is_none() && insert.assignments.is_empty() {
+        let Statement::Statement(defaults) = session.parse(ALL_DEFAULT)? else { return Ok(()) };
+        if let SqlStatement::Query(rows) = *defaults {
+            insert.source = Some(rows);
+        }
+        let visible = table.table_schema().visible();
+        let names = visible.fields().iter().map(|field| Ident::with_quote('"', field.name()));
+        insert.columns = names.take(1).map(|name| ObjectName::from(vec![name])).collect();
     }
+    give_defaults(session, insert, table)?;
     let Some(with) = with else { return Ok(()) };
     match insert.source.as_deref_mut() {
         Some(Query { with: inner @ None, .. }) => {
@@ -186,6 +208,32 @@ fn complete_source(insert: &mut Insert, with: Option<With>) -> Result<()> {
         }
         _ => Err(Error::invalid("WITH twice; give all its tables in one list").into()),
     }
+}
+
+/// Replaces DEFAULT in VALUES.
+fn give_defaults(session: &Session, insert: &mut Insert, table: &OmenTable) -> Result<()> {
+    let schema = table.table_schema();
+    let names = normalizer(session);
+    let place = |name: &ObjectName| {
+        let ident = name.0.last()?.as_ident()?;
+        Some(schema.visible().column_with_name(&names.normalize(ident.clone()))?.0)
+    };
+    let columns: Vec<Option<usize>> = match &insert.columns[..] {
+        [] => (0..schema.visible().fields().len()).map(Some).collect(),
+        columns => columns.iter().map(place).collect(),
+    };
+    let Some(source) = insert.source.as_deref_mut() else { return Ok(()) };
+    let SetExpr::Values(rows) = source.body.as_mut() else { return Ok(()) };
+    for row in &mut rows.rows {
+        for (value, column) in row.content.iter_mut().zip(&columns) {
+            if is_default(value)
+                && let Some(column) = column
+            {
+                *value = default_of(schema, *column)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The rows of an INSERT, with all columns of the table, and what is done with them.

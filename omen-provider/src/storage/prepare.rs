@@ -21,8 +21,8 @@ use crate::error::{Error, Result};
 /// Buffers may exceed their rows by this much before the rows are copied out of them.
 const SLICE_SLACK_BYTES: usize = 16 << 10;
 
-/// `batch` in the stored schema of the table: columns matched by name, hidden row ids given. (Rows of
-/// [`WriteMode::Update`] bring theirs, as the last column.)
+/// `batch` in the stored schema of the table: columns matched by name, hidden row ids given. (Rows
+/// of [`WriteMode::Update`] bring theirs, as the last column.)
 ///
 /// # Errors
 /// [`Error::InvalidInput`] naming the column for one that is missing, unknown, of another type, or

@@ -205,8 +205,8 @@ impl TableSnapshot {
         Ok(rows)
     }
 
-    /// The visible columns of the rows that have the keys of `rows`, which have all visible columns:
-    /// one row for each, NULL where there is none.
+    /// The visible columns of the rows that have the keys of `rows`, which have all visible
+    /// columns: one row for each, NULL where there is none.
     pub(crate) async fn rows_of(&self, rows: &RecordBatch) -> Result<Vec<ArrayRef>> {
         let schema = self.schema();
         let key: Vec<ArrayRef> = schema.key.iter().map(|&i| Arc::clone(rows.column(i))).collect();

@@ -137,7 +137,8 @@ async fn bulk_updates_are_whole() {
     run(&session, "CREATE TABLE t (id BIGINT PRIMARY KEY, v BIGINT, note TEXT)").await;
     run(
         &session,
-        "INSERT INTO t SELECT value, value AS v, 'note ' || value FROM generate_series(1, 20000) AS g(value)",
+        "INSERT INTO t SELECT value, value AS v, 'note ' || value \
+         FROM generate_series(1, 20000) AS g(value)",
     )
     .await;
     assert_eq!(number(&session, "UPDATE t SET v = -v WHERE id % 2 = 0").await, 10_000);
