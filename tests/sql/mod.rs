@@ -11,7 +11,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use async_trait::async_trait;
-use omen_provider::{Database, Error, Options};
+use omen_provider::{Database, Error, Options, Session};
 use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner};
 
 use crate::harness::block_on;
@@ -20,7 +20,15 @@ use crate::harness::media::Medium;
 /// The database of one script.
 struct Script {
     medium: std::sync::Arc<Medium>,
-    database: Option<Database>,
+    open: Option<(Database, Session)>,
+}
+
+impl Script {
+    async fn open(medium: std::sync::Arc<Medium>) -> Result<Self, Error> {
+        let database = medium.open(Options::default()).await?;
+        let session = database.session();
+        Ok(Self { medium, open: Some((database, session)) })
+    }
 }
 
 #[async_trait]
@@ -29,27 +37,27 @@ impl AsyncDB for Script {
     type ColumnType = DefaultColumnType;
 
     async fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Error> {
-        let Some(database) = &self.database else { panic!("the database is closed") };
+        let Some((database, session)) = &self.open else { panic!("the database is closed") };
         match sql.trim() {
             "checkpoint" => database.checkpoint().await?,
             "compact" => database.compact().await?,
             "reopen" => {
                 database.close().await?;
-                self.database = None; // before it is opened again, which the lock demands
-                self.database = Some(self.medium.open(Options::default()).await?);
+                self.open = None; // before it is opened again, which the lock demands
+                *self = Self::open(std::sync::Arc::clone(&self.medium)).await?;
             }
-            sql => return answer(database, sql).await,
+            sql => return answer(session, sql).await,
         }
         Ok(DBOutput::StatementComplete(0))
     }
 
     async fn shutdown(&mut self) {
-        self.database = None;
+        self.open = None;
     }
 }
 
-async fn answer(database: &Database, sql: &str) -> Result<DBOutput<DefaultColumnType>, Error> {
-    let frame = database.session().sql(sql).await?;
+async fn answer(session: &Session, sql: &str) -> Result<DBOutput<DefaultColumnType>, Error> {
+    let frame = session.sql(sql).await?;
     let schema: SchemaRef = frame.schema().inner().clone();
     let batches = frame.collect().await?;
     if schema.fields().is_empty() {
@@ -110,8 +118,7 @@ async fn run_script(script: &Path, medium: Medium) -> Result<(), String> {
     let mut runner = Runner::new(|| {
         let medium = std::sync::Arc::clone(&medium);
         async move {
-            let database = medium.open(Options::default()).await?;
-            Ok(Script { medium, database: Some(database) })
+            Script::open(medium).await
         }
     });
     let outcome = runner.run_file_async(script).await.map_err(|e| e.to_string());

@@ -15,6 +15,7 @@ use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionContext;
 
+use super::current_transaction::CurrentTransaction;
 use super::edits::RewriteEdits;
 use super::exact_counts::with_summaries;
 use super::insert_values::NullableValues;
@@ -23,6 +24,7 @@ use super::table_provider::OmenTable;
 use crate::error::Error;
 use crate::storage::database::Database;
 use crate::storage::handle::Handle;
+use crate::storage::snapshot::Snapshot;
 
 impl Database {
     /// Makes all tables of this database, those created later included, readable and writable
@@ -43,11 +45,15 @@ impl Database {
     /// # Errors
     /// If the catalog of `ctx` does not take schemas.
     pub fn register(&self, ctx: &SessionContext) -> crate::Result<()> {
-        register(self.handle(), ctx).map_err(crate::Error::from)
+        register(self.handle(), ctx, &CurrentTransaction::default()).map_err(crate::Error::from)
     }
 }
 
-pub(super) fn register(handle: &Arc<Handle>, ctx: &SessionContext) -> Result<()> {
+pub(super) fn register(
+    handle: &Arc<Handle>,
+    ctx: &SessionContext,
+    current: &CurrentTransaction,
+) -> Result<()> {
     let names = ctx.copied_config().options().catalog.clone();
     let catalog = match ctx.catalog(&names.default_catalog) {
         Some(catalog) => catalog,
@@ -66,11 +72,12 @@ pub(super) fn register(handle: &Arc<Handle>, ctx: &SessionContext) -> Result<()>
     {
         return Ok(());
     }
-    let schema = Arc::new(OmenSchema { handle: Arc::clone(handle), inner });
+    let schema =
+        Arc::new(OmenSchema { handle: Arc::clone(handle), inner, current: current.clone() });
     catalog.register_schema(&names.default_schema, schema)?;
     ctx.add_analyzer_rule(Arc::new(NullableValues));
     ctx.add_analyzer_rule(Arc::new(RewriteEdits));
-    ctx.add_analyzer_rule(Arc::new(PinSnapshot::new(Arc::clone(handle))));
+    ctx.add_analyzer_rule(Arc::new(PinSnapshot::new(Arc::clone(handle), current.clone())));
     add_summaries(ctx);
     Ok(())
 }
@@ -126,6 +133,7 @@ pub(super) fn with_row_ids_name(table: &str) -> String {
 pub(super) struct OmenSchema {
     handle: Arc<Handle>,
     inner: Arc<dyn SchemaProvider>,
+    current: CurrentTransaction,
 }
 
 impl OmenSchema {
@@ -136,7 +144,11 @@ impl OmenSchema {
 
     /// Whether the database has the table.
     pub(super) fn has_table(&self, name: &str) -> bool {
-        self.handle.engine().snapshot().table(name).is_some()
+        self.snapshot().table(name).is_some()
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        self.handle.engine().snapshot_within(&self.current.get()).0
     }
 
     /// What else is registered.
@@ -148,7 +160,7 @@ impl OmenSchema {
 #[async_trait]
 impl SchemaProvider for OmenSchema {
     fn table_names(&self) -> Vec<String> {
-        let mut names = self.handle.engine().snapshot().table_names();
+        let mut names = self.snapshot().table_names();
         names.extend(self.inner.table_names());
         names.sort_unstable();
         names.dedup();
@@ -160,7 +172,7 @@ impl SchemaProvider for OmenSchema {
             Some(shown) => (shown, true),
             None => (name, false),
         };
-        let Some(snapshot) = self.handle.engine().snapshot().table(shown) else {
+        let Some(snapshot) = self.snapshot().table(shown) else {
             return self.inner.table(name).await;
         };
         let table = OmenTable::new(Arc::clone(&self.handle), snapshot)?;

@@ -108,16 +108,16 @@ pub(super) async fn create_table(
         Some(false) => {}
     }
     let definition = definition(&command, &clauses)?;
-    let engine = session.handle().engine();
+    let (engine, within) = (session.handle().engine(), session.current().get());
     match command.input.as_ref() {
         LogicalPlan::EmptyRelation(empty) if !empty.produce_one_row => {
-            engine.create_table(definition, command.if_not_exists).await?;
+            engine.create_table(&within, definition, command.if_not_exists).await?;
         }
         query => {
             let rows = DataFrame::new(session.context().state(), query.clone());
             let rows = rows.execute_stream().await?;
             let rows = rows.map(|batch| batch.map_err(Error::from)).boxed();
-            engine.create_table_as(definition, command.if_not_exists, rows).await?;
+            engine.create_table_as(&within, definition, command.if_not_exists, rows).await?;
         }
     }
     session.no_rows()

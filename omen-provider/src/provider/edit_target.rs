@@ -29,7 +29,6 @@ use super::table_provider::OmenTable;
 use crate::error::Error;
 use crate::storage::apply::WriteMode;
 use crate::storage::engine::Basis;
-use crate::storage::snapshot::TableSnapshot;
 
 /// How often a statement that others have overtaken is computed.
 const ATTEMPTS_MAX: usize = 20;
@@ -61,8 +60,8 @@ pub(super) struct EditTarget {
     table: OmenTable,
     name: TableReference,
     edit: Edit,
-    /// Log position of the snapshot that the rows come from; none before the statement is pinned.
-    lsn: Option<u64>,
+    /// Of which moment the rows are, see [`Basis`]; none before the statement is pinned.
+    since: Option<u64>,
     /// What gives the rows, of whatever snapshot.
     rows: Arc<LogicalPlan>,
     /// Keeps what RETURNING gives, where that is asked for.
@@ -76,7 +75,7 @@ impl EditTarget {
         edit: Edit,
         rows: Arc<LogicalPlan>,
     ) -> Self {
-        Self { table, name, edit, lsn: None, rows, returned: None }
+        Self { table, name, edit, since: None, rows, returned: None }
     }
 
     /// The same, keeping the visible columns of its rows.
@@ -97,9 +96,10 @@ impl EditTarget {
         &self.table
     }
 
-    /// The same for rows of the snapshot at `lsn`.
-    pub(super) fn at(&self, lsn: u64, table: OmenTable) -> Self {
-        Self { table, lsn: Some(lsn), ..self.clone() }
+    /// The same for rows of the snapshot that `table` is of.
+    pub(super) fn at(&self, since: u64, table: OmenTable) -> Self {
+        Self { table, since: Some(since), ..self.clone() }
+    }
     }
 }
 
@@ -225,14 +225,15 @@ impl EditTarget {
             }
         });
         let rows = rows.boxed();
-        let lsn = self.lsn.ok_or_else(|| {
+        let since = self.since.ok_or_else(|| {
             Error::invalid("the statement was not bound to a snapshot: its analyzer rules are gone")
         })?;
-        let basis = Basis { lsn, table: TableSnapshot::clone(self.table.snapshot()) };
+        let (within, table) = (self.table.within().clone(), self.table.snapshot().clone());
+        let basis = Basis { within, since, table };
         match self.edit {
             Edit::Delete => engine.delete_rows(&basis, rows).await,
             Edit::Update { moves } => engine.update_rows(&basis, rows, moves).await,
-            Edit::Truncate => engine.truncate(&schema.name).await,
+            Edit::Truncate => engine.truncate(&basis).await,
             Edit::Insert { mode, looked_up } => {
                 engine.insert_rows(&basis, rows, mode, looked_up).await
             }

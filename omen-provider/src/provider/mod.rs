@@ -32,6 +32,8 @@ mod source;
 mod exact_counts;
 mod scan;
 
+mod current_transaction;
+
 mod defaults;
 mod sink;
 
@@ -52,6 +54,7 @@ mod catalog_provider;
 
 mod create_table;
 mod edit_statements;
+mod transactions;
 mod upserts;
 
 mod session;

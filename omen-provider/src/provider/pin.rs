@@ -17,10 +17,12 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{LogicalPlan, TableSource};
 use datafusion::optimizer::AnalyzerRule;
 
+use super::current_transaction::CurrentTransaction;
 use super::edit_target::EditTarget;
 use super::key_lookup::KeyLookup;
 use super::table_provider::OmenTable;
 use crate::error::Error;
+use crate::storage::engine::Within;
 use crate::storage::handle::Handle;
 use crate::storage::snapshot::Snapshot;
 
@@ -28,24 +30,33 @@ use crate::storage::snapshot::Snapshot;
 #[derive(Debug)]
 pub(super) struct PinSnapshot {
     handle: Arc<Handle>,
+    current: CurrentTransaction,
+}
+
+/// What the scans of a statement are bound to.
+struct Moment {
+    snapshot: Snapshot,
+    /// The moment's number, see [`Basis`](crate::storage::engine::Basis).
+    since: u64,
+    within: Within,
 }
 
 impl PinSnapshot {
-    pub(super) fn new(handle: Arc<Handle>) -> Self {
-        Self { handle }
+    pub(super) fn new(handle: Arc<Handle>, current: CurrentTransaction) -> Self {
+        Self { handle, current }
     }
 
-    /// `table` as of `snapshot`, if it is one of this database's.
-    fn pin(&self, table: &OmenTable, snapshot: &Snapshot) -> Result<Option<OmenTable>> {
+    /// `table` as of `moment`, if it is one of this database's.
+    fn pin(&self, table: &OmenTable, moment: &Moment) -> Result<Option<OmenTable>> {
         if !Arc::ptr_eq(table.handle(), &self.handle) {
             return Ok(None);
         }
         let schema = table.table_schema();
-        match snapshot.table(&schema.name) {
+        match moment.snapshot.table(&schema.name) {
             Some(now)
                 if now.schema().id == schema.id && now.schema().visible() == schema.visible() =>
             {
-                Ok(Some(table.at(now)))
+                Ok(Some(table.at(now, moment.within.clone())))
             }
             _ => Err(Error::Conflict(format!(
                 "table \"{}\" was dropped or changed after the statement was planned",
@@ -55,42 +66,44 @@ impl PinSnapshot {
         }
     }
 
-    /// What `source` reads or edits, as of `snapshot`, if it is of this database.
+    /// What `source` reads or edits, as of `moment`, if it is of this database.
     fn pin_source(
         &self,
         source: &Arc<dyn TableSource>,
-        snapshot: &Snapshot,
+        moment: &Moment,
     ) -> Result<Option<Arc<dyn TableSource>>> {
         let Ok(provider) = source_as_provider(source) else { return Ok(None) };
         if let Some(table) = provider.downcast_ref::<OmenTable>() {
-            let pinned = self.pin(table, snapshot)?;
+            let pinned = self.pin(table, moment)?;
             return Ok(pinned.map(|table| provider_as_source(Arc::new(table))));
         }
         let Some(edit) = provider.downcast_ref::<EditTarget>() else { return Ok(None) };
-        let pinned = self.pin(edit.table(), snapshot)?;
-        Ok(pinned.map(|table| provider_as_source(Arc::new(edit.at(snapshot.lsn(), table)))))
+        let pinned = self.pin(edit.table(), moment)?;
+        Ok(pinned.map(|table| provider_as_source(Arc::new(edit.at(moment.since, table)))))
     }
 }
 
 impl AnalyzerRule for PinSnapshot {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        let snapshot = self.handle.engine().snapshot();
+        let within = self.current.get();
+        let (snapshot, since) = self.handle.engine().snapshot_within(&within);
+        let moment = Moment { snapshot, since, within };
         let pinned = plan.transform_down_with_subqueries(|node| match node {
             LogicalPlan::TableScan(mut scan) => {
-                let source = self.pin_source(&scan.source, &snapshot)?;
+                let source = self.pin_source(&scan.source, &moment)?;
                 let is_pinned = source.is_some();
                 scan.source = source.unwrap_or(scan.source);
                 Ok(Transformed::new_transformed(LogicalPlan::TableScan(scan), is_pinned))
             }
             LogicalPlan::Dml(mut dml) => {
-                let target = self.pin_source(&dml.target, &snapshot)?;
+                let target = self.pin_source(&dml.target, &moment)?;
                 let is_pinned = target.is_some();
                 dml.target = target.unwrap_or(dml.target);
                 Ok(Transformed::new_transformed(LogicalPlan::Dml(dml), is_pinned))
             }
             LogicalPlan::Extension(extension) => {
                 let lookup = extension.node.as_any().downcast_ref::<KeyLookup>();
-                let table = lookup.map(|lookup| self.pin(lookup.table(), &snapshot));
+                let table = lookup.map(|lookup| self.pin(lookup.table(), &moment));
                 match (lookup, table.transpose()?.flatten()) {
                     (Some(lookup), Some(table)) => {
                         Ok(Transformed::yes(lookup.at(table).into_plan()))

@@ -18,6 +18,7 @@ use datafusion::sql::sqlparser::dialect::dialect_from_str;
 
 use super::catalog_provider::{OmenSchema, register};
 use super::create_table::TableClauses;
+use super::current_transaction::CurrentTransaction;
 use super::deep_plans::with_room;
 use super::edit_query::EditSyntax;
 use super::edit_statements::plan_edit;
@@ -27,6 +28,7 @@ use super::key_lookup::KeyLookupPlanner;
 use super::large_joins::with_large_joins;
 use super::own_files::refuse_own_files;
 use super::runtime::QueryRuntime;
+use super::transactions;
 use super::upserts::{InsertSyntax, plan_insert};
 use crate::error::Error;
 use crate::storage::database::Database;
@@ -38,11 +40,12 @@ const CATALOG: (&str, &str) = ("omen", "public");
 /// Build sides of joins up to this many rows (or bytes) are looked up by key in the other side.
 const JOIN_KEYS_MAX: (usize, usize) = (20_000, 2 << 20);
 
-/// A SQL session. Cheap to clone; clones share settings and views.
+/// A SQL session. Cheap to clone; clones share settings, views, and the transaction that is open.
 #[derive(Clone)]
 pub struct Session {
     handle: Arc<Handle>,
     ctx: SessionContext,
+    current: CurrentTransaction,
 }
 
 impl std::fmt::Debug for Session {
@@ -82,9 +85,10 @@ impl Database {
             .with_query_planner(Arc::new(KeyLookupPlanner))
             .build();
         let ctx = SessionContext::new_with_state(state);
-        let registered = register(self.handle(), &ctx);
+        let current = CurrentTransaction::default();
+        let registered = register(self.handle(), &ctx, &current);
         debug_assert!(registered.is_ok(), "a session's own catalog takes every schema");
-        Session { handle: Arc::clone(self.handle()), ctx }
+        Session { handle: Arc::clone(self.handle()), ctx, current }
     }
 }
 
@@ -175,6 +179,9 @@ impl Session {
     async fn plan_own(&self, statement: &Statement) -> Result<Option<DataFrame>> {
         match statement {
             Statement::Statement(statement) => {
+                if transactions::carry_out(self, statement).await? {
+                    return self.no_rows().map(Some);
+                }
                 if let Some(syntax) = InsertSyntax::of(statement) {
                     return plan_insert(self, syntax).await.map(Some);
                 }
@@ -204,6 +211,11 @@ impl Session {
         &self.handle
     }
 
+    /// Where its open transaction is.
+    pub(super) fn current(&self) -> &CurrentTransaction {
+        &self.current
+    }
+
     /// The result of a statement without rows.
     pub(super) fn no_rows(&self) -> Result<DataFrame> {
         Ok(DataFrame::new(self.ctx.state(), LogicalPlanBuilder::empty(false).build()?))
@@ -224,7 +236,8 @@ impl Session {
         match self.in_database(&command.name) {
             Some(false) => {
                 let engine = self.handle.engine();
-                engine.drop_table(command.name.table(), command.if_exists).await?;
+                let within = self.current.get();
+                engine.drop_table(&within, command.name.table(), command.if_exists).await?;
                 self.no_rows()
             }
             _ => {

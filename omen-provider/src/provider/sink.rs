@@ -17,24 +17,30 @@ use futures::StreamExt;
 
 use crate::error::Error;
 use crate::storage::apply::WriteMode;
+use crate::storage::engine::{Basis, Within};
 use crate::storage::handle::Handle;
-use crate::storage::schema::TableSchema;
+use crate::storage::snapshot::TableSnapshot;
 
 /// Writes rows into one table.
 #[derive(Debug)]
 pub(super) struct InsertSink {
     handle: Arc<Handle>,
-    table: String,
+    table: TableSnapshot,
+    within: Within,
     mode: WriteMode,
     schema: SchemaRef,
 }
 
 impl InsertSink {
-    pub(super) fn new(handle: Arc<Handle>, schema: &TableSchema, mode: WriteMode) -> Self {
-        let fields = schema.visible().fields().iter();
+    pub(super) fn new(
+        handle: Arc<Handle>,
+        table: TableSnapshot,
+        within: Within,
+        mode: WriteMode,
+    ) -> Self {
+        let fields = table.schema().visible().fields().iter();
         let nullable: Vec<_> = fields.map(|f| f.as_ref().clone().with_nullable(true)).collect();
-        let table = schema.name.clone();
-        Self { handle, table, mode, schema: Arc::new(Schema::new(nullable)) }
+        Self { handle, table, within, mode, schema: Arc::new(Schema::new(nullable)) }
     }
 }
 
@@ -44,7 +50,7 @@ impl DisplayAs for InsertSink {
             WriteMode::Insert => "insert",
             WriteMode::Upsert | WriteMode::Update | WriteMode::Merge => "upsert",
         };
-        write!(f, "{verb} into {}", self.table)
+        write!(f, "{verb} into {}", self.table.schema().name)
     }
 }
 
@@ -60,6 +66,8 @@ impl DataSink for InsertSink {
         _context: &Arc<TaskContext>,
     ) -> Result<u64> {
         let rows = rows.map(|batch| batch.map_err(Error::from)).boxed();
-        Ok(self.handle.engine().write_stream(&self.table, self.mode, rows).await?)
+        let basis = Basis { within: self.within.clone(), since: 0, table: self.table.clone() };
+        // It depends on nothing that is there: whatever others have written since, it is added.
+        Ok(self.handle.engine().insert_rows(&basis, rows, self.mode, false).await?)
     }
 }

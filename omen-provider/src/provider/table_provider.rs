@@ -26,6 +26,7 @@ use super::scan::plan_scan;
 use super::sink::InsertSink;
 use crate::error::Error;
 use crate::storage::apply::WriteMode;
+use crate::storage::engine::Within;
 use crate::storage::handle::Handle;
 use crate::storage::schema::TableSchema;
 use crate::storage::snapshot::TableSnapshot;
@@ -41,6 +42,8 @@ pub(crate) struct OmenTable {
     facts: Arc<Facts>,
     /// What a scan gives: the visible columns, and the hidden row ids where a statement asks.
     columns: SchemaRef,
+    /// The transaction to which its statements belong.
+    within: Within,
 }
 
 /// What depends on the schema alone.
@@ -66,7 +69,7 @@ impl OmenTable {
         };
         let facts = Arc::new(Facts { constraints: Constraints::new_unverified(key), defaults });
         let columns = Arc::clone(snapshot.schema().visible());
-        Ok(Self { handle, snapshot, facts, columns })
+        Ok(Self { handle, snapshot, facts, columns, within: Within::default() })
     }
 
     /// The same table with its hidden row ids as last column.
@@ -89,9 +92,14 @@ impl OmenTable {
         self.snapshot.schema()
     }
 
-    /// The same table as of another moment.
-    pub(super) fn at(&self, snapshot: TableSnapshot) -> Self {
-        Self { snapshot, ..self.clone() }
+    /// The same table as of another moment, for statements of a transaction.
+    pub(super) fn at(&self, snapshot: TableSnapshot, within: Within) -> Self {
+        Self { snapshot, within, ..self.clone() }
+    }
+
+    /// The transaction to which its statements belong.
+    pub(super) fn within(&self) -> &Within {
+        &self.within
     }
 
     fn refuse(&self, what: &str, way: &str) -> Result<Arc<dyn ExecutionPlan>> {
@@ -176,7 +184,8 @@ impl TableProvider for OmenTable {
                 );
             }
         };
-        let sink = InsertSink::new(Arc::clone(&self.handle), self.table_schema(), mode);
+        let (snapshot, within) = (self.snapshot.clone(), self.within.clone());
+        let sink = InsertSink::new(Arc::clone(&self.handle), snapshot, within, mode);
         Ok(Arc::new(DataSinkExec::new(input, Arc::new(sink), None)))
     }
 

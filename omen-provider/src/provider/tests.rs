@@ -5,6 +5,7 @@ mod masks;
 mod plans;
 mod scans;
 mod statements;
+mod transactions;
 
 use std::sync::Arc;
 

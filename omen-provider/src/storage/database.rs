@@ -13,7 +13,7 @@ use futures::stream::{Stream, StreamExt};
 
 use super::backup::{BackupReport, Progress};
 use super::definition::TableDefinition;
-use super::engine::{Engine, Inspection, SampleLimits, TableSample, VerifyReport};
+use super::engine::{Engine, Inspection, SampleLimits, TableSample, VerifyReport, Within};
 use super::handle::Handle;
 use super::recovery::LogCut;
 use super::snapshot::Snapshot;
@@ -175,7 +175,7 @@ impl Database {
         definition: TableDefinition,
         if_not_exists: bool,
     ) -> Result<bool> {
-        self.handle.engine().create_table(definition, if_not_exists).await
+        self.handle.engine().create_table(&Within::default(), definition, if_not_exists).await
     }
 
     /// Creates a table and fills it from a stream, as one atomic statement in bounded memory;
@@ -188,7 +188,7 @@ impl Database {
         definition: TableDefinition,
         rows: impl Stream<Item = Result<RecordBatch>> + Send + 'static,
     ) -> Result<u64> {
-        let count = self.handle.engine().create_table_as(definition, false, rows.boxed()).await?;
+        let count = self.handle.engine().create_table_as(&Within::default(), definition, false, rows.boxed()).await?;
         Ok(count.unwrap_or(0))
     }
 
@@ -197,7 +197,7 @@ impl Database {
     /// # Errors
     /// [`Error::NotFound`] naming the tables there are.
     pub async fn drop_table(&self, name: &str, if_exists: bool) -> Result<bool> {
-        self.handle.engine().drop_table(name, if_exists).await
+        self.handle.engine().drop_table(&Within::default(), name, if_exists).await
     }
 
     /// The database as of now; later statements do not change it.

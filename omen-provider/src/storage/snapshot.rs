@@ -83,6 +83,18 @@ impl Snapshot {
         self.version.table_named(name).map(|table| TableSnapshot { table: Arc::clone(table) })
     }
 
+    /// The table of that name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] naming the tables there are.
+    pub fn require(&self, name: &str) -> Result<TableSnapshot> {
+        self.table(name).ok_or_else(|| {
+            let names = self.table_names().join(", ");
+            let have = if names.is_empty() { "none".to_string() } else { names };
+            Error::NotFound(format!("table \"{name}\"; tables there are: {have}"))
+        })
+    }
+
     /// The names of all tables, sorted.
     pub fn table_names(&self) -> Vec<String> {
         let mut names: Vec<String> =

@@ -24,6 +24,7 @@ use crate::storage::wal::{Op, encode_rows};
 const RECORD_BYTES: usize = 8 << 20;
 
 /// One operation of a statement, prepared.
+#[derive(Debug)]
 pub(super) enum Change {
     /// A new table.
     Create(Arc<TableSchema>),
@@ -44,14 +45,34 @@ pub(super) enum Change {
 pub(super) struct Applied {
     /// Rows deleted.
     pub(super) count: u64,
-    /// Of which table what was written, if anything.
-    pub(super) written: Option<(TableId, Written)>,
+    /// Whether it wrote rows.
+    pub(super) wrote: bool,
 }
 
 impl Change {
     /// Whether it only takes rows away.
     pub(super) fn frees(&self) -> bool {
         matches!(self, Self::Drop(_) | Self::Delete { .. } | Self::Truncate(_))
+    }
+
+    /// Bytes of memory, roughly.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Put { batch, .. } => 2 * batch_bytes(batch.rows()) + batch.keys().byte_size(),
+            Self::Delete { keys, .. } => keys.byte_size(),
+            Self::Create(_) | Self::Drop(_) | Self::Attach { .. } | Self::Truncate(_) => 0,
+        }
+    }
+
+    /// The rows that it wrote.
+    pub(super) fn into_written(self) -> Option<(TableId, Written)> {
+        match self {
+            Self::Put { table, batch, .. } => Some((table, Written::keys(batch.into_keys()))),
+            Self::Delete { table, keys } => Some((table, Written::keys(keys))),
+            Self::Attach { table, segments, .. } => Some((table, Written::segments(&segments)?)),
+            Self::Truncate(table) => Some((table, Written::All)),
+            Self::Create(_) | Self::Drop(_) => None,
+        }
     }
 }
 
@@ -100,7 +121,7 @@ fn log_deletion(table: TableId, keys: &Keys, found: &[u32], ops: &mut Vec<Op>) {
 /// Applies one change to `version` and appends what the log says of it.
 pub(super) async fn apply(
     version: &mut Version,
-    change: Change,
+    change: &Change,
     frozen: u64,
     ops: &mut Vec<Op>,
 ) -> Result<Applied> {
@@ -109,54 +130,53 @@ pub(super) async fn apply(
             if version.table_named(&schema.name).is_some() {
                 return Err(exists(&schema.name));
             }
-            ops.push(Op::CreateTable(TableRecord::from(&*schema)));
-            version.put_table(TableVersion::new(schema));
+            ops.push(Op::CreateTable(TableRecord::from(&**schema)));
+            version.put_table(TableVersion::new(Arc::clone(schema)));
             Ok(Applied::default())
         }
         Change::Drop(table) => {
-            version.require(table)?;
-            version.remove_table(table);
-            ops.push(Op::DropTable(table));
+            version.require(*table)?;
+            version.remove_table(*table);
+            ops.push(Op::DropTable(*table));
             Ok(Applied::default())
         }
         Change::Put { table: id, batch, records, mode } => {
-            let mut table = TableVersion::clone(version.require(id)?);
-            let fresh = put_rows(&mut table, &batch, mode, frozen).await?;
+            let mut table = TableVersion::clone(version.require(*id)?);
+            let fresh = put_rows(&mut table, batch, *mode, frozen).await?;
             raise_row_id(&table)?;
             version.put_table(table);
-            ops.extend(records.into_iter().map(|rows| Op::Put { table: id, fresh, rows }));
-            Ok(Applied { count: 0, written: Some((id, Written::keys(batch.into_keys()))) })
+            let records = records.iter().cloned();
+            ops.extend(records.map(|rows| Op::Put { table: *id, fresh, rows }));
+            Ok(Applied { count: 0, wrote: true })
         }
         Change::Attach { table: id, segments, mode } => {
-            let mut table = TableVersion::clone(version.require(id)?);
-            let fresh = put_segments(&mut table, &segments, mode).await?;
+            let mut table = TableVersion::clone(version.require(*id)?);
+            let fresh = put_segments(&mut table, segments, *mode).await?;
             raise_row_id(&table)?;
             version.put_table(table);
-            let written = Written::segments(&segments).map(|written| (id, written));
             let segments = segments.iter().map(|s| s.record().clone()).collect();
-            ops.push(Op::Attach { table: id, fresh, segments });
-            Ok(Applied { count: 0, written })
+            ops.push(Op::Attach { table: *id, fresh, segments });
+            Ok(Applied { count: 0, wrote: true })
         }
         Change::Delete { table: id, keys } => {
-            let mut table = TableVersion::clone(version.require(id)?);
-            let found = delete_keys(&mut table, &keys).await?;
+            let mut table = TableVersion::clone(version.require(*id)?);
+            let found = delete_keys(&mut table, keys).await?;
             if found.is_empty() {
                 return Ok(Applied::default());
             }
             version.put_table(table);
-            log_deletion(id, &keys, &found, ops);
-            let written = Some((id, Written::keys(keys)));
-            Ok(Applied { count: found.len() as u64, written })
+            log_deletion(*id, keys, &found, ops);
+            Ok(Applied { count: found.len() as u64, wrote: true })
         }
         Change::Truncate(id) => {
-            let mut table = TableVersion::clone(version.require(id)?);
+            let mut table = TableVersion::clone(version.require(*id)?);
             let count = table.mark_all();
             if count == 0 {
                 return Ok(Applied::default());
             }
             version.put_table(table);
-            ops.push(Op::Truncate(id));
-            Ok(Applied { count, written: Some((id, Written::All)) })
+            ops.push(Op::Truncate(*id));
+            Ok(Applied { count, wrote: true })
         }
     }
 }

@@ -20,7 +20,7 @@ use tokio::sync::MutexGuard;
 use super::change::{Change, apply, exists, prepare_put};
 use super::room::lacks_space;
 use super::upkeep::lock;
-use super::{Engine, Lease, Writer, now_ms};
+use super::{Engine, Lease, Within, Writer, now_ms};
 use crate::error::{Error, Result};
 use crate::storage::apply::WriteMode;
 use crate::storage::definition::TableDefinition;
@@ -95,27 +95,35 @@ impl Engine {
     /// Creates a table; false if it existed and `if_not_exists`.
     pub async fn create_table(
         self: &Arc<Self>,
+        within: &Within,
         definition: TableDefinition,
         if_not_exists: bool,
     ) -> Result<bool> {
         let name = definition.name.clone();
-        if self.has_table(&name) {
+        if self.sees_table(within, &name) {
             return if if_not_exists { Ok(false) } else { Err(exists(&name)) };
         }
         let schema = self.new_schema(definition)?;
-        match self.commit(vec![Change::Create(schema)]).await {
-            Err(Error::AlreadyExists(_)) if if_not_exists && self.has_table(&name) => Ok(false),
+        match self.carry_out(within, None, vec![Change::Create(schema)]).await {
+            Err(Error::AlreadyExists(_)) if if_not_exists && self.sees_table(within, &name) => {
+                Ok(false)
+            }
             other => other.map(|_| true),
         }
     }
 
     /// Drops a table; false if there was none and `if_exists`.
-    pub async fn drop_table(self: &Arc<Self>, name: &str, if_exists: bool) -> Result<bool> {
-        let table = match self.table(name) {
+    pub async fn drop_table(
+        self: &Arc<Self>,
+        within: &Within,
+        name: &str,
+        if_exists: bool,
+    ) -> Result<bool> {
+        let table = match self.snapshot_within(within).0.require(name) {
             Err(Error::NotFound(_)) if if_exists => return Ok(false),
             other => other?,
         };
-        match self.commit(vec![Change::Drop(table.schema().id)]).await {
+        match self.carry_out(within, None, vec![Change::Drop(table.schema().id)]).await {
             Err(Error::NotFound(_)) if if_exists => Ok(false),
             other => other.map(|_| true),
         }
@@ -165,10 +173,6 @@ impl Engine {
     pub(super) fn new_schema(&self, definition: TableDefinition) -> Result<Arc<TableSchema>> {
         let id = self.writer()?.next_table_id.fetch_add(1, SeqCst);
         definition.into_schema(id)
-    }
-
-    pub(super) fn has_table(&self, name: &str) -> bool {
-        self.published.get().table_named(name).is_some()
     }
 
     pub(super) fn require_named(&self, name: &str) -> Result<Arc<TableVersion>> {
@@ -256,9 +260,9 @@ impl Engine {
                     *segment = segment.pinned(pin.as_ref());
                 }
             }
-            let applied = apply(&mut version, change, frozen, &mut ops).await?;
+            let applied = apply(&mut version, &change, frozen, &mut ops).await?;
             count += applied.count;
-            written.extend(applied.written);
+            written.extend(applied.wrote.then(|| change.into_written()).flatten());
         }
         if ops.is_empty() {
             // Nothing changed, but what was found may not be durable yet.

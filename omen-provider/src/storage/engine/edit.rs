@@ -12,8 +12,8 @@ use arrow::record_batch::RecordBatch;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 
-use super::Engine;
 use super::change::Change;
+use super::{Engine, Within};
 use super::upkeep::lock;
 use crate::error::{Error, Result};
 use crate::storage::apply::WriteMode;
@@ -28,8 +28,10 @@ const KEY_OVERHEAD_BYTES: usize = 12;
 /// Rows that a statement works on, as of one moment.
 #[derive(Debug, Clone)]
 pub struct Basis {
-    /// The log position of the snapshot.
-    pub lsn: u64,
+    /// The transaction that it belongs to, if any.
+    pub within: Within,
+    /// The log position of the snapshot, or how many statements of the transaction it has seen.
+    pub since: u64,
     /// The table in it.
     pub table: TableSnapshot,
 }
@@ -51,7 +53,9 @@ impl Engine {
         let _share = self.medium.share_for(gone.bytes()).await;
         match gone.sorted() {
             None => Ok(0),
-            Some(deletion) => self.commit_since(Some(basis.lsn), vec![deletion]).await,
+            Some(deletion) => {
+                self.carry_out(&basis.within, Some(basis.since), vec![deletion]).await
+            }
         }
     }
 
@@ -67,7 +71,8 @@ impl Engine {
         let table = Arc::clone(basis.table.version());
         if !moves {
             let loaded = self.load(&table, WriteMode::Update, rows).await?;
-            return self.commit_loaded(Some(basis.lsn), Vec::new(), loaded).await;
+            let since = Some(basis.since);
+            return self.commit_loaded(&basis.within, since, Vec::new(), loaded).await;
         }
         let gone = Arc::new(Mutex::new(Gone::new(&table, self.options().load_bytes_max)));
         let noted = Arc::clone(&gone);
@@ -81,7 +86,8 @@ impl Engine {
         });
         let loaded = self.load(&table, WriteMode::Insert, rows.boxed()).await?;
         let deletion = lock(&gone).sorted();
-        self.commit_loaded(Some(basis.lsn), deletion.into_iter().collect(), loaded).await
+        let (since, deletion) = (Some(basis.since), deletion.into_iter().collect());
+        self.commit_loaded(&basis.within, since, deletion, loaded).await
     }
 
     /// Adds rows; returns how many. `looked_up`: they depend on what was there.
@@ -93,13 +99,28 @@ impl Engine {
         looked_up: bool,
     ) -> Result<u64> {
         let loaded = self.load(basis.table.version(), mode, rows).await?;
-        self.commit_loaded(looked_up.then_some(basis.lsn), Vec::new(), loaded).await
+        let since = looked_up.then_some(basis.since);
+        self.commit_loaded(&basis.within, since, Vec::new(), loaded).await
     }
 
     /// Deletes all rows of a table; returns how many there were.
-    pub async fn truncate(self: &Arc<Self>, table: &str) -> Result<u64> {
-        let id = self.require_named(table)?.schema.id;
-        self.commit(vec![Change::Truncate(id)]).await
+    pub async fn truncate(self: &Arc<Self>, basis: &Basis) -> Result<u64> {
+        let truncation = Change::Truncate(basis.table.schema().id);
+        self.carry_out(&basis.within, None, vec![truncation]).await
+    }
+
+    /// Does what was computed `since`: at once, or within a transaction; returns the number of rows
+    /// deleted.
+    pub(super) async fn carry_out(
+        self: &Arc<Self>,
+        within: &Within,
+        since: Option<u64>,
+        changes: Vec<Change>,
+    ) -> Result<u64> {
+        match &within.0 {
+            Some(transaction) => transaction.apply(since, changes, None).await,
+            None => self.commit_since(since, changes).await,
+        }
     }
 }
 

@@ -16,8 +16,8 @@ use futures::TryStreamExt;
 use futures::stream::BoxStream;
 use tokio::runtime::Handle;
 
-use super::Engine;
 use super::change::{Change, prepare_put};
+use super::{Engine, Within};
 use crate::error::{Error, Result};
 use crate::storage::apply::WriteMode;
 use crate::storage::budget::Share;
@@ -58,9 +58,17 @@ pub(super) struct Loaded {
 }
 
 /// Segments that nothing names yet; removed if this is dropped with them.
-struct Unnamed {
+#[derive(Debug)]
+pub(super) struct Unnamed {
     engine: Arc<Engine>,
     segments: Vec<Arc<Segment>>,
+}
+
+impl Unnamed {
+    /// Leaves the segments to what names them now.
+    pub(super) fn keep(mut self) {
+        self.segments.clear();
+    }
 }
 
 impl Drop for Unnamed {
@@ -93,19 +101,20 @@ impl Engine {
     ) -> Result<u64> {
         let table = self.require_named(table)?;
         let loaded = self.load(&table, mode, rows).await?;
-        self.commit_loaded(None, Vec::new(), loaded).await
+        self.commit_loaded(&Within::default(), None, Vec::new(), loaded).await
     }
 
     /// Creates a table with the rows of a stream, as one statement; returns how many rows it gave,
     /// or `None` if the table existed and `if_not_exists`.
     pub async fn create_table_as(
         self: &Arc<Self>,
+        within: &Within,
         definition: TableDefinition,
         if_not_exists: bool,
         rows: BoxStream<'static, Result<RecordBatch>>,
     ) -> Result<Option<u64>> {
         let name = definition.name.clone();
-        if self.has_table(&name) {
+        if self.sees_table(within, &name) {
             return match if_not_exists {
                 true => Ok(None),
                 false => Err(Error::AlreadyExists(format!("table \"{name}\""))),
@@ -114,16 +123,19 @@ impl Engine {
         let schema = self.new_schema(definition)?;
         let table = TableVersion::new(Arc::clone(&schema));
         let loaded = self.load(&table, WriteMode::Insert, rows).await?;
-        match self.commit_loaded(None, vec![Change::Create(schema)], loaded).await {
-            Err(Error::AlreadyExists(_)) if if_not_exists && self.has_table(&name) => Ok(None),
+        match self.commit_loaded(within, None, vec![Change::Create(schema)], loaded).await {
+            Err(Error::AlreadyExists(_)) if if_not_exists && self.sees_table(within, &name) => {
+                Ok(None)
+            }
             other => other.map(Some),
         }
     }
 
-    /// Commits what a stream came to, after other changes; see [`Engine::commit_since`].
+    /// Carries out what a stream came to, after other changes; see [`Engine::carry_out`].
     pub(super) async fn commit_loaded(
         self: &Arc<Self>,
-        basis: Option<u64>,
+        within: &Within,
+        since: Option<u64>,
         mut changes: Vec<Change>,
         mut loaded: Loaded,
     ) -> Result<u64> {
@@ -131,8 +143,12 @@ impl Engine {
         if changes.is_empty() {
             return Ok(loaded.rows);
         }
+        if let Some(transaction) = &within.0 {
+            transaction.apply(since, changes, Some(loaded.unnamed)).await?;
+            return Ok(loaded.rows);
+        }
         let segments = std::mem::take(&mut loaded.unnamed.segments);
-        let result = self.commit_since(basis, changes).await;
+        let result = self.commit_since(since, changes).await;
         // After an unknown outcome the log may name the segments: they stay.
         if result.is_err() && !matches!(result, Err(Error::OutcomeUnknown(_))) {
             self.medium.discard_segments(&segments).await;

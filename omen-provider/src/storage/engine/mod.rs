@@ -34,6 +34,7 @@ mod recent_writes;
 mod replace;
 mod room;
 mod sample;
+mod transaction;
 mod upkeep;
 mod verify;
 
@@ -45,6 +46,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 pub use edit::Basis;
 pub use inspect::{Inspection, LogInspection, PartInspection, TableInspection, TroubleInspection};
 pub use sample::{SampleLimits, TableSample};
+pub use transaction::{Transaction, Within};
 pub use verify::VerifyReport;
 
 use checkpoint::Pending;
@@ -146,15 +148,7 @@ impl Engine {
     /// # Errors
     /// [`Error::NotFound`] naming the tables there are.
     pub fn table(&self, name: &str) -> Result<TableSnapshot> {
-        let version = self.published.get();
-        match version.table_named(name) {
-            Some(table) => Ok(TableSnapshot::new(Arc::clone(table))),
-            None => {
-                let names = Snapshot::new(Arc::clone(&version)).table_names().join(", ");
-                let have = if names.is_empty() { "none".to_string() } else { names };
-                Err(Error::NotFound(format!("table \"{name}\"; tables there are: {have}")))
-            }
-        }
+        self.snapshot().require(name)
     }
 
     /// Where the database lies.

@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::Writer;
+use super::{Engine, Writer};
 use super::change::Change;
 use super::upkeep::lock;
 use crate::error::{Error, Result};
@@ -21,6 +21,8 @@ use crate::storage::version::Version;
 
 /// Bytes of all notes.
 const BYTES_MAX: usize = 16 << 20;
+/// The same while there are transactions.
+const WATCHED_BYTES_MAX: usize = 64 << 20;
 /// Bytes of keys of one note; of more only the outermost are kept.
 const KEYS_BYTES_MAX: usize = 1 << 20;
 /// What a note takes beside its keys.
@@ -50,6 +52,27 @@ pub(super) struct RecentWrites {
     notes: VecDeque<Note>,
     bytes: usize,
     known_from: u64,
+    watches: usize,
+}
+
+/// Held by a transaction, for which more notes are kept.
+#[derive(Debug)]
+pub(super) struct Watch(Arc<Engine>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(writer) = &self.0.writer {
+            lock(&writer.recent).watches -= 1;
+        }
+    }
+}
+
+impl Engine {
+    /// Keeps more notes while what this returns is held.
+    pub(super) fn watch(self: &Arc<Self>) -> Result<Watch> {
+        lock(&self.writer()?.recent).watches += 1;
+        Ok(Watch(Arc::clone(self)))
+    }
 }
 
 impl Written {
@@ -115,7 +138,7 @@ impl Written {
 impl RecentWrites {
     /// No notes yet, with all statements up to `lsn` written before.
     pub(super) fn new(lsn: u64) -> Self {
-        Self { notes: VecDeque::new(), bytes: 0, known_from: lsn }
+        Self { notes: VecDeque::new(), bytes: 0, known_from: lsn, watches: 0 }
     }
 
     /// Notes what the statement with `lsn`, newer than all before, wrote.
@@ -124,7 +147,8 @@ impl RecentWrites {
             self.bytes += written.bytes();
             self.notes.push_back(Note { lsn, table, written: Arc::new(written) });
         }
-        while self.bytes > BYTES_MAX
+        let most = if self.watches > 0 { WATCHED_BYTES_MAX } else { BYTES_MAX };
+        while self.bytes > most
             && let Some(oldest) = self.notes.pop_front()
         {
             self.bytes -= oldest.written.bytes();
