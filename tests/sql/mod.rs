@@ -117,9 +117,7 @@ async fn run_script(script: &Path, medium: Medium) -> Result<(), String> {
     let medium = std::sync::Arc::new(medium);
     let mut runner = Runner::new(|| {
         let medium = std::sync::Arc::clone(&medium);
-        async move {
-            Script::open(medium).await
-        }
+        async move { Script::open(medium).await }
     });
     let outcome = runner.run_file_async(script).await.map_err(|e| e.to_string());
     runner.shutdown_async().await;

@@ -100,7 +100,6 @@ impl EditTarget {
     pub(super) fn at(&self, since: u64, table: OmenTable) -> Self {
         Self { table, since: Some(since), ..self.clone() }
     }
-    }
 }
 
 #[async_trait]

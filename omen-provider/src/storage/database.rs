@@ -188,7 +188,11 @@ impl Database {
         definition: TableDefinition,
         rows: impl Stream<Item = Result<RecordBatch>> + Send + 'static,
     ) -> Result<u64> {
-        let count = self.handle.engine().create_table_as(&Within::default(), definition, false, rows.boxed()).await?;
+        let count = self
+            .handle
+            .engine()
+            .create_table_as(&Within::default(), definition, false, rows.boxed())
+            .await?;
         Ok(count.unwrap_or(0))
     }
 

@@ -211,7 +211,8 @@ async fn savepoints_undo_a_part() {
 #[tokio::test]
 async fn what_has_no_transaction_is_told_so() {
     let session = database().await.session();
-    for sql in ["COMMIT", "ROLLBACK", "SAVEPOINT a", "ROLLBACK TO SAVEPOINT a", "RELEASE SAVEPOINT a"]
+    for sql in
+        ["COMMIT", "ROLLBACK", "SAVEPOINT a", "ROLLBACK TO SAVEPOINT a", "RELEASE SAVEPOINT a"]
     {
         let error = fails(&session, sql).await.to_string();
         assert!(error.contains("BEGIN"), "{sql}: {error}");

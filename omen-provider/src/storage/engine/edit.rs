@@ -13,8 +13,8 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 
 use super::change::Change;
-use super::{Engine, Within};
 use super::upkeep::lock;
+use super::{Engine, Within};
 use crate::error::{Error, Result};
 use crate::storage::apply::WriteMode;
 use crate::storage::key::Keys;

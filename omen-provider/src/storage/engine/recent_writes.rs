@@ -10,9 +10,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::{Engine, Writer};
 use super::change::Change;
 use super::upkeep::lock;
+use super::{Engine, Writer};
 use crate::error::{Error, Result};
 use crate::storage::key::Keys;
 use crate::storage::schema::TableId;

@@ -258,7 +258,5 @@ fn check_open(state: &State) -> Result<()> {
 }
 
 fn overtaken() -> Error {
-    Error::SerializationFailure(
-        "another statement of the transaction came in between".to_string(),
-    )
+    Error::SerializationFailure("another statement of the transaction came in between".to_string())
 }
