@@ -176,8 +176,11 @@ impl Writer {
         newest: &Version,
         changes: &[Change],
     ) -> Result<()> {
+        let is_created = |id: TableId| {
+            changes.iter().any(|change| matches!(change, Change::Create(new) if new.id == id))
+        };
         for change in changes {
-            let Some(id) = change.rows_of() else { continue };
+            let Some(id) = change.rows_of().filter(|id| !is_created(*id)) else { continue };
             let table = newest.table(id).ok_or_else(|| {
                 Error::SerializationFailure("the table was dropped meanwhile".to_string())
             })?;
