@@ -238,7 +238,10 @@ async fn carry_out(
 /// Whether planning alone changes the database.
 fn defines_table(statement: &Statement) -> bool {
     let Statement::Statement(statement) = statement else { return false };
-    matches!(**statement, SqlStatement::CreateTable(_) | SqlStatement::Drop { .. })
+    matches!(
+        **statement,
+        SqlStatement::CreateTable(_) | SqlStatement::Drop { .. } | SqlStatement::Commit { .. }
+    )
 }
 
 async fn send_rows(frame: DataFrame, sender: mpsc::Sender<Arrived>) -> Result<()> {

@@ -176,6 +176,7 @@ impl SchemaProvider for OmenSchema {
             return self.inner.table(name).await;
         };
         let table = OmenTable::new(Arc::clone(&self.handle), snapshot)?;
+        let with_row_ids = with_row_ids && table.table_schema().hidden_key;
         Ok(Some(Arc::new(if with_row_ids { table.with_row_ids() } else { table })))
     }
 

@@ -26,8 +26,8 @@ impl CurrentTransaction {
         let mut open = self.lock();
         match *open {
             Some(_) => Err(Error::invalid(
-                "a transaction is open already; COMMIT or ROLLBACK ends it, SAVEPOINT begins a part \
-                 of it",
+                "a transaction is open already; COMMIT or ROLLBACK ends it, SAVEPOINT begins a \
+                 part of it",
             )),
             None => {
                 *open = Some(transaction);

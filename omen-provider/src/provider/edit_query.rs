@@ -18,6 +18,9 @@ use super::edit_target::Edit;
 use crate::error::Error;
 use crate::storage::schema::{ROW_ID_COLUMN, TableSchema};
 
+/// Begins the names of new values.
+const NEW: &str = "\u{2}";
+
 /// An UPDATE or DELETE, taken apart.
 pub(super) struct EditSyntax {
     /// The table that is edited.
@@ -124,6 +127,11 @@ impl EditSyntax {
         })
     }
 
+    /// Whether tables of WITH may hide the one that is edited.
+    pub(super) fn has_tables_of_its_own(&self) -> bool {
+        self.with.is_some()
+    }
+
     /// What is done with the rows of the query.
     pub(super) fn edit(&self, schema: &TableSchema, names: &IdentNormalizer) -> Result<Edit> {
         let Some(assignments) = &self.assignments else { return Ok(Edit::Delete) };
@@ -143,6 +151,14 @@ impl EditSyntax {
         edit: Edit,
         renamed: Option<Ident>,
     ) -> Result<Query> {
+        let is_alone = self.beside.is_empty() && self.relation.joins.is_empty();
+        if !is_alone && !self.order_by.is_empty() {
+            return Err(Error::invalid(
+                "ORDER BY in an UPDATE or DELETE of rows that meet those of other tables is not \
+                 supported; choose the rows in a subquery: WHERE key IN (SELECT ...)",
+            )
+            .into());
+        }
         let old = |name: &str| column(&self.qualifier, name);
         let keys: Vec<Expr> = schema.key_names().into_iter().map(old).collect();
         let is_deletion = self.assignments.is_none();
@@ -156,7 +172,10 @@ impl EditSyntax {
             Some(assignments) => {
                 let mut assigned = assigned(assignments, schema, names)?;
                 for (name, value) in visible.zip(&mut assigned) {
-                    items.push(item(value.take().unwrap_or_else(|| old(name)), name));
+                    items.push(match value.take() {
+                        Some(value) => item(value, &new_name(name)),
+                        None => item(old(name), name),
+                    });
                 }
                 if schema.hidden_key {
                     items.push(item(old(ROW_ID_COLUMN), ROW_ID_COLUMN));
@@ -168,8 +187,7 @@ impl EditSyntax {
             None => {}
         }
         // A row that meets several others is edited once.
-        let distinct = (!self.beside.is_empty() || !self.relation.joins.is_empty())
-            .then_some(Distinct::On(keys));
+        let distinct = (!is_alone).then_some(Distinct::On(keys));
         let mut relation = self.relation;
         if let (Some(renamed), TableFactor::Table { name, alias, .. }) =
             (renamed, &mut relation.relation)
@@ -202,7 +220,11 @@ fn is_beyond_update(update: &Update) -> bool {
     let is_odd = |assignment: &Assignment| {
         matches!(assignment.target, AssignmentTarget::Tuple(_)) || is_default(&assignment.value)
     };
+    let targets: Vec<String> =
+        update.assignments.iter().map(|assignment| assignment.target.to_string()).collect();
+    let is_twice = (1..targets.len()).any(|i| targets[..i].contains(&targets[i]));
     update.from.is_some()
+        || is_twice
         || update.returning.is_some()
         || update.limit.is_some()
         || update.or.is_some()
@@ -297,6 +319,16 @@ pub(super) fn default_of(schema: &TableSchema, column: usize) -> Result<Expr> {
         Some(sql) => Ok(Parser::new(&GenericDialect {}).try_with_sql(sql)?.parse_expr()?),
         None => Ok(Expr::value(Value::Null)),
     }
+}
+
+/// What the new value of a column is called in the query: ORDER BY means the old one.
+fn new_name(column: &str) -> String {
+    format!("{NEW}{column}")
+}
+
+/// The column that a value of the query is for.
+pub(super) fn column_of(name: &str) -> &str {
+    name.strip_prefix(NEW).unwrap_or(name)
 }
 
 fn column(qualifier: &Ident, name: &str) -> Expr {

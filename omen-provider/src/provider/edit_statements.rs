@@ -3,26 +3,27 @@
 //! [`super::edit_query`] makes a query of the statement; its rows, cast to the types of the
 //! columns, go into an [`super::edit_target`]. Called by [`super::session`].
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema};
-use datafusion::common::{Column, TableReference};
+use arrow::datatypes::Field;
+use datafusion::common::{Column, DFSchema, DFSchemaRef, TableReference};
 use datafusion::dataframe::DataFrame;
-use datafusion::datasource::provider_as_source;
 use datafusion::error::Result;
 use datafusion::logical_expr::expr_schema::ExprSchemable;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Projection};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::planner::{IdentNormalizer, object_name_to_table_reference};
 use datafusion::sql::sqlparser::ast::{
-    Ident, ObjectName, SelectItem, SelectItemQualifiedWildcardKind, Statement as SqlStatement,
+    self, Ident, ObjectName, SelectItem, SelectItemQualifiedWildcardKind,
+    Statement as SqlStatement, visit_expressions,
 };
 
 use super::catalog_provider::with_row_ids_name;
-use super::edit_query::EditSyntax;
+use super::edit_query::{EditSyntax, column_of};
 use super::edit_target::EditTarget;
 use super::guard;
-use super::returned_rows::{ReturnedRows, ReturningTable};
+use super::returned_rows::Returning;
 use super::session::Session;
 use super::table_provider::OmenTable;
 use crate::error::Error;
@@ -33,8 +34,9 @@ pub(super) async fn plan_edit(session: &Session, syntax: EditSyntax) -> Result<D
     let (reference, table) = target(session, &syntax.table).await?;
     let schema = Arc::clone(table.table_schema());
     let edit = syntax.edit(&schema, &names)?;
-    let renamed =
-        schema.hidden_key.then(|| Ident::with_quote('"', with_row_ids_name(&schema.name)));
+    // A name that no table of WITH has.
+    let renamed = (schema.hidden_key || syntax.has_tables_of_its_own())
+        .then(|| Ident::with_quote('"', with_row_ids_name(&schema.name)));
     let (returning, qualifier) = (syntax.returning.clone(), syntax.qualifier.clone());
     let query = syntax.query(&schema, &names, edit, renamed)?;
     let statement = Statement::Statement(Box::new(SqlStatement::Query(Box::new(query))));
@@ -79,12 +81,13 @@ fn cast(rows: LogicalPlan, table: &OmenTable) -> Result<LogicalPlan> {
     let visible = table.table_schema().visible();
     let schema = Arc::clone(rows.schema());
     let value = |(qualifier, field): (Option<&TableReference>, &Arc<Field>)| {
-        let value = Expr::Column(Column::from((qualifier, field)));
-        match visible.column_with_name(field.name()) {
+        let (value, name) =
+            (Expr::Column(Column::from((qualifier, field))), column_of(field.name()));
+        match visible.column_with_name(name) {
             Some((_, column)) if column.data_type() != field.data_type() => {
-                Ok(value.cast_to(column.data_type(), &schema)?.alias(field.name()))
+                Ok(value.cast_to(column.data_type(), &schema)?.alias(name))
             }
-            _ => Ok(value),
+            _ => Ok(value.alias(name)),
         }
     };
     let values = schema.iter().map(value).collect::<Result<Vec<_>>>()?;
@@ -99,37 +102,64 @@ pub(super) fn returned(
     items: &[SelectItem],
 ) -> Result<DataFrame> {
     let state = session.context().state();
-    let kept = ReturnedRows::default();
-    let visible = edit.table().table_schema().visible();
-    // A deletion gives rows that may have been NULL once.
-    let schema = Arc::new(Schema::new(visible.fields().clone()));
-    let statement = edit.returning(kept.clone()).into_statement();
-    let table = ReturningTable::new(statement, kept, schema);
-    let rows = LogicalPlanBuilder::scan(
-        TableReference::bare(qualifier),
-        provider_as_source(Arc::new(table)),
-        None,
-    )?;
+    let name = edit.table().table_schema().name.clone();
+    let visible = Arc::clone(edit.table().table_schema().visible());
+    let schema = DFSchema::try_from_qualified_schema(TableReference::bare(qualifier), &visible)?;
+    let rows = Returning::new(edit.into_statement(), Arc::new(schema)).into_plan();
+    let rows = LogicalPlanBuilder::from(rows);
     let columns = Arc::clone(rows.schema());
     let mut values = Vec::new();
     for item in items {
         let all = || columns.iter().map(|field| Expr::Column(Column::from(field)));
         match item {
             SelectItem::Wildcard(_) => values.extend(all()),
-            SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(_), _) => {
+            SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(of), _)
+                if is_named(session, of, &[qualifier, &name]) =>
+            {
                 values.extend(all());
             }
             SelectItem::UnnamedExpr(value) => {
-                values.push(state.create_logical_expr(&value.to_string(), &columns)?);
+                values.push(expression(session, value, &columns, "RETURNING")?);
             }
             SelectItem::ExprWithAlias { expr, alias } => {
-                let value = state.create_logical_expr(&expr.to_string(), &columns)?;
+                let value = expression(session, expr, &columns, "RETURNING")?;
                 values.push(value.alias(normalizer(session).normalize(alias.clone())));
             }
             other => {
-                return Err(Error::invalid(format!("RETURNING {other} is not supported")).into());
+                return Err(Error::invalid(format!(
+                    "RETURNING {other} is not supported; it gives columns of \"{qualifier}\""
+                ))
+                .into());
             }
         }
     }
     Ok(DataFrame::new(state, rows.project(values)?.build()?))
+}
+
+/// Whether a name, its last part, is one of `names`.
+fn is_named(session: &Session, name: &ObjectName, names: &[&str]) -> bool {
+    let last = name.0.last().and_then(|part| part.as_ident());
+    last.is_some_and(|last| names.contains(&&*normalizer(session).normalize(last.clone())))
+}
+
+/// An expression over columns.
+///
+/// # Errors
+/// [`Error::InvalidInput`] for subqueries, which `clause` cannot have.
+pub(super) fn expression(
+    session: &Session,
+    syntax: &ast::Expr,
+    columns: &DFSchemaRef,
+    clause: &str,
+) -> Result<Expr> {
+    let found = visit_expressions(syntax, |part| match part {
+        ast::Expr::Subquery(_) | ast::Expr::InSubquery { .. } | ast::Expr::Exists { .. } => {
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    if found.is_break() {
+        return Err(Error::invalid(format!("a subquery in {clause} is not supported")).into());
+    }
+    session.context().state().create_logical_expr(&syntax.to_string(), columns)
 }

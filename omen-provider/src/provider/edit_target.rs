@@ -24,6 +24,7 @@ use datafusion::physical_plan::{
 };
 use futures::StreamExt;
 
+use super::guard::{planned, polled_with_stack};
 use super::returned_rows::ReturnedRows;
 use super::table_provider::OmenTable;
 use crate::error::Error;
@@ -64,8 +65,6 @@ pub(super) struct EditTarget {
     since: Option<u64>,
     /// What gives the rows, of whatever snapshot.
     rows: Arc<LogicalPlan>,
-    /// Keeps what RETURNING gives, where that is asked for.
-    returned: Option<ReturnedRows>,
 }
 
 impl EditTarget {
@@ -75,12 +74,7 @@ impl EditTarget {
         edit: Edit,
         rows: Arc<LogicalPlan>,
     ) -> Self {
-        Self { table, name, edit, since: None, rows, returned: None }
-    }
-
-    /// The same, keeping the visible columns of its rows.
-    pub(super) fn returning(self, returned: ReturnedRows) -> Self {
-        Self { returned: Some(returned), ..self }
+        Self { table, name, edit, since: None, rows }
     }
 
     /// The statement that inserts the rows.
@@ -96,9 +90,10 @@ impl EditTarget {
         &self.table
     }
 
-    /// The same for rows of the snapshot that `table` is of.
-    pub(super) fn at(&self, since: u64, table: OmenTable) -> Self {
-        Self { table, since: Some(since), ..self.clone() }
+    /// The same for rows of the snapshot that `table` is of; `rows` gives them, with the values of
+    /// parameters.
+    pub(super) fn at(&self, since: u64, table: OmenTable, rows: Arc<LogicalPlan>) -> Self {
+        Self { table, since: Some(since), rows, ..self.clone() }
     }
 }
 
@@ -130,7 +125,8 @@ impl TableProvider for EditTarget {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let state = state.as_any().downcast_ref::<SessionState>().cloned();
         let schema = input.schema();
-        let sink = EditSink { target: self.clone(), state: state.map(Arc::new), schema };
+        let state = state.map(Arc::new);
+        let sink = EditSink { target: self.clone(), state, schema, returned: None };
         Ok(Arc::new(DataSinkExec::new(input, Arc::new(sink), None)))
     }
 }
@@ -142,6 +138,20 @@ struct EditSink {
     /// What plans the statement anew; none if the state is not DataFusion's own.
     state: Option<Arc<SessionState>>,
     schema: SchemaRef,
+    /// Keeps what RETURNING gives, where that is asked for.
+    returned: Option<ReturnedRows>,
+}
+
+/// The same statement, keeping the visible columns of its rows; `None` if it is no edit.
+pub(super) fn keeping_rows(
+    statement: &DataSinkExec,
+    returned: ReturnedRows,
+) -> Option<Arc<dyn ExecutionPlan>> {
+    let sink = statement.sink().downcast_ref::<EditSink>()?;
+    let (target, state) = (sink.target.clone(), sink.state.clone());
+    let schema = Arc::clone(&sink.schema);
+    let sink = EditSink { target, state, schema, returned: Some(returned) };
+    Some(Arc::new(DataSinkExec::new(Arc::clone(statement.input()), Arc::new(sink), None)))
 }
 
 impl DisplayAs for EditSink {
@@ -168,14 +178,21 @@ impl DataSink for EditSink {
         rows: SendableRecordBatchStream,
         context: &Arc<TaskContext>,
     ) -> Result<u64> {
-        let mut outcome = self.target.write(rows).await;
+        let returned = self.returned.as_ref();
+        let mut outcome = self.target.write(rows, returned).await;
+        let Some(state) = &self.state else { return Ok(outcome?) };
+        let engine = self.target.table.handle().engine();
+        let mut turn = None;
         for _ in 1..ATTEMPTS_MAX {
-            match (&outcome, &self.state) {
-                (Err(Error::SerializationFailure(_)), Some(state)) => {
-                    outcome = again(&self.target, state, context).await?;
-                }
-                _ => break,
+            if !matches!(outcome, Err(Error::SerializationFailure(_))) {
+                break;
             }
+            // Those that were overtaken go on one by one, and see what overtook them.
+            if turn.is_none() {
+                turn = Some(engine.turn_to_retry().await?);
+            }
+            engine.wait_published().await?;
+            outcome = again(&self.target, state, context, returned).await?;
         }
         Ok(outcome?)
     }
@@ -186,20 +203,26 @@ async fn again(
     target: &EditTarget,
     state: &SessionState,
     context: &Arc<TaskContext>,
+    returned: Option<&ReturnedRows>,
 ) -> Result<crate::Result<u64>> {
-    let plan = state.create_physical_plan(&target.clone().into_statement()).await?;
+    let statement = target.clone().into_statement();
+    let plan = polled_with_stack(planned(state.create_physical_plan(&statement))).await?;
     let sink = plan.downcast_ref::<DataSinkExec>();
-    let planned = sink.and_then(|exec| Some((exec, exec.sink().downcast_ref::<EditSink>()?)));
-    let Some((exec, sink)) = planned else {
+    let edit = sink.and_then(|exec| Some((exec, exec.sink().downcast_ref::<EditSink>()?)));
+    let Some((exec, sink)) = edit else {
         return Err(Error::invalid("an edit of a table was planned as something else").into());
     };
     debug_assert_eq!(exec.input().output_partitioning().partition_count(), 1);
     let rows = execute_stream(Arc::clone(exec.input()), Arc::clone(context))?;
-    Ok(sink.target.write(rows).await)
+    Ok(sink.target.write(rows, returned).await)
 }
 
 impl EditTarget {
-    async fn write(&self, rows: SendableRecordBatchStream) -> crate::Result<u64> {
+    async fn write(
+        &self,
+        rows: SendableRecordBatchStream,
+        returned: Option<&ReturnedRows>,
+    ) -> crate::Result<u64> {
         let engine = self.table.handle().engine();
         let schema = self.table.table_schema();
         let (keys, visible) = (schema.key.len(), schema.visible().fields().len());
@@ -208,7 +231,7 @@ impl EditTarget {
             Edit::Update { moves: false } | Edit::Truncate | Edit::Insert { .. } => 0,
         };
         let kept: Vec<usize> = (begin..begin + visible).collect();
-        let (returned, is_deletion) = (self.returned.clone(), self.edit == Edit::Delete);
+        let (returned, is_deletion) = (returned.cloned(), self.edit == Edit::Delete);
         if let Some(returned) = &returned {
             // Of an attempt before.
             returned.take();

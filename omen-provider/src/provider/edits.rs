@@ -16,14 +16,13 @@ use datafusion::common::{Column, Result};
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::logical_expr::logical_plan::TableScanBuilder;
 use datafusion::logical_expr::{
-    DmlStatement, EmptyRelation, Expr, LogicalPlan, Projection, WriteOp,
+    DmlStatement, EmptyRelation, Expr, LogicalPlan, LogicalPlanBuilder, Projection, WriteOp, lit,
 };
 use datafusion::optimizer::AnalyzerRule;
 
 use super::edit_target::{Edit, EditTarget};
 use super::table_provider::OmenTable;
 use crate::error::Error;
-use crate::storage::schema::ROW_ID_COLUMN;
 
 /// Rewrites UPDATE, DELETE and TRUNCATE of the tables of any database.
 #[derive(Debug)]
@@ -66,8 +65,13 @@ fn rewrite(dml: DmlStatement) -> Result<Transformed<LogicalPlan>> {
 
 /// The keys of the rows that `input` gives.
 fn deletion(table: &OmenTable, input: LogicalPlan) -> Result<(Edit, LogicalPlan)> {
-    if matches!(input, LogicalPlan::TableScan(_)) {
-        return Ok(truncation(&input));
+    match input {
+        LogicalPlan::TableScan(ref scan) if scan.filters.is_empty() && scan.fetch.is_none() => {
+            return Ok(truncation(&input));
+        }
+        // Of a statement that was optimised when it was prepared.
+        LogicalPlan::EmptyRelation(_) => return nothing(table),
+        _ => {}
     }
     let input = with_row_ids(table, input)?;
     let keys = key_columns(table, &input)?;
@@ -84,12 +88,17 @@ fn truncation(input: &LogicalPlan) -> (Edit, LogicalPlan) {
 
 /// The new rows of a projection of all columns, with the old keys where they may change.
 fn update(table: &OmenTable, input: LogicalPlan) -> Result<(Edit, LogicalPlan)> {
-    let LogicalPlan::Projection(rows) = input else {
-        let found = input.display();
-        return Err(Error::invalid(format!(
-            "an UPDATE is expected to be planned as a projection of the new rows, not as {found}"
-        ))
-        .into());
+    let rows = match input {
+        LogicalPlan::Projection(rows) => rows,
+        LogicalPlan::EmptyRelation(_) => return nothing(table),
+        other => {
+            let found = other.display();
+            return Err(Error::invalid(format!(
+                "an UPDATE is expected to be planned as a projection of the new rows, not as \
+                 {found}; prepare it in a session of the database"
+            ))
+            .into());
+        }
     };
     let source = with_row_ids(table, Arc::unwrap_or_clone(rows.input))?;
     let (schema, mut columns) = (table.table_schema(), rows.expr);
@@ -126,23 +135,47 @@ fn key_columns(table: &OmenTable, input: &LogicalPlan) -> Result<Vec<Expr>> {
     schema.key_names().into_iter().map(column).collect()
 }
 
+/// No keys.
+fn nothing(table: &OmenTable) -> Result<(Edit, LogicalPlan)> {
+    let source = provider_as_source(Arc::new(table.with_row_ids()));
+    let name = table.table_schema().name.clone();
+    let rows = LogicalPlanBuilder::scan(name, source, None)?.build()?;
+    let keys = key_columns(table, &rows)?;
+    let none = LogicalPlanBuilder::from(rows).filter(lit(false))?.project(keys)?.build()?;
+    Ok((Edit::Delete, none))
+}
+
 /// `input`, which reads one table below filters and limits, with the hidden row ids where they are
 /// the table's key.
 fn with_row_ids(table: &OmenTable, input: LogicalPlan) -> Result<LogicalPlan> {
     if !table.table_schema().hidden_key {
         return Ok(input);
     }
-    let read = input.transform_up(|node| match node {
+    match input {
         LogicalPlan::TableScan(scan) => {
             let source = provider_as_source(Arc::new(table.with_row_ids()));
             let scan = TableScanBuilder::new(scan.table_name, source)
                 .with_filters(scan.filters)
                 .with_fetch(scan.fetch)
                 .build()?;
-            Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
+            Ok(LogicalPlan::TableScan(scan))
         }
-        other => Ok(Transformed::yes(other.recompute_schema()?)),
-    })?;
-    debug_assert!(read.data.schema().has_column_with_unqualified_name(ROW_ID_COLUMN));
-    Ok(read.data)
+        node @ (LogicalPlan::Filter(_)
+        | LogicalPlan::Limit(_)
+        | LogicalPlan::Sort(_)
+        | LogicalPlan::SubqueryAlias(_)) => {
+            let below = node.inputs().into_iter().cloned().collect::<Vec<_>>();
+            let below = below.into_iter().map(|input| with_row_ids(table, input));
+            node.with_new_exprs(node.expressions(), below.collect::<Result<_>>()?)?
+                .recompute_schema()
+        }
+        // Which of several tables is meant is not to be seen any more.
+        other => Err(Error::invalid(format!(
+            "UPDATE and DELETE of table \"{}\", which has no key of its own, cannot be prepared \
+             here ({}); prepare it in a session of the database",
+            table.table_schema().name,
+            other.display()
+        ))
+        .into()),
+    }
 }

@@ -6,39 +6,41 @@
 //! which moment the table is; `KeyLookupPlanner`, which every session has, makes the physical plan.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::fmt::{self, Formatter};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Field, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use async_trait::async_trait;
-use datafusion::catalog::Session;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DFSchema, DFSchemaRef, TableReference};
 use datafusion::error::Result;
-use datafusion::execution::context::QueryPlanner;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{
-    Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
-};
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
+    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties,
+    InputDistributionRequirements, PlanProperties,
 };
-use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 use futures::{StreamExt, TryStreamExt};
 
 use super::table_provider::OmenTable;
 use crate::error::Error;
+
+/// What a key that was seen takes beside its bytes, roughly.
+const SEEN_BYTES: usize = 48;
 
 /// The node.
 #[derive(Debug, Clone)]
 pub(super) struct KeyLookup {
     input: LogicalPlan,
     table: OmenTable,
+    /// Whether of rows that share a key the first one alone is taken.
+    is_distinct: bool,
     schema: DFSchemaRef,
 }
 
@@ -55,7 +57,12 @@ impl KeyLookup {
         let visible = table.table_schema().visible();
         let theirs = visible.fields().iter().map(|f| (Some(found.clone()), nullable(f)));
         let schema = DFSchema::new_with_metadata(ours.chain(theirs).collect(), Default::default())?;
-        Ok(Self { input, table, schema: Arc::new(schema) })
+        Ok(Self { input, table, is_distinct: false, schema: Arc::new(schema) })
+    }
+
+    /// The same, taking of rows that share a key the first one alone.
+    pub(super) fn distinct(self) -> Self {
+        Self { is_distinct: true, ..self }
     }
 
     pub(super) fn into_plan(self) -> LogicalPlan {
@@ -66,13 +73,19 @@ impl KeyLookup {
         &self.table
     }
 
+    /// The physical plan over that of its input.
+    pub(super) fn exec(&self, input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+        let schema = Arc::clone(self.schema.inner());
+        Arc::new(KeyLookupExec::new(input, self.table.clone(), self.is_distinct, schema))
+    }
+
     /// The same with the table of another moment.
     pub(super) fn at(&self, table: OmenTable) -> Self {
         Self { table, ..self.clone() }
     }
 
-    fn identity(&self) -> (&LogicalPlan, u32, &DFSchemaRef) {
-        (&self.input, self.table.table_schema().id, &self.schema)
+    fn identity(&self) -> (&LogicalPlan, u32, bool, &DFSchemaRef) {
+        (&self.input, self.table.table_schema().id, self.is_distinct, &self.schema)
     }
 }
 
@@ -126,59 +139,29 @@ impl UserDefinedLogicalNodeCore for KeyLookup {
     }
 }
 
-/// Plans as DataFusion does, and key lookups.
-#[derive(Debug)]
-pub(super) struct KeyLookupPlanner;
-
-#[async_trait]
-impl QueryPlanner for KeyLookupPlanner {
-    async fn create_physical_plan(
-        &self,
-        plan: &LogicalPlan,
-        session: &dyn Session,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Self)]);
-        planner.create_physical_plan(plan, session).await
-    }
-}
-
-#[async_trait]
-impl ExtensionPlanner for KeyLookupPlanner {
-    async fn plan_extension(
-        &self,
-        _planner: &dyn PhysicalPlanner,
-        node: &dyn UserDefinedLogicalNode,
-        _logical_inputs: &[&LogicalPlan],
-        physical_inputs: &[Arc<dyn ExecutionPlan>],
-        _session: &dyn Session,
-        _context: &PhysicalPlanningContext,
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let (Some(lookup), [input]) = (node.as_any().downcast_ref::<KeyLookup>(), physical_inputs)
-        else {
-            return Ok(None);
-        };
-        let schema = Arc::clone(lookup.schema.inner());
-        Ok(Some(Arc::new(KeyLookupExec::new(Arc::clone(input), lookup.table.clone(), schema))))
-    }
-}
-
 /// Looks up the rows of each batch.
 #[derive(Debug)]
 struct KeyLookupExec {
     input: Arc<dyn ExecutionPlan>,
     table: OmenTable,
+    is_distinct: bool,
     properties: Arc<PlanProperties>,
 }
 
 impl KeyLookupExec {
-    fn new(input: Arc<dyn ExecutionPlan>, table: OmenTable, schema: SchemaRef) -> Self {
+    fn new(
+        input: Arc<dyn ExecutionPlan>,
+        table: OmenTable,
+        is_distinct: bool,
+        schema: SchemaRef,
+    ) -> Self {
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema),
             input.output_partitioning().clone(),
             input.pipeline_behavior(),
             input.boundedness(),
         );
-        Self { input, table, properties: Arc::new(properties) }
+        Self { input, table, is_distinct, properties: Arc::new(properties) }
     }
 }
 
@@ -206,7 +189,23 @@ impl ExecutionPlan for KeyLookupExec {
         mut children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let Some(input) = children.pop() else { return Ok(self) };
-        Ok(Arc::new(Self::new(input, self.table.clone(), self.schema())))
+        Ok(Arc::new(Self::new(input, self.table.clone(), self.is_distinct, self.schema())))
+    }
+
+    fn required_input_distribution(&self) -> Vec<Distribution> {
+        self.input_distribution_requirements().into_per_child()
+    }
+
+    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
+        let one = match self.is_distinct {
+            true => Distribution::SinglePartition,
+            false => Distribution::UnspecifiedDistribution,
+        };
+        InputDistributionRequirements::new(vec![one])
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
     }
 
     fn apply_expressions(
@@ -222,11 +221,37 @@ impl ExecutionPlan for KeyLookupExec {
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let (table, schema) = (self.table.clone(), self.schema());
-        let rows = self.input.execute(partition, context)?.and_then(move |batch| {
-            let (table, schema) = (table.clone(), Arc::clone(&schema));
-            async move { beside(&table, &batch, schema).await }
-        });
+        let memory = MemoryConsumer::new("KeyLookup").register(context.memory_pool());
+        let mut seen = self.is_distinct.then(|| SeenKeys { keys: HashSet::new(), memory });
+        let input = self.input.execute(partition, context)?;
+        let rows = input
+            .map(move |batch| match &mut seen {
+                Some(seen) => seen.first_ones(&table, &batch?).map(|batch| (table.clone(), batch)),
+                None => Ok((table.clone(), batch?)),
+            })
+            .and_then(move |(table, batch)| {
+                let schema = Arc::clone(&schema);
+                async move { beside(&table, &batch, schema).await }
+            });
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows.boxed())))
+    }
+}
+
+/// The keys of rows that have come.
+struct SeenKeys {
+    keys: HashSet<Vec<u8>>,
+    memory: MemoryReservation,
+}
+
+impl SeenKeys {
+    /// The rows of `batch` whose keys have not come before.
+    fn first_ones(&mut self, table: &OmenTable, batch: &RecordBatch) -> Result<RecordBatch> {
+        let schema = table.table_schema();
+        let key: Vec<_> = schema.key.iter().map(|&i| Arc::clone(batch.column(i))).collect();
+        let keys = schema.codec().encode(&key)?;
+        self.memory.try_grow(keys.byte_size() + keys.len() * SEEN_BYTES)?;
+        let is_first = (0..keys.len()).map(|i| self.keys.insert(keys.get(i).into_owned()));
+        Ok(filter_record_batch(batch, &is_first.collect::<Vec<_>>().into())?)
     }
 }
 

@@ -47,6 +47,8 @@ mod edits;
 mod edit_query;
 mod key_lookup;
 
+mod own_planner;
+
 mod insert_values;
 mod pin;
 

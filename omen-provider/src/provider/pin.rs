@@ -14,7 +14,7 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::error::Result;
-use datafusion::logical_expr::{LogicalPlan, TableSource};
+use datafusion::logical_expr::{DmlStatement, LogicalPlan, TableSource};
 use datafusion::optimizer::AnalyzerRule;
 
 use super::current_transaction::CurrentTransaction;
@@ -66,7 +66,21 @@ impl PinSnapshot {
         }
     }
 
-    /// What `source` reads or edits, as of `moment`, if it is of this database.
+    /// What a statement edits, as of `moment`, if it is of this database.
+    fn pin_edit(
+        &self,
+        statement: &DmlStatement,
+        moment: &Moment,
+    ) -> Result<Option<Arc<dyn TableSource>>> {
+        let Ok(provider) = source_as_provider(&statement.target) else { return Ok(None) };
+        let Some(edit) = provider.downcast_ref::<EditTarget>() else { return Ok(None) };
+        let table = self.pin(edit.table(), moment)?;
+        let rows = || Arc::clone(&statement.input);
+        let pinned = table.map(|table| edit.at(moment.since, table, rows()));
+        Ok(pinned.map(|edit| provider_as_source(Arc::new(edit))))
+    }
+
+    /// What `source` reads or takes, as of `moment`, if it is of this database.
     fn pin_source(
         &self,
         source: &Arc<dyn TableSource>,
@@ -77,9 +91,7 @@ impl PinSnapshot {
             let pinned = self.pin(table, moment)?;
             return Ok(pinned.map(|table| provider_as_source(Arc::new(table))));
         }
-        let Some(edit) = provider.downcast_ref::<EditTarget>() else { return Ok(None) };
-        let pinned = self.pin(edit.table(), moment)?;
-        Ok(pinned.map(|table| provider_as_source(Arc::new(edit.at(moment.since, table)))))
+        Ok(None)
     }
 }
 
@@ -96,7 +108,10 @@ impl AnalyzerRule for PinSnapshot {
                 Ok(Transformed::new_transformed(LogicalPlan::TableScan(scan), is_pinned))
             }
             LogicalPlan::Dml(mut dml) => {
-                let target = self.pin_source(&dml.target, &moment)?;
+                let target = match self.pin_edit(&dml, &moment)? {
+                    None => self.pin_source(&dml.target, &moment)?,
+                    edit => edit,
+                };
                 let is_pinned = target.is_some();
                 dml.target = target.unwrap_or(dml.target);
                 Ok(Transformed::new_transformed(LogicalPlan::Dml(dml), is_pinned))

@@ -2,20 +2,20 @@
 //!
 //! The sink of a statement keeps them here while it hands them to the engine; a plan above it waits
 //! for the statement to end and gives them back. They count as memory of the query. Called by
-//! [`super::edit_target`] and [`super::edit_statements`].
+//! [`super::edit_target`], [`super::edit_statements`] and the planner in [`super::own_planner`].
 
+use std::cmp::Ordering;
 use std::fmt::{self, Formatter};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use async_trait::async_trait;
-use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::DFSchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{Expr, LogicalPlan, TableType};
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -23,6 +23,8 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, execute_stream,
 };
 use futures::{StreamExt, TryStreamExt};
+
+use crate::error::Error;
 
 /// Rows of a statement that is under way.
 #[derive(Debug, Clone, Default)]
@@ -63,45 +65,66 @@ impl ReturnedRows {
     }
 }
 
-/// A statement as a table: reading it carries it out.
-#[derive(Debug)]
-pub(super) struct ReturningTable {
+/// A node of a plan: a statement, and the rows that it returns.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Returning {
     statement: LogicalPlan,
-    returned: ReturnedRows,
-    schema: SchemaRef,
+    schema: DFSchemaRef,
 }
 
-impl ReturningTable {
-    /// `statement` keeps rows of `schema` in `returned`.
-    pub(super) fn new(statement: LogicalPlan, returned: ReturnedRows, schema: SchemaRef) -> Self {
-        Self { statement, returned, schema }
-    }
-}
-
-#[async_trait]
-impl TableProvider for ReturningTable {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
+impl Returning {
+    /// `statement` edits a table whose visible columns are those of `schema`.
+    pub(super) fn new(statement: LogicalPlan, schema: DFSchemaRef) -> Self {
+        Self { statement, schema }
     }
 
-    fn table_type(&self) -> TableType {
-        TableType::Temporary
+    pub(super) fn into_plan(self) -> LogicalPlan {
+        LogicalPlan::Extension(Extension { node: Arc::new(self) })
     }
 
-    async fn scan(
+    /// The plan that gives the rows which `statement`, planned, keeps in `returned`.
+    pub(super) fn exec(
         &self,
-        state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        _filters: &[Expr],
-        _limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let statement = state.create_physical_plan(&self.statement).await?;
-        let columns = match projection {
-            Some(columns) => columns.clone(),
-            None => (0..self.schema.fields().len()).collect(),
-        };
-        let schema = Arc::new(self.schema.project(&columns)?);
-        Ok(Arc::new(ReturningExec::new(statement, self.returned.clone(), columns, schema)))
+        statement: Arc<dyn ExecutionPlan>,
+        returned: ReturnedRows,
+    ) -> Arc<dyn ExecutionPlan> {
+        Arc::new(ReturningExec::new(statement, returned, Arc::clone(self.schema.inner())))
+    }
+}
+
+impl PartialOrd for Returning {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        (self == other).then_some(Ordering::Equal)
+    }
+}
+
+impl UserDefinedLogicalNodeCore for Returning {
+    fn name(&self) -> &'static str {
+        "Returning"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![&self.statement]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        Vec::new()
+    }
+
+    fn fmt_for_explain(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "Returning")
+    }
+
+    fn with_exprs_and_inputs(&self, _exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
+        let mut inputs = inputs.into_iter();
+        match (inputs.next(), inputs.next()) {
+            (Some(statement), None) => Ok(Self { statement, ..self.clone() }),
+            _ => Err(Error::invalid("one statement returns rows").into()),
+        }
     }
 }
 
@@ -110,24 +133,18 @@ impl TableProvider for ReturningTable {
 struct ReturningExec {
     statement: Arc<dyn ExecutionPlan>,
     returned: ReturnedRows,
-    columns: Vec<usize>,
     properties: Arc<PlanProperties>,
 }
 
 impl ReturningExec {
-    fn new(
-        statement: Arc<dyn ExecutionPlan>,
-        returned: ReturnedRows,
-        columns: Vec<usize>,
-        schema: SchemaRef,
-    ) -> Self {
+    fn new(statement: Arc<dyn ExecutionPlan>, returned: ReturnedRows, schema: SchemaRef) -> Self {
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema),
             Partitioning::UnknownPartitioning(1),
             EmissionType::Final,
             Boundedness::Bounded,
         );
-        Self { statement, returned, columns, properties: Arc::new(properties) }
+        Self { statement, returned, properties: Arc::new(properties) }
     }
 }
 
@@ -155,8 +172,7 @@ impl ExecutionPlan for ReturningExec {
         mut children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let Some(statement) = children.pop() else { return Ok(self) };
-        let (returned, columns) = (self.returned.clone(), self.columns.clone());
-        Ok(Arc::new(Self::new(statement, returned, columns, self.schema())))
+        Ok(Arc::new(Self::new(statement, self.returned.clone(), self.schema())))
     }
 
     fn apply_expressions(
@@ -171,7 +187,7 @@ impl ExecutionPlan for ReturningExec {
         _partition: usize,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let (returned, columns) = (self.returned.clone(), self.columns.clone());
+        let (returned, schema) = (self.returned.clone(), self.schema());
         let memory = MemoryConsumer::new("RETURNING").register(context.memory_pool());
         let statement = Arc::clone(&self.statement);
         let rows = async move {
@@ -180,7 +196,10 @@ impl ExecutionPlan for ReturningExec {
             drop(counted);
             let kept = returned.take();
             returned.begin(None);
-            let rows = kept.into_iter().map(move |batch| Ok(batch.project(&columns)?));
+            let rows = kept.into_iter().map(move |batch| {
+                let columns = batch.columns().to_vec();
+                Ok(RecordBatch::try_new(Arc::clone(&schema), columns)?)
+            });
             Ok::<_, DataFusionError>(futures::stream::iter(rows))
         };
         let rows = futures::stream::once(rows).try_flatten().boxed();

@@ -11,6 +11,7 @@ use datafusion::dataframe::DataFrame;
 use datafusion::error::Result;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::{DdlStatement, DropTable, LogicalPlan, LogicalPlanBuilder};
+use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
@@ -22,11 +23,12 @@ use super::current_transaction::CurrentTransaction;
 use super::deep_plans::with_room;
 use super::edit_query::EditSyntax;
 use super::edit_statements::plan_edit;
+use super::edits::RewriteEdits;
 use super::exact_counts::with_summaries;
 use super::guard;
-use super::key_lookup::KeyLookupPlanner;
 use super::large_joins::with_large_joins;
 use super::own_files::refuse_own_files;
+use super::own_planner::OwnPlanner;
 use super::runtime::QueryRuntime;
 use super::transactions;
 use super::upserts::{InsertSyntax, plan_insert};
@@ -82,7 +84,7 @@ impl Database {
             .with_runtime_env(runtime.env())
             .with_default_features()
             .with_physical_optimizer_rules(rules)
-            .with_query_planner(Arc::new(KeyLookupPlanner))
+            .with_query_planner(Arc::new(OwnPlanner))
             .build();
         let ctx = SessionContext::new_with_state(state);
         let current = CurrentTransaction::default();
@@ -165,6 +167,8 @@ impl Session {
         }
         let plan = guard::planned(state.statement_to_plan(statement)).await?;
         refuse_own_files(self.handle.engine().location(), &plan)?;
+        // What is prepared is optimised before the analyzer sees it.
+        let plan = RewriteEdits.analyze(plan, state.config_options())?;
         match plan {
             LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(command)) if !command.temporary => {
                 super::create_table::create_table(self, command, clauses).await

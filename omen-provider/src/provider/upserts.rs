@@ -24,7 +24,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::edit_query::{assigned, default_of, is_default};
-use super::edit_statements::{normalizer, returned, target};
+use super::edit_statements::{expression, normalizer, returned, target};
 use super::edit_target::{Edit, EditTarget};
 use super::guard;
 use super::key_lookup::KeyLookup;
@@ -103,8 +103,15 @@ pub(super) async fn plan_insert(session: &Session, syntax: InsertSyntax) -> Resu
     let (edit, rows) = match on_key {
         OnKey::AsPlanned => {
             let mode = match op {
+                InsertOp::Append => WriteMode::Insert,
                 InsertOp::Replace => WriteMode::Upsert,
-                _ => WriteMode::Insert,
+                InsertOp::Overwrite => {
+                    return Err(Error::invalid(
+                        "INSERT OVERWRITE is not supported; TRUNCATE the table, or write over \
+                         single rows with INSERT OR REPLACE",
+                    )
+                    .into());
+                }
             };
             (Edit::Insert { mode, looked_up: false }, rows)
         }
@@ -251,18 +258,15 @@ async fn plan_rows(session: &Session, insert: Insert) -> Result<(LogicalPlan, In
     }
 }
 
-/// The rows whose keys are not there; of those that share one, one.
+/// The rows whose keys are not there; of those that share one, the first.
 fn new_rows(table: &OmenTable, rows: LogicalPlan) -> Result<LogicalPlan> {
     let schema = table.table_schema();
     if schema.hidden_key {
         return Ok(rows);
     }
-    let given = columns(rows.schema());
-    let keys = schema.key.iter().map(|&index| given[index].clone()).collect();
-    let rows = LogicalPlanBuilder::from(rows).distinct_on(keys, given, None)?.build()?;
     let names = names(&rows);
     let (excluded, found) = (TableReference::bare(EXCLUDED), TableReference::bare("\u{1}"));
-    let looked_up = KeyLookup::new(rows, &excluded, table.clone(), &found)?.into_plan();
+    let looked_up = KeyLookup::new(rows, &excluded, table.clone(), &found)?.distinct().into_plan();
     let all = columns(looked_up.schema());
     let is_new = all[names.len() + schema.key[0]].clone().is_null();
     let given = all.into_iter().zip(&names).map(|(column, name)| column.alias(name));
@@ -302,7 +306,7 @@ fn merged_rows(
         let value = match values[index].take() {
             Some(value) => {
                 let kind = schema.visible().field(index).data_type();
-                expression(session, value, &columns_of_both)?.cast_to(kind, &columns_of_both)?
+                over_both(session, value, &columns_of_both)?.cast_to(kind, &columns_of_both)?
             }
             None => there,
         };
@@ -310,13 +314,13 @@ fn merged_rows(
     }
     let mut plan = LogicalPlanBuilder::from(looked_up);
     if let Some(selection) = update.selection {
-        plan = plan.filter(is_new.or(expression(session, selection, &columns_of_both)?))?;
+        plan = plan.filter(is_new.or(over_both(session, selection, &columns_of_both)?))?;
     }
     plan.project(merged)?.build()
 }
 
 /// An expression over both rows.
-fn expression(session: &Session, mut syntax: ast::Expr, columns: &DFSchemaRef) -> Result<Expr> {
+fn over_both(session: &Session, mut syntax: ast::Expr, columns: &DFSchemaRef) -> Result<Expr> {
     let _: ControlFlow<()> = visit_expressions_mut(&mut syntax, |part| {
         if let ast::Expr::CompoundIdentifier(idents) = part
             && let [qualifier, column] = &mut idents[..]
@@ -327,7 +331,7 @@ fn expression(session: &Session, mut syntax: ast::Expr, columns: &DFSchemaRef) -
         }
         ControlFlow::Continue(())
     });
-    session.context().state().create_logical_expr(&syntax.to_string(), columns)
+    expression(session, &syntax, columns, "ON CONFLICT DO UPDATE")
 }
 
 /// What a column of the row to be inserted is called: as none of a table.

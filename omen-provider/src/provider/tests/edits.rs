@@ -6,7 +6,7 @@ use datafusion::prelude::SessionContext;
 use futures::future::try_join_all;
 
 use super::{database, fails, lines, number, run};
-use crate::Error;
+use crate::{Database, Error};
 
 /// Of what it is given in a plain context, a statement takes no row too many.
 #[tokio::test]
@@ -153,4 +153,115 @@ async fn bulk_updates_are_whole() {
     assert_eq!(now, [format!("20000,{sum},5001,25000")]);
     assert_eq!(number(&session, "DELETE FROM t WHERE v = 0").await, 5_000);
     assert_eq!(number(&session, "SELECT count(*) FROM t").await, 15_000);
+}
+
+/// Statements that a plain context has optimised before the rules see them.
+#[tokio::test]
+async fn what_a_plain_context_prepares_takes_no_row_too_many() {
+    let db = database().await;
+    let session = db.session();
+    run(&session, "CREATE TABLE t (id INT PRIMARY KEY, v INT)").await;
+    run(&session, "INSERT INTO t VALUES (1, 10), (2, 20), (3, 30)").await;
+    run(&session, "CREATE TABLE h (a INT, b INT)").await;
+    run(&session, "INSERT INTO h VALUES (1, 10), (2, 20), (3, 30)").await;
+    for (sql, all) in [
+        ("DELETE FROM t WHERE id > 2", ["10,20", "10,20,30"]),
+        ("DELETE FROM t WHERE 1 = 0", ["10,20", "10,20"]),
+        ("UPDATE t SET v = 1 WHERE 1 = 0", ["10,20", "10,20"]),
+        ("UPDATE t SET v = v + 1 WHERE id IN (SELECT 1)", ["11,20", "10,20"]),
+        ("DELETE FROM h WHERE a IN (SELECT id FROM t WHERE id = 1)", ["20,30", "10,20,30"]),
+    ] {
+        let ctx = SessionContext::new();
+        db.register(&ctx).unwrap();
+        ctx.sql(&format!("PREPARE p AS {sql}")).await.unwrap();
+        let done = async { ctx.sql("EXECUTE p").await?.collect().await };
+        let done = done.await;
+        let table = if sql.contains(" h ") { "h" } else { "t" };
+        let column = if table == "h" { "b" } else { "v" };
+        let found = lines(&session, &format!("SELECT {column} FROM {table} ORDER BY 1")).await;
+        // As it should be, or refused.
+        let wanted = if done.is_ok() { all[0] } else { all[1] };
+        assert_eq!(found.join(","), wanted, "{sql}: {done:?}");
+        if done.is_err() && table == "t" {
+            let error = fails(&session, &sql.replace("t ", "nosuch ")).await;
+            drop(error);
+            run(&session, sql).await;
+        }
+    }
+}
+
+/// A statement that returns rows may be deep, repeated at the same time, and have parameters.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statements_that_return_rows_are_statements_like_others() {
+    let db = database().await;
+    let session = db.session();
+    run(&session, "CREATE TABLE t (id BIGINT PRIMARY KEY, v BIGINT)").await;
+    run(&session, "INSERT INTO t VALUES (1, 0), (2, 0)").await;
+    let deep = format!("UPDATE t SET v = v{} WHERE id = 1 RETURNING v", " + 1".repeat(240));
+    let other = session.clone();
+    let deep = tokio::spawn(async move { number(&other, &deep).await }).await.unwrap();
+    assert_eq!(deep, 240);
+
+    let frame = session.sql("UPDATE t SET v = v + 1 WHERE id = 2 RETURNING v").await.unwrap();
+    let each = (0..3).map(|_| {
+        let frame = frame.clone();
+        tokio::spawn(async move {
+            let mut returned = Vec::new();
+            for _ in 0..10 {
+                let rows = frame.clone().collect().await.unwrap();
+                returned.push(rows.iter().map(arrow::array::RecordBatch::num_rows).sum::<usize>());
+            }
+            returned
+        })
+    });
+    let each: Vec<_> = each.collect();
+    for returned in try_join_all(each).await.unwrap() {
+        assert_eq!(returned, [1; 10]);
+    }
+    assert_eq!(lines(&session, "SELECT v FROM t WHERE id = 2").await, ["30"]);
+
+    for sql in [
+        "UPDATE t SET v = $1 WHERE id = 2 RETURNING v",
+        "INSERT INTO t VALUES (2, $1) ON CONFLICT (id) DO UPDATE SET v = excluded.v RETURNING v",
+    ] {
+        let frame = session.sql(sql).await.unwrap();
+        let bound = frame.with_param_values(vec![datafusion::common::ScalarValue::from(7i64)]);
+        let rows = bound.unwrap().collect().await.unwrap();
+        assert_eq!(rows[0].num_rows(), 1, "{sql}");
+    }
+}
+
+/// However slow the disk, and however many they are, statements end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_updates_of_one_row_all_succeed() {
+    let directory = tempfile::tempdir().unwrap();
+    let db = Database::open(directory.path()).await.unwrap();
+    run(&db.session(), "CREATE TABLE t (id BIGINT PRIMARY KEY, v BIGINT)").await;
+    run(&db.session(), "INSERT INTO t VALUES (1, 0)").await;
+    let writers = (0..12).map(|_| {
+        let session = db.session();
+        tokio::spawn(async move {
+            for _ in 0..8 {
+                run(&session, "UPDATE t SET v = v + 1 WHERE id = 1").await;
+            }
+        })
+    });
+    let writers: Vec<_> = writers.collect();
+    try_join_all(writers).await.unwrap();
+    assert_eq!(number(&db.session(), "SELECT v FROM t").await, 96);
+}
+
+/// Another table that has taken the name is left alone.
+#[tokio::test]
+async fn a_plan_does_not_empty_another_table() {
+    let session = database().await.session();
+    run(&session, "CREATE TABLE t (id BIGINT PRIMARY KEY)").await;
+    let frame = session.sql("DELETE FROM t").await.unwrap();
+    let planned = frame.create_physical_plan().await.unwrap();
+    run(&session, "DROP TABLE t").await;
+    run(&session, "CREATE TABLE t (id BIGINT PRIMARY KEY)").await;
+    run(&session, "INSERT INTO t VALUES (1)").await;
+    let context = session.context().task_ctx();
+    assert!(datafusion::physical_plan::collect(planned, context).await.is_err());
+    assert_eq!(number(&session, "SELECT count(*) FROM t").await, 1);
 }

@@ -109,6 +109,16 @@ impl Engine {
         self.carry_out(&basis.within, None, vec![truncation]).await
     }
 
+    /// The right to compute a statement anew that was overtaken: one at a time.
+    pub async fn turn_to_retry(&self) -> Result<tokio::sync::MutexGuard<'_, ()>> {
+        Ok(self.writer()?.retrying.lock().await)
+    }
+
+    /// Returns when all that was accepted is to be seen.
+    pub async fn wait_published(&self) -> Result<()> {
+        self.writer()?.log.wait_published().await
+    }
+
     /// Does what was computed `since`: at once, or within a transaction; returns the number of rows
     /// deleted.
     pub(super) async fn carry_out(

@@ -112,6 +112,8 @@ struct Writer {
     next_table_id: AtomicU32,
     /// What was written lately; changed under the lock of `accepted` only.
     recent: Mutex<RecentWrites>,
+    /// Held by the statement, of those that were overtaken, that is being computed anew.
+    retrying: tokio::sync::Mutex<()>,
     upkeep: Upkeep,
 }
 

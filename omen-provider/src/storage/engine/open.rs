@@ -233,6 +233,7 @@ async fn open_for_writing(
         frozen_runs: AtomicU64::new(0),
         next_table_id,
         recent,
+        retrying: tokio::sync::Mutex::new(()),
         upkeep: Upkeep::new(medium.options.clock.clone(), opened.clone()),
     };
     let engine = Engine {

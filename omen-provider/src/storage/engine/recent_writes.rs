@@ -70,7 +70,10 @@ impl Drop for Watch {
 impl Engine {
     /// Keeps more notes while what this returns is held.
     pub(super) fn watch(self: &Arc<Self>) -> Result<Watch> {
-        lock(&self.writer()?.recent).watches += 1;
+        self.check_open()?;
+        if let Some(writer) = &self.writer {
+            lock(&writer.recent).watches += 1;
+        }
         Ok(Watch(Arc::clone(self)))
     }
 }

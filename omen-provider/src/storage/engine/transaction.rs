@@ -85,10 +85,10 @@ impl Engine {
         self.snapshot_within(within).0.table(name).is_some()
     }
 
-    /// Begins a transaction.
+    /// Begins a transaction. (In a database opened read-only it reads one moment.)
     ///
     /// # Errors
-    /// If the database takes no writes.
+    /// If the database is closed.
     pub fn begin(self: &Arc<Self>) -> Result<Arc<Transaction>> {
         let watch = self.watch()?;
         let version = self.published.get();
@@ -160,8 +160,8 @@ impl Transaction {
             return Ok(());
         }
         let what = format!(
-            "the statements of a transaction hold {} bytes, at most {most} may be (load_bytes_max); \
-             commit earlier",
+            "the statements of a transaction hold {} bytes, at most {most} may be \
+             (load_bytes_max); commit earlier",
             held + bytes
         );
         let source = Arc::new(Error::invalid("rows wait in memory for the commit"));
