@@ -54,6 +54,8 @@ mod pin;
 
 mod catalog_provider;
 
+mod column_names;
+
 mod create_table;
 mod edit_statements;
 mod transactions;

@@ -19,6 +19,7 @@ use datafusion::sql::sqlparser::dialect::dialect_from_str;
 
 use super::catalog_provider::{OmenSchema, register};
 use super::create_table::TableClauses;
+use super::column_names::give_own_names;
 use super::current_transaction::CurrentTransaction;
 use super::deep_plans::with_room;
 use super::edit_query::EditSyntax;
@@ -158,7 +159,8 @@ impl Session {
         guard::polled_with_stack(async { with_room(self.plan(statement).await?) }).await
     }
 
-    async fn plan(&self, statement: Statement) -> Result<DataFrame> {
+    async fn plan(&self, mut statement: Statement) -> Result<DataFrame> {
+        give_own_names(&mut statement);
         let state = self.ctx.state();
         let normalize_names = state.config_options().sql_parser.enable_ident_normalization;
         let clauses = TableClauses::of(&statement, normalize_names)?;
