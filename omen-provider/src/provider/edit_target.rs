@@ -46,6 +46,8 @@ pub(super) enum Edit {
     },
     /// None come: all rows are deleted.
     Truncate,
+    /// Old keys, if any; whether there is a new row; this.
+    Merge,
     /// Rows to be added.
     Insert {
         /// What happens to a row whose key is there.
@@ -160,6 +162,7 @@ impl DisplayAs for EditSink {
             Edit::Delete => "delete from",
             Edit::Update { .. } => "update",
             Edit::Truncate => "truncate",
+            Edit::Merge => "merge into",
             Edit::Insert { mode: WriteMode::Insert, .. } => "insert into",
             Edit::Insert { .. } => "upsert into",
         };
@@ -228,6 +231,7 @@ impl EditTarget {
         let (keys, visible) = (schema.key.len(), schema.visible().fields().len());
         let begin = match self.edit {
             Edit::Delete | Edit::Update { moves: true } => keys,
+            Edit::Merge => keys + 1,
             Edit::Update { moves: false } | Edit::Truncate | Edit::Insert { .. } => 0,
         };
         let kept: Vec<usize> = (begin..begin + visible).collect();
@@ -256,6 +260,7 @@ impl EditTarget {
             Edit::Delete => engine.delete_rows(&basis, rows).await,
             Edit::Update { moves } => engine.update_rows(&basis, rows, moves).await,
             Edit::Truncate => engine.truncate(&basis).await,
+            Edit::Merge => engine.merge_rows(&basis, rows).await,
             Edit::Insert { mode, looked_up } => {
                 engine.insert_rows(&basis, rows, mode, looked_up).await
             }

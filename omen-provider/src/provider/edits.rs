@@ -1,4 +1,4 @@
-//! UPDATE, DELETE and TRUNCATE, written as insertions into an edit of the table.
+//! UPDATE, DELETE, TRUNCATE and MERGE, written as insertions into an edit of the table.
 //!
 //! What reaches `delete_from` and `update` of a table has been optimised: semi-joins, LIMIT and
 //! predicates folded to false are gone from it, and what is left may mean every row. So this
@@ -21,10 +21,11 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 
 use super::edit_target::{Edit, EditTarget};
+use super::merge::merge;
 use super::table_provider::OmenTable;
 use crate::error::Error;
 
-/// Rewrites UPDATE, DELETE and TRUNCATE of the tables of any database.
+/// Rewrites UPDATE, DELETE, TRUNCATE and MERGE of the tables of any database.
 #[derive(Debug)]
 pub(super) struct RewriteEdits;
 
@@ -54,6 +55,7 @@ fn rewrite(dml: DmlStatement) -> Result<Transformed<LogicalPlan>> {
         WriteOp::Delete => deletion(table, input)?,
         WriteOp::Update => update(table, input)?,
         WriteOp::Truncate => truncation(&input),
+        WriteOp::MergeInto(ref op) => (Edit::Merge, merge(table, &dml.table_name, input, op)?),
         op => {
             let dml = DmlStatement::new(dml.table_name, dml.target, op, Arc::new(input));
             return Ok(Transformed::no(LogicalPlan::Dml(dml)));

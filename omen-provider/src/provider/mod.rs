@@ -42,6 +42,8 @@ mod table_provider;
 mod returned_rows;
 
 mod edit_target;
+mod merge;
+
 mod edits;
 
 mod edit_query;

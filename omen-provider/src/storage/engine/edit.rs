@@ -6,8 +6,11 @@
 //! Invariant: rows are named by key. An update that gives a row another key is a deletion and an
 //! insertion: it meets the keys of all other rows, but not its own old ones.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
+use arrow::array::AsArray;
+use arrow::compute::{filter_record_batch, is_not_null};
 use arrow::record_batch::RecordBatch;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
@@ -88,6 +91,34 @@ impl Engine {
         let deletion = lock(&gone).sorted();
         let (since, deletion) = (Some(basis.since), deletion.into_iter().collect());
         self.commit_loaded(&basis.within, since, deletion, loaded).await
+    }
+
+    /// Deletes, writes over and adds rows; returns how many. Each has the columns of its old key,
+    /// NULL if it is new, then whether there is a new row, then all columns of this.
+    pub async fn merge_rows(
+        self: &Arc<Self>,
+        basis: &Basis,
+        rows: BoxStream<'static, Result<RecordBatch>>,
+    ) -> Result<u64> {
+        let table = Arc::clone(basis.table.version());
+        let gone = Arc::new(Mutex::new(Gone::new(&table, self.options().load_bytes_max)));
+        let count = Arc::new(AtomicU64::new(0));
+        let (noted, counted) = (Arc::clone(&gone), Arc::clone(&count));
+        let keys = table.schema.key.len();
+        let rows = rows.map(move |batch| {
+            let batch = batch?;
+            counted.fetch_add(batch.num_rows() as u64, Relaxed);
+            let is_old = is_not_null(batch.column(0))?;
+            let old = batch.project(&(0..keys).collect::<Vec<_>>())?;
+            lock(&noted).add(&filter_record_batch(&old, &is_old)?)?;
+            let is_written = batch.column(keys).as_boolean();
+            let new = batch.project(&(keys + 1..batch.num_columns()).collect::<Vec<_>>())?;
+            Ok(filter_record_batch(&new, is_written)?)
+        });
+        let loaded = self.load(&table, WriteMode::Insert, rows.boxed()).await?;
+        let deletion = lock(&gone).sorted().into_iter().collect();
+        self.commit_loaded(&basis.within, Some(basis.since), deletion, loaded).await?;
+        Ok(count.load(Relaxed))
     }
 
     /// Adds rows; returns how many. `looked_up`: they depend on what was there.
