@@ -261,6 +261,7 @@ fn edit_verb(statement: &SqlStatement) -> Option<&'static str> {
     match statement {
         SqlStatement::Update(_) => Some("updated"),
         SqlStatement::Delete(_) => Some("deleted"),
+        SqlStatement::Merge(_) => Some("merged"),
         SqlStatement::Insert(insert) => match &insert.on {
             Some(OnInsert::OnConflict(OnConflict { action: DoUpdate(_), .. })) => {
                 Some("inserted or updated")

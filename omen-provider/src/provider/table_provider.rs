@@ -218,6 +218,6 @@ impl TableProvider for OmenTable {
         _on: Expr,
         _clauses: Vec<MergeIntoClause>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.refuse("MERGE", "write over rows with INSERT OR REPLACE or Table::upsert")
+        self.refuse("MERGE", REGISTER)
     }
 }
