@@ -260,7 +260,7 @@ async fn send_rows(frame: DataFrame, sender: mpsc::Sender<Arrived>) -> Result<()
 fn edit_verb(statement: &SqlStatement) -> Option<&'static str> {
     match statement {
         SqlStatement::Update(_) => Some("updated"),
-        SqlStatement::Delete(_) => Some("deleted"),
+        SqlStatement::Delete(_) | SqlStatement::Truncate(_) => Some("deleted"),
         SqlStatement::Merge(_) => Some("merged"),
         SqlStatement::Insert(insert) => match &insert.on {
             Some(OnInsert::OnConflict(OnConflict { action: DoUpdate(_), .. })) => {

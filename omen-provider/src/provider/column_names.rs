@@ -1,8 +1,9 @@
 //! Columns of one name in a SELECT: each gets a name of its own.
 //!
-//! DataFusion refuses a list of columns in which two have one name (`SELECT a, a`), also where names
-//! do not matter, as in INSERT ... SELECT. The later ones are called `a_1`, `a_2` here, as DuckDB
-//! does. Pure: syntax in, syntax out. Called by [`super::session`] before a statement is planned.
+//! DataFusion refuses a list of columns in which two have one name (`SELECT a, a`), also where
+//! names do not matter, as in INSERT ... SELECT. The later ones are called `a_1`, `a_2` here, as
+//! DuckDB does. Pure: syntax in, syntax out. Called by [`super::session`] before a statement is
+//! planned.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -68,9 +69,7 @@ fn rename_columns(select: &mut Select) {
 /// By what DataFusion tells a column from others, roughly, and its name alone.
 fn names(item: &SelectItem) -> Option<(String, String)> {
     match item {
-        SelectItem::ExprWithAlias { alias, .. } => {
-            Some((alias.value.clone(), alias.value.clone()))
-        }
+        SelectItem::ExprWithAlias { alias, .. } => Some((alias.value.clone(), alias.value.clone())),
         SelectItem::UnnamedExpr(expr) => Some(names_of(expr)),
         _ => None,
     }

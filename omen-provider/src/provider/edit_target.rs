@@ -29,7 +29,7 @@ use super::returned_rows::ReturnedRows;
 use super::table_provider::OmenTable;
 use crate::error::Error;
 use crate::storage::apply::WriteMode;
-use crate::storage::engine::Basis;
+use crate::storage::engine::{Basis, Within};
 
 /// How often a statement that others have overtaken is computed.
 const ATTEMPTS_MAX: usize = 20;
@@ -85,6 +85,11 @@ impl EditTarget {
         let target = provider_as_source(Arc::new(self));
         let op = WriteOp::Insert(InsertOp::Append);
         LogicalPlan::Dml(DmlStatement::new(name, target, op, rows))
+    }
+
+    /// The transaction that it was planned in, if any; `None` before it is planned.
+    pub(super) fn planned_within(&self) -> Option<&Within> {
+        self.since.map(|_| self.table.within())
     }
 
     /// The table as of the moment when the statement was planned.

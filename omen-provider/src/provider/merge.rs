@@ -86,9 +86,8 @@ fn join(
     let columns = source.schema().iter().map(|field| Expr::Column(Column::from(field)));
     let marked = columns.chain([lit(true).alias(IS_SOURCE)]).collect::<Vec<_>>();
     let source = LogicalPlanBuilder::from(source).project(marked)?;
-    let is_of_target = |clause: &MergeIntoClause| {
-        matches!(clause.kind, MergeIntoClauseKind::NotMatchedBySource)
-    };
+    let is_of_target =
+        |clause: &MergeIntoClause| matches!(clause.kind, MergeIntoClauseKind::NotMatchedBySource);
     let kind = match merge.clauses.iter().any(is_of_target) {
         true => JoinType::Full,
         false => JoinType::Left,
@@ -119,9 +118,9 @@ fn action(clauses: &[MergeIntoClause], key: &Expr) -> Result<Expr> {
 }
 
 fn is_written(clauses: &[MergeIntoClause]) -> Result<Expr> {
-    let deletions = (1i32..).zip(clauses).filter(|(_, clause)| {
-        matches!(clause.action, MergeIntoAction::Delete)
-    });
+    let deletions = (1i32..)
+        .zip(clauses)
+        .filter(|(_, clause)| matches!(clause.action, MergeIntoAction::Delete));
     let numbers: Vec<Expr> = deletions.map(|(number, _)| lit(number)).collect();
     match numbers.is_empty() {
         true => Ok(lit(true)),

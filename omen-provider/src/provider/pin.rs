@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::Transformed;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::error::Result;
 use datafusion::logical_expr::{DmlStatement, LogicalPlan, TableSource};
@@ -97,7 +97,7 @@ impl PinSnapshot {
 
 impl AnalyzerRule for PinSnapshot {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        let within = self.current.get();
+        let within = planned_within(&plan)?.unwrap_or_else(|| self.current.get());
         let (snapshot, since) = self.handle.engine().snapshot_within(&within);
         let moment = Moment { snapshot, since, within };
         let pinned = plan.transform_down_with_subqueries(|node| match node {
@@ -134,4 +134,22 @@ impl AnalyzerRule for PinSnapshot {
     fn name(&self) -> &'static str {
         "pin_snapshot"
     }
+}
+
+/// The transaction to which a statement belongs that was planned before, and is planned anew.
+fn planned_within(plan: &LogicalPlan) -> Result<Option<Within>> {
+    let mut within = None;
+    plan.apply(|node| {
+        if let LogicalPlan::Dml(statement) = node
+            && let Ok(provider) = source_as_provider(&statement.target)
+            && let Some(edit) = provider.downcast_ref::<EditTarget>()
+        {
+            within = edit.planned_within().cloned();
+        }
+        Ok(match within {
+            Some(_) => TreeNodeRecursion::Stop,
+            None => TreeNodeRecursion::Continue,
+        })
+    })?;
+    Ok(within)
 }

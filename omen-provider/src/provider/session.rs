@@ -18,8 +18,8 @@ use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::dialect::dialect_from_str;
 
 use super::catalog_provider::{OmenSchema, register};
-use super::create_table::TableClauses;
 use super::column_names::give_own_names;
+use super::create_table::TableClauses;
 use super::current_transaction::CurrentTransaction;
 use super::deep_plans::with_room;
 use super::edit_query::EditSyntax;
@@ -197,6 +197,11 @@ impl Session {
                 }
             }
             Statement::Explain(explain) => {
+                if let Statement::Statement(statement) = explain.statement.as_ref()
+                    && transactions::is_one(statement)
+                {
+                    return Err(Error::invalid("there is nothing to explain about it").into());
+                }
                 let explained = Box::pin(self.plan_own(&explain.statement)).await?;
                 explained
                     .map(|frame| frame.explain(explain.options.verbose, explain.options.analyze))

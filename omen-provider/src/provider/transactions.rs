@@ -5,7 +5,8 @@
 
 use datafusion::error::Result;
 use datafusion::sql::sqlparser::ast::{
-    Statement, TransactionIsolationLevel as Level, TransactionMode,
+    Statement, TransactionAccessMode as Access, TransactionIsolationLevel as Level,
+    TransactionMode, TransactionModifier as Modifier,
 };
 
 use super::edit_statements::normalizer;
@@ -16,12 +17,20 @@ use crate::error::Error;
 pub(super) async fn carry_out(session: &Session, statement: &Statement) -> Result<bool> {
     let names = normalizer(session);
     match statement {
-        Statement::StartTransaction { modes, statements, exception, .. } => {
+        Statement::StartTransaction { modes, statements, exception, modifier, .. } => {
             if !statements.is_empty() || exception.is_some() {
                 return Err(Error::invalid("BEGIN is a statement of its own; end it with ;").into());
             }
             modes.iter().try_for_each(check_mode)?;
-            let transaction = session.handle().engine().begin()?;
+            if let Some(modifier) = modifier.as_ref().filter(|m| **m != Modifier::Deferred) {
+                return Err(Error::invalid(format!(
+                    "BEGIN {modifier} is not supported: transactions lock nothing, and of two that \
+                     write one row the first to commit wins"
+                ))
+                .into());
+            }
+            let is_read_only = modes.contains(&TransactionMode::AccessMode(Access::ReadOnly));
+            let transaction = session.handle().engine().begin(is_read_only)?;
             session.current().open(transaction)?;
         }
         Statement::Commit { chain: false, .. } => session.current().take()?.commit().await?,
@@ -43,6 +52,18 @@ pub(super) async fn carry_out(session: &Session, statement: &Statement) -> Resul
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// Whether a statement is about transactions.
+pub(super) fn is_one(statement: &Statement) -> bool {
+    matches!(
+        statement,
+        Statement::StartTransaction { .. }
+            | Statement::Commit { .. }
+            | Statement::Rollback { .. }
+            | Statement::Savepoint { .. }
+            | Statement::ReleaseSavepoint { .. }
+    )
 }
 
 /// Refuses what is promised by no transaction here.

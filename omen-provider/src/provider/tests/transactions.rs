@@ -271,3 +271,70 @@ async fn transfers_keep_the_sum() {
     assert!(done > 0);
     assert_eq!(lines(&session, "SELECT sum(v), count(*) FROM t").await, ["1000,10"]);
 }
+
+/// Who deletes all rows deletes those that are seen, or none.
+#[tokio::test]
+async fn a_truncation_takes_no_row_that_was_not_seen() {
+    let (db, one, other) = two().await;
+    for sql in ["DELETE FROM t", "TRUNCATE TABLE t", "DROP TABLE t"] {
+        run(&other, "ROLLBACK").await;
+        run(&other, "BEGIN").await;
+        run(&other, sql).await;
+        run(&db.session(), "UPDATE t SET v = v + 1 WHERE id = 1").await;
+        is_overtaken(&other, "COMMIT").await;
+        run(&other, "BEGIN").await;
+    }
+    run(&one, "ROLLBACK").await;
+    assert_eq!(rows(&db.session()).await, ["1,13", "2,20"]);
+}
+
+/// Whoever stops waiting for a commit does not stop it, nor take from it what it brings.
+#[tokio::test]
+async fn a_commit_that_nobody_waits_for_is_whole() {
+    let store = crate::storage::store::Store::object_store(
+        std::sync::Arc::new(object_store::memory::InMemory::new()),
+        "db",
+    );
+    let options = crate::Options { memtable_bytes_max: 64 << 10, ..crate::Options::default() };
+    let db = options.open_store(store).await.unwrap();
+    let session = db.session();
+    run(&session, "CREATE TABLE t (id BIGINT PRIMARY KEY, v TEXT)").await;
+    for turn in 0..20 {
+        run(&session, "BEGIN").await;
+        let rows = format!(
+            "INSERT INTO t SELECT value, 'row number ' || value \
+             FROM generate_series({}, {}) AS g(value)",
+            turn * 3_000,
+            turn * 3_000 + 2_999
+        );
+        run(&session, &rows).await;
+        let mut commit = Box::pin(session.sql("COMMIT"));
+        for _ in 0..turn {
+            if futures::poll!(commit.as_mut()).is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(commit);
+        let _ = session.sql("ROLLBACK").await;
+    }
+    db.checkpoint().await.unwrap();
+    assert!(db.verify().await.unwrap().problems.is_empty());
+    let count = number(&session, "SELECT count(*) FROM t").await;
+    assert_eq!(number(&session, "SELECT count(v) FROM t").await, count);
+    assert_eq!(count % 3_000, 0);
+}
+
+#[tokio::test]
+async fn what_begins_read_only_writes_nothing() {
+    let (_db, one, _other) = two().await;
+    run(&one, "ROLLBACK").await;
+    run(&one, "START TRANSACTION READ ONLY").await;
+    let refused = fails(&one, "DELETE FROM t").await.to_string();
+    assert!(refused.contains("READ ONLY"), "{refused}");
+    fails(&one, "EXPLAIN COMMIT").await;
+    assert_eq!(rows(&one).await, ["1,10", "2,20"]);
+    run(&one, "COMMIT").await;
+    let refused = fails(&one, "BEGIN IMMEDIATE").await.to_string();
+    assert!(refused.contains("first to commit wins"), "{refused}");
+}

@@ -66,8 +66,8 @@ pub(super) struct Unnamed {
 
 impl Unnamed {
     /// Leaves the segments to what names them now.
-    pub(super) fn keep(mut self) {
-        self.segments.clear();
+    pub(super) fn keep(mut self) -> Vec<Arc<Segment>> {
+        std::mem::take(&mut self.segments)
     }
 }
 
@@ -84,7 +84,7 @@ impl Drop for Unnamed {
             runtime.spawn(async move {
                 // What a closed database leaves behind, the next open removes.
                 if let Ok(_lease) = engine.lease() {
-                    engine.medium.discard_segments(&segments).await;
+                    engine.medium.discard_segments(segments).await;
                 }
             });
         }
@@ -151,7 +151,7 @@ impl Engine {
         let result = self.commit_since(since, changes).await;
         // After an unknown outcome the log may name the segments: they stay.
         if result.is_err() && !matches!(result, Err(Error::OutcomeUnknown(_))) {
-            self.medium.discard_segments(&segments).await;
+            self.medium.discard_segments(segments).await;
         }
         result.map(|_| loaded.rows)
     }
@@ -169,7 +169,7 @@ impl Engine {
             Ok((changes, rows, _share)) => Ok(Loaded { changes, unnamed, rows, _share }),
             Err(error) => {
                 let segments = std::mem::take(&mut unnamed.segments);
-                self.medium.discard_segments(&segments).await;
+                self.medium.discard_segments(segments).await;
                 Err(error)
             }
         }

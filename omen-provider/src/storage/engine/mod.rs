@@ -40,7 +40,7 @@ mod verify;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 pub use edit::Basis;
@@ -114,6 +114,8 @@ struct Writer {
     recent: Mutex<RecentWrites>,
     /// Held by the statement, of those that were overtaken, that is being computed anew.
     retrying: tokio::sync::Mutex<()>,
+    /// Bytes of statements that wait for the commits of their transactions.
+    held_bytes: AtomicUsize,
     upkeep: Upkeep,
 }
 

@@ -7,7 +7,7 @@
 //! is there is written anew in its place, and gone on with.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -234,6 +234,7 @@ async fn open_for_writing(
         next_table_id,
         recent,
         retrying: tokio::sync::Mutex::new(()),
+        held_bytes: AtomicUsize::new(0),
         upkeep: Upkeep::new(medium.options.clock.clone(), opened.clone()),
     };
     let engine = Engine {

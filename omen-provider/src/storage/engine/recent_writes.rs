@@ -14,6 +14,7 @@ use super::change::Change;
 use super::upkeep::lock;
 use super::{Engine, Writer};
 use crate::error::{Error, Result};
+use crate::storage::apply::WriteMode;
 use crate::storage::key::Keys;
 use crate::storage::schema::TableId;
 use crate::storage::segment::{ReadStats, Segment};
@@ -183,7 +184,7 @@ impl Writer {
             changes.iter().any(|change| matches!(change, Change::Create(new) if new.id == id))
         };
         for change in changes {
-            let Some(id) = change.rows_of().filter(|id| !is_created(*id)) else { continue };
+            let Some(id) = change.table().filter(|id| !is_created(*id)) else { continue };
             let table = newest.table(id).ok_or_else(|| {
                 Error::SerializationFailure("the table was dropped meanwhile".to_string())
             })?;
@@ -194,10 +195,21 @@ impl Writer {
                     table.schema.name
                 ))
             })?;
+            if change.is_of_all_rows() && !since.is_empty() {
+                return Err(Error::SerializationFailure(format!(
+                    "rows of table \"{}\" were written by another statement meanwhile",
+                    table.schema.name
+                )));
+            }
+            if change.is_fresh() && table.schema.hidden_key {
+                // Nobody else has these keys.
+                continue;
+            }
             for written in since {
                 if let Some(key) = change.overtaken_by(&written).await? {
                     return Err(Error::SerializationFailure(format!(
-                        "the row of {} in table \"{}\" was written by another statement meanwhile",
+                        "the row of {} in table \"{}\" was, or may have been, written by another \
+                         statement meanwhile",
                         table.schema.codec().describe(&key),
                         table.schema.name
                     )));
@@ -209,13 +221,26 @@ impl Writer {
 }
 
 impl Change {
-    /// The table whose rows it writes one by one.
-    fn rows_of(&self) -> Option<TableId> {
+    /// The table that must be there, and be as it was as far as the change goes.
+    fn table(&self) -> Option<TableId> {
         match self {
             Self::Put { table, .. } | Self::Attach { table, .. } | Self::Delete { table, .. } => {
                 Some(*table)
             }
-            Self::Create(_) | Self::Drop(_) | Self::Truncate(_) => None,
+            Self::Drop(table) | Self::Truncate(table) => Some(*table),
+            Self::Create(_) => None,
+        }
+    }
+
+    fn is_of_all_rows(&self) -> bool {
+        matches!(self, Self::Drop(_) | Self::Truncate(_))
+    }
+
+    /// Whether hidden row ids were given to its rows just now.
+    fn is_fresh(&self) -> bool {
+        match self {
+            Self::Put { mode, .. } | Self::Attach { mode, .. } => *mode == WriteMode::Insert,
+            _ => false,
         }
     }
 

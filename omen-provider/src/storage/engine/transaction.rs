@@ -11,6 +11,7 @@
 //! Called by the provider through `edit`, `load` and `commit`. Invariant: rows of the transaction
 //! are in no run that the versions of others share.
 
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex};
 
 use super::Engine;
@@ -29,6 +30,7 @@ pub struct Transaction {
     engine: Arc<Engine>,
     /// The log position of the version that it began with.
     basis: u64,
+    is_read_only: bool,
     /// Keeps what others write in mind.
     _watch: Watch,
     state: Mutex<State>,
@@ -50,7 +52,7 @@ struct State {
 #[derive(Debug)]
 struct Done {
     changes: Vec<Change>,
-    bytes: usize,
+    _held: Held,
     /// Segments that it wrote; removed unless the transaction is committed.
     unnamed: Option<Unnamed>,
 }
@@ -67,7 +69,39 @@ struct Savepoint {
 #[derive(Debug, Clone, Default)]
 pub struct Within(pub Option<Arc<Transaction>>);
 
+/// Memory of a statement that waits for its transaction's commit.
+#[derive(Debug)]
+struct Held {
+    engine: Arc<Engine>,
+    bytes: usize,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(writer) = &self.engine.writer {
+            writer.held_bytes.fetch_sub(self.bytes, SeqCst);
+        }
+    }
+}
+
 impl Engine {
+    /// Refuses a statement for whose rows there is no room beside those that wait for the commits
+    /// of all transactions.
+    fn hold(self: &Arc<Self>, bytes: usize) -> Result<Held> {
+        let (writer, most) = (self.writer()?, self.options().load_bytes_max);
+        let all = writer.held_bytes.fetch_add(bytes, SeqCst) + bytes;
+        let held = Held { engine: Arc::clone(self), bytes };
+        if all <= most {
+            return Ok(held);
+        }
+        let what = format!(
+            "the statements of all transactions would hold {all} bytes, at most {most} may be \
+             (load_bytes_max); commit earlier"
+        );
+        let source = Arc::new(Error::invalid("rows wait in memory for the commit"));
+        Err(Error::Exhausted { what, source })
+    }
+
     /// What statements see, and of which moment that is, as a [`super::Basis`] has it.
     pub fn snapshot_within(&self, within: &Within) -> (Snapshot, u64) {
         match &within.0 {
@@ -89,7 +123,7 @@ impl Engine {
     ///
     /// # Errors
     /// If the database is closed.
-    pub fn begin(self: &Arc<Self>) -> Result<Arc<Transaction>> {
+    pub fn begin(self: &Arc<Self>, is_read_only: bool) -> Result<Arc<Transaction>> {
         let watch = self.watch()?;
         let version = self.published.get();
         let state = State {
@@ -103,6 +137,7 @@ impl Engine {
         Ok(Arc::new(Transaction {
             engine: Arc::clone(self),
             basis: version.lsn,
+            is_read_only,
             _watch: watch,
             state: Mutex::new(state),
         }))
@@ -127,6 +162,9 @@ impl Transaction {
         changes: Vec<Change>,
         unnamed: Option<Unnamed>,
     ) -> Result<u64> {
+        if self.is_read_only {
+            return Err(Error::invalid("the transaction is READ ONLY; it takes no writes"));
+        }
         let (mut version, steps, frozen) = {
             let state = lock(&self.state);
             check_open(&state)?;
@@ -135,8 +173,7 @@ impl Transaction {
         if since.is_some_and(|since| since != steps) {
             return Err(overtaken());
         }
-        let bytes: usize = changes.iter().map(Change::bytes).sum();
-        self.check_room(bytes)?;
+        let held = self.engine.hold(changes.iter().map(Change::bytes).sum())?;
         let (mut count, mut ops) = (0, Vec::new());
         for change in &changes {
             count += apply(&mut version, change, frozen, &mut ops).await?.count;
@@ -148,24 +185,8 @@ impl Transaction {
         }
         state.steps += 1;
         state.version = Arc::new(version);
-        state.done.push(Done { changes, bytes, unnamed });
+        state.done.push(Done { changes, _held: held, unnamed });
         Ok(count)
-    }
-
-    /// Refuses a statement for whose rows there is no room beside those of the others.
-    fn check_room(&self, bytes: usize) -> Result<()> {
-        let held: usize = lock(&self.state).done.iter().map(|done| done.bytes).sum();
-        let most = self.engine.options().load_bytes_max;
-        if held + bytes <= most {
-            return Ok(());
-        }
-        let what = format!(
-            "the statements of a transaction hold {} bytes, at most {most} may be \
-             (load_bytes_max); commit earlier",
-            held + bytes
-        );
-        let source = Arc::new(Error::invalid("rows wait in memory for the commit"));
-        Err(Error::Exhausted { what, source })
     }
 
     /// Makes all of it durable and visible at once.
@@ -176,18 +197,18 @@ impl Transaction {
     /// see [`Error::OutcomeUnknown`]).
     pub async fn commit(&self) -> Result<()> {
         let done = self.end()?;
-        let (mut changes, mut unnamed) = (Vec::new(), Vec::new());
+        let (mut changes, mut segments) = (Vec::new(), Vec::new());
         for statement in done {
             changes.extend(statement.changes);
-            unnamed.extend(statement.unnamed);
+            // Whoever stops waiting does not stop the commit, whose record names them.
+            segments.extend(statement.unnamed.map(Unnamed::keep).unwrap_or_default());
         }
         if changes.is_empty() {
             return Ok(());
         }
         let outcome = self.engine.commit_since(Some(self.basis), changes).await;
-        if outcome.is_ok() || matches!(outcome, Err(Error::OutcomeUnknown(_))) {
-            // The log names them, or may.
-            unnamed.into_iter().for_each(Unnamed::keep);
+        if outcome.is_err() && !matches!(outcome, Err(Error::OutcomeUnknown(_))) {
+            self.engine.medium.discard_segments(segments).await;
         }
         outcome.map(|_| ())
     }

@@ -78,10 +78,10 @@ impl Medium {
         self.next_file.fetch_add(1, Relaxed)
     }
 
-    /// Removes segments that no manifest and no log names, and that no reader has seen.
-    pub async fn discard_segments(&self, segments: &[Arc<Segment>]) {
-        let names = segments.iter().map(|segment| File::named(segment.record().file_name()));
-        self.garbage.add(names);
+    /// Removes segments that no manifest and no log names, once nobody reads them.
+    pub async fn discard_segments(&self, segments: Vec<Arc<Segment>>) {
+        self.garbage.add(segments.iter().map(File::of));
+        drop(segments);
         self.sweep().await;
     }
 
