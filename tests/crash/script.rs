@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use futures::{TryStreamExt, stream};
-use omen_provider::{Database, Key, Result, TableDefinition};
+use omen_provider::{Database, Key, Result, Session, TableDefinition};
 
 /// Tables by name; rows by key.
 pub type State = BTreeMap<String, BTreeMap<i64, String>>;
@@ -26,13 +26,22 @@ pub enum Statement {
     Upsert(&'static str, Vec<i64>),
     /// Keys, there or not.
     Delete(&'static str, Vec<i64>),
+    /// TRUNCATE.
+    Truncate(&'static str),
+    /// UPDATE that adds to the keys from the first on, up to the second.
+    Move(&'static str, i64, i64, i64),
+    /// Several of these as one.
+    Transaction(Vec<Statement>),
     /// Everything to segments.
     Checkpoint,
     /// Merge the segments.
     Compact,
 }
 
-use Statement::{Checkpoint, Compact, Create, Delete, Drop, Insert, InsertMany, Upsert};
+use Statement::{
+    Checkpoint, Compact, Create, Delete, Drop, Insert, InsertMany, Move, Transaction, Truncate,
+    Upsert,
+};
 
 /// A script that meets much in fifty statements.
 pub fn thought_of() -> Vec<Statement> {
@@ -71,7 +80,7 @@ pub fn thought_of() -> Vec<Statement> {
         Compact,
     ];
     // A writer in a hurry: small statements, then everything at once.
-    for i in 0..12 {
+    for i in 0..9 {
         script.push(match i % 3 {
             0 => Insert("a", vec![5000 + i, 6000 + i]),
             1 => Upsert("a", vec![5000 + i - 1, 7000]),
@@ -80,11 +89,21 @@ pub fn thought_of() -> Vec<Statement> {
     }
     script.extend([
         InsertMany("c", keys(10..900)),
-        Drop("b"),
+        Transaction(vec![
+            Upsert("a", vec![5000, 1]),
+            InsertMany("c", keys(2000..2600)),
+            Move("c", 2000, 2300, 5000),
+            Delete("b", keys(1000..1400)),
+            Create("d"),
+            Insert("d", vec![1, 2]),
+        ]),
+        Move("d", 1, 2, 10),
+        Transaction(vec![Truncate("d"), Drop("b"), Insert("d", vec![2])]),
         Checkpoint,
         Delete("c", keys(10..900)),
         Insert("c", keys(10..20)),
         Compact,
+        Truncate("c"),
         Upsert("a", keys(0..3)),
         Delete("a", vec![7000]),
     ]);
@@ -113,8 +132,44 @@ impl Statement {
             Delete(name, keys) => {
                 database.table(name)?.delete(keys.iter().copied()).await.map(drop)
             }
+            Truncate(_) | Move(..) => run_sql(&database.session(), &self.sql(number)).await,
+            Transaction(statements) => {
+                let session = database.session();
+                run_sql(&session, "BEGIN").await?;
+                for statement in statements {
+                    run_sql(&session, &statement.sql(number)).await?;
+                }
+                run_sql(&session, "COMMIT").await
+            }
             Checkpoint => database.checkpoint().await.map(drop),
             Compact => database.compact().await.map(drop),
+        }
+    }
+
+    fn sql(&self, number: usize) -> String {
+        let values = |keys: &[i64]| {
+            let row = |key: &i64| format!("({key}, '{}')", text(*key, number));
+            keys.iter().map(row).collect::<Vec<_>>().join(", ")
+        };
+        match self {
+            Create(name) => format!("CREATE TABLE {name} (id BIGINT PRIMARY KEY, text TEXT)"),
+            Drop(name) => format!("DROP TABLE {name}"),
+            Insert(name, keys) | InsertMany(name, keys) => {
+                format!("INSERT INTO {name} VALUES {}", values(keys))
+            }
+            Upsert(name, keys) => format!(
+                "INSERT INTO {name} VALUES {} ON CONFLICT (id) DO UPDATE SET text = excluded.text",
+                values(keys)
+            ),
+            Delete(name, keys) => {
+                let keys: Vec<String> = keys.iter().map(i64::to_string).collect();
+                format!("DELETE FROM {name} WHERE id IN ({})", keys.join(", "))
+            }
+            Truncate(name) => format!("TRUNCATE TABLE {name}"),
+            Move(name, from, to, by) => {
+                format!("UPDATE {name} SET id = id + {by} WHERE id >= {from} AND id < {to}")
+            }
+            Transaction(_) | Checkpoint | Compact => panic!("{self:?} is no statement of one"),
         }
     }
 
@@ -138,9 +193,25 @@ impl Statement {
             Delete(name, keys) => {
                 state.get_mut(*name).expect("a table").retain(|key, _| !keys.contains(key));
             }
+            Truncate(name) => state.get_mut(*name).expect("a table").clear(),
+            Move(name, from, to, by) => {
+                let table = state.get_mut(*name).expect("a table");
+                let moved: Vec<_> = table.extract_if(from..to, |_, _| true).collect();
+                for (key, text) in moved {
+                    assert!(table.insert(key + by, text).is_none(), "{self:?}");
+                }
+            }
+            Transaction(statements) => {
+                statements.iter().for_each(|statement| statement.apply(state, number));
+            }
             Checkpoint | Compact => {}
         }
     }
+}
+
+async fn run_sql(session: &Session, sql: &str) -> Result<()> {
+    session.sql(sql).await?.collect().await?;
+    Ok(())
 }
 
 /// Wide enough that a few hundred rows make a flush.
