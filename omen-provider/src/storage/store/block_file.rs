@@ -4,7 +4,8 @@
 //! somebody waits for each sync: writing the cached page and waiting for it falls away, a tenth of
 //! a commit on the disk that was measured. The bytes of the last block are kept, and written again
 //! with what follows on them; behind what is written come zeros up to the end of the block. Where
-//! syncs come later, or a write is refused after all, the file goes through the cache from then on.
+//! syncs come later, or a write is refused after all or adds nothing, the file goes through the
+//! cache from then on.
 //!
 //! Bytes that are written again are the same: a block that is torn on its way holds what it held.
 //!
@@ -18,9 +19,6 @@ use super::files::{FileHandle, UNCACHED_BLOCK as BLOCK, read_full_at};
 
 /// The most that one write takes, and the buffer holds.
 const WRITE_BYTES_MAX: usize = 256 << 10;
-
-/// How often a write is tried that ends within the bytes that are written again.
-const ATTEMPTS_MAX: usize = 3;
 
 /// A file from [`super::Files::open_uncached`], for bytes at any place, in order.
 #[derive(Debug)]
@@ -71,8 +69,15 @@ impl LastBlock {
         &mut self.memory[self.aligned..self.aligned + bytes]
     }
 
-    /// Writes a part of `bytes` with the blocks it lies in, and says how much.
-    fn write(&mut self, file: &dyn FileHandle, bytes: &[u8], offset: u64) -> io::Result<usize> {
+    /// Writes a part of `bytes` with the blocks it lies in, and says how much; `None` if that leads
+    /// nowhere: blocks are refused, or the write ended within the bytes that are written again, as
+    /// it would the next time.
+    fn write(
+        &mut self,
+        file: &dyn FileHandle,
+        bytes: &[u8],
+        offset: u64,
+    ) -> io::Result<Option<usize>> {
         let head = (offset % BLOCK as u64) as usize;
         let start = offset - head as u64;
         let count = bytes.len().min(WRITE_BYTES_MAX - head);
@@ -83,21 +88,21 @@ impl LastBlock {
         }
         room[head..head + count].copy_from_slice(&bytes[..count]);
         room[head + count..].fill(0);
-        let mut reached = file.write_at(room, start)?;
-        for _ in 1..ATTEMPTS_MAX {
-            if reached == 0 || reached > head {
-                break;
-            }
-            // It came no further than to what was there before.
-            reached = file.write_at(room, start)?;
+        let reached = match file.write_at(room, start) {
+            // Refused whole: other blocks are wanted than it was said.
+            Err(error) if error.kind() == ErrorKind::InvalidInput => return Ok(None),
+            reached => reached?,
+        };
+        if reached <= head {
+            return Ok(None);
         }
-        let written = reached.saturating_sub(head).min(count);
+        let written = (reached - head).min(count);
         let last = (head + written) / BLOCK * BLOCK;
         if last > 0 && last < room.len() {
             room.copy_within(last..last + BLOCK, 0);
         }
         self.end = offset + written as u64;
-        Ok(written)
+        Ok(Some(written))
     }
 }
 
@@ -120,13 +125,10 @@ impl FileHandle for BlockFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         let mut last = self.last();
         if !last.is_cached {
-            match last.write(self.file.as_ref(), bytes, offset) {
-                // Refused whole: other blocks are wanted than it was said.
-                Err(error) if error.kind() == ErrorKind::InvalidInput => {
-                    self.leave_blocks(&mut last)?;
-                }
-                written => return written,
+            if let Some(written) = last.write(self.file.as_ref(), bytes, offset)? {
+                return Ok(written);
             }
+            self.leave_blocks(&mut last)?;
         }
         self.file.write_at(bytes, offset)
     }

@@ -16,6 +16,8 @@ struct Blocks {
     /// Refuses everything.
     refuses: Arc<AtomicBool>,
     calls: Arc<AtomicUsize>,
+    /// One write in so many does a sector's length of what it is asked to; 0: none.
+    short_calls: usize,
 }
 
 impl Blocks {
@@ -25,8 +27,8 @@ impl Blocks {
         if !self.is_cached.load(SeqCst) && (!are_whole || self.refuses.load(SeqCst)) {
             return Err(ErrorKind::InvalidInput.into());
         }
-        // Every third call does a sector's length of it.
-        let is_short = self.calls.fetch_add(1, SeqCst) % 3 == 2;
+        let call = self.calls.fetch_add(1, SeqCst) + 1;
+        let is_short = self.short_calls > 0 && call % self.short_calls == 0;
         Ok(if is_short { bytes.len().min(512) } else { bytes.len() })
     }
 
@@ -115,6 +117,21 @@ fn what_is_appended_is_there_whatever_its_length() {
         assert!(count >= length && read[..length] == content[from..]);
     }
     assert!(!blocks.is_cached.load(SeqCst));
+}
+
+/// Blocks that get no further than to what was there before are left; bytes always do.
+#[test]
+fn what_is_written_a_sector_at_a_time_is_there() {
+    for short_calls in [1, 2, 3] {
+        let blocks = Blocks { short_calls, ..Blocks::default() };
+        let file = BlockFile::new(Box::new(blocks.clone()));
+        let mut content = Vec::new();
+        for length in lengths() {
+            append(&file, &mut content, length);
+        }
+        assert!(blocks.is_cached.load(SeqCst), "one of {short_calls}");
+        check(&blocks.content(), &content);
+    }
 }
 
 #[test]
