@@ -10,7 +10,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, Query, Select, SelectItem, SetExpr, VisitMut, VisitorMut,
+    Expr, Ident, ObjectNamePart, Query, Select, SelectItem, SetExpr, VisitMut, VisitorMut,
+    visit_expressions_mut,
 };
 
 /// Gives columns that share a name with one before it in their list a name of their own.
@@ -66,24 +67,41 @@ fn rename_columns(select: &mut Select) {
     }
 }
 
-/// By what DataFusion tells a column from others, roughly, and its name alone.
+/// By what DataFusion tells a column from others, roughly, and its name alone. What is not quoted
+/// is in lower case there.
 fn names(item: &SelectItem) -> Option<(String, String)> {
     match item {
-        SelectItem::ExprWithAlias { alias, .. } => Some((alias.value.clone(), alias.value.clone())),
+        SelectItem::ExprWithAlias { alias, .. } => Some((folded(alias), folded(alias))),
         SelectItem::UnnamedExpr(expr) => Some(names_of(expr)),
         _ => None,
     }
 }
 
 fn names_of(expr: &Expr) -> (String, String) {
-    let text = expr.to_string();
+    let mut plain = expr.clone();
+    let _: ControlFlow<()> = visit_expressions_mut(&mut plain, |expr| {
+        match expr {
+            Expr::Identifier(ident) => fold(ident),
+            Expr::CompoundIdentifier(idents) => idents.iter_mut().for_each(fold),
+            Expr::Function(function) => {
+                function.name.0.iter_mut().for_each(|part| {
+                    if let ObjectNamePart::Identifier(ident) = part {
+                        fold(ident);
+                    }
+                });
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    });
+    let text = plain.to_string();
     match expr {
         Expr::Nested(inner) => names_of(inner),
         Expr::CompoundIdentifier(idents) => {
-            let last = idents.last().map_or(text.clone(), |ident| ident.value.clone());
+            let last = idents.last().map_or(text.clone(), folded);
             (text, last)
         }
-        Expr::Identifier(ident) => (ident.value.clone(), ident.value.clone()),
+        Expr::Identifier(ident) => (folded(ident), folded(ident)),
         // It is called as its one column is.
         Expr::Subquery(query) => match query.body.as_ref() {
             SetExpr::Select(select) => {
@@ -93,4 +111,15 @@ fn names_of(expr: &Expr) -> (String, String) {
         },
         _ => (text.clone(), text),
     }
+}
+
+fn folded(ident: &Ident) -> String {
+    match ident.quote_style {
+        None => ident.value.to_lowercase(),
+        Some(_) => ident.value.clone(),
+    }
+}
+
+fn fold(ident: &mut Ident) {
+    ident.value = folded(ident);
 }

@@ -23,7 +23,7 @@ use super::catalog_provider::with_row_ids_name;
 use super::edit_query::{EditSyntax, column_of};
 use super::edit_target::EditTarget;
 use super::guard;
-use super::returned_rows::Returning;
+use super::own_nodes::OwnNode;
 use super::session::Session;
 use super::table_provider::OmenTable;
 use crate::error::Error;
@@ -105,7 +105,7 @@ pub(super) fn returned(
     let name = edit.table().table_schema().name.clone();
     let visible = Arc::clone(edit.table().table_schema().visible());
     let schema = DFSchema::try_from_qualified_schema(TableReference::bare(qualifier), &visible)?;
-    let rows = Returning::new(edit.into_statement(), Arc::new(schema)).into_plan();
+    let rows = OwnNode::returning(edit.into_statement(), Arc::new(schema));
     let rows = LogicalPlanBuilder::from(rows);
     let columns = Arc::clone(rows.schema());
     let mut values = Vec::new();

@@ -1,11 +1,10 @@
 //! Rows beside the rows of a table that have their keys: what ON CONFLICT looks at.
 //!
-//! A node of the plan, made by [`super::upserts`]: each row of its input, which has all columns of
-//! the table, with the row of the same key behind it, or NULLs if there is none. Rows are looked up
-//! by key, batch by batch: the cost depends on the input, not on the table. [`super::pin`] says of
-//! which moment the table is; `KeyLookupPlanner`, which every session has, makes the physical plan.
+//! Each row of the input, which has all columns of the table, with the row of the same key behind
+//! it, or NULLs if there is none. Rows are looked up by key, batch by batch: the cost depends on
+//! the input, not on the table. Made by [`super::upserts`], a node of the plan by
+//! [`super::own_nodes`].
 
-use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::fmt::{self, Formatter};
 use std::hash::{Hash, Hasher};
@@ -15,11 +14,10 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Field, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DFSchema, DFSchemaRef, TableReference};
+use datafusion::common::{DFSchema, TableReference};
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
@@ -29,63 +27,53 @@ use datafusion::physical_plan::{
 use futures::{StreamExt, TryStreamExt};
 
 use super::table_provider::OmenTable;
-use crate::error::Error;
 
 /// What a key that was seen takes beside its bytes, roughly.
 const SEEN_BYTES: usize = 48;
 
-/// The node.
+/// What is looked up.
 #[derive(Debug, Clone)]
 pub(super) struct KeyLookup {
-    input: LogicalPlan,
     table: OmenTable,
     /// Whether of rows that share a key the first one alone is taken.
     is_distinct: bool,
-    schema: DFSchemaRef,
 }
 
 impl KeyLookup {
-    /// The rows of `input`, qualified as `given`, beside those of `table`, qualified as `found`.
-    pub(super) fn new(
-        input: LogicalPlan,
-        given: &TableReference,
-        table: OmenTable,
-        found: &TableReference,
-    ) -> Result<Self> {
-        let nullable = |field: &Arc<Field>| Arc::new(field.as_ref().clone().with_nullable(true));
-        let ours = input.schema().fields().iter().map(|f| (Some(given.clone()), nullable(f)));
-        let visible = table.table_schema().visible();
-        let theirs = visible.fields().iter().map(|f| (Some(found.clone()), nullable(f)));
-        let schema = DFSchema::new_with_metadata(ours.chain(theirs).collect(), Default::default())?;
-        Ok(Self { input, table, is_distinct: false, schema: Arc::new(schema) })
+    /// All rows of the input.
+    pub(super) fn new(table: OmenTable) -> Self {
+        Self { table, is_distinct: false }
     }
 
-    /// The same, taking of rows that share a key the first one alone.
-    pub(super) fn distinct(self) -> Self {
-        Self { is_distinct: true, ..self }
-    }
-
-    pub(super) fn into_plan(self) -> LogicalPlan {
-        LogicalPlan::Extension(Extension { node: Arc::new(self) })
+    /// Of rows that share a key the first one alone.
+    pub(super) fn distinct(table: OmenTable) -> Self {
+        Self { table, is_distinct: true }
     }
 
     pub(super) fn table(&self) -> &OmenTable {
         &self.table
     }
 
-    /// The physical plan over that of its input.
-    pub(super) fn exec(&self, input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-        let schema = Arc::clone(self.schema.inner());
-        Arc::new(KeyLookupExec::new(input, self.table.clone(), self.is_distinct, schema))
-    }
-
-    /// The same with the table of another moment.
+    /// The same in the table of another moment.
     pub(super) fn at(&self, table: OmenTable) -> Self {
-        Self { table, ..self.clone() }
+        Self { table, is_distinct: self.is_distinct }
     }
 
-    fn identity(&self) -> (&LogicalPlan, u32, bool, &DFSchemaRef) {
-        (&self.input, self.table.table_schema().id, self.is_distinct, &self.schema)
+    /// The columns of `input`, qualified as `given`, and those of the table, qualified as `found`.
+    ///
+    /// # Errors
+    /// If two have one name.
+    pub(super) fn schema(&self, input: &DFSchema, given: &str, found: &str) -> Result<DFSchema> {
+        let (given, found) = (TableReference::bare(given), TableReference::bare(found));
+        let nullable = |field: &Arc<Field>| Arc::new(field.as_ref().clone().with_nullable(true));
+        let ours = input.fields().iter().map(|f| (Some(given.clone()), nullable(f)));
+        let visible = self.table.table_schema().visible();
+        let theirs = visible.fields().iter().map(|f| (Some(found.clone()), nullable(f)));
+        DFSchema::new_with_metadata(ours.chain(theirs).collect(), Default::default())
+    }
+
+    fn identity(&self) -> (u32, bool) {
+        (self.table.table_schema().id, self.is_distinct)
     }
 }
 
@@ -97,77 +85,36 @@ impl PartialEq for KeyLookup {
 
 impl Eq for KeyLookup {}
 
-impl PartialOrd for KeyLookup {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        (self == other).then_some(Ordering::Equal)
-    }
-}
-
 impl Hash for KeyLookup {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.identity().hash(state);
     }
 }
 
-impl UserDefinedLogicalNodeCore for KeyLookup {
-    fn name(&self) -> &'static str {
-        "KeyLookup"
-    }
-
-    fn inputs(&self) -> Vec<&LogicalPlan> {
-        vec![&self.input]
-    }
-
-    fn schema(&self) -> &DFSchemaRef {
-        &self.schema
-    }
-
-    fn expressions(&self) -> Vec<Expr> {
-        Vec::new()
-    }
-
-    fn fmt_for_explain(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyLookup: {}", self.table.table_schema().name)
-    }
-
-    fn with_exprs_and_inputs(&self, _exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
-        let mut inputs = inputs.into_iter();
-        match (inputs.next(), inputs.next()) {
-            (Some(input), None) => Ok(Self { input, ..self.clone() }),
-            _ => Err(Error::invalid("a key lookup has one input").into()),
-        }
-    }
-}
-
 /// Looks up the rows of each batch.
 #[derive(Debug)]
-struct KeyLookupExec {
+pub(super) struct KeyLookupExec {
     input: Arc<dyn ExecutionPlan>,
-    table: OmenTable,
-    is_distinct: bool,
+    lookup: KeyLookup,
     properties: Arc<PlanProperties>,
 }
 
 impl KeyLookupExec {
-    fn new(
-        input: Arc<dyn ExecutionPlan>,
-        table: OmenTable,
-        is_distinct: bool,
-        schema: SchemaRef,
-    ) -> Self {
+    /// `schema` is that of [`KeyLookup::schema`].
+    pub(super) fn new(input: Arc<dyn ExecutionPlan>, lookup: KeyLookup, schema: SchemaRef) -> Self {
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema),
             input.output_partitioning().clone(),
             input.pipeline_behavior(),
             input.boundedness(),
         );
-        Self { input, table, is_distinct, properties: Arc::new(properties) }
+        Self { input, lookup, properties: Arc::new(properties) }
     }
 }
 
 impl DisplayAs for KeyLookupExec {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyLookupExec: table={}", self.table.table_schema().name)
+        write!(f, "KeyLookupExec: table={}", self.lookup.table.table_schema().name)
     }
 }
 
@@ -189,7 +136,7 @@ impl ExecutionPlan for KeyLookupExec {
         mut children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let Some(input) = children.pop() else { return Ok(self) };
-        Ok(Arc::new(Self::new(input, self.table.clone(), self.is_distinct, self.schema())))
+        Ok(Arc::new(Self::new(input, self.lookup.clone(), self.schema())))
     }
 
     fn required_input_distribution(&self) -> Vec<Distribution> {
@@ -197,7 +144,7 @@ impl ExecutionPlan for KeyLookupExec {
     }
 
     fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        let one = match self.is_distinct {
+        let one = match self.lookup.is_distinct {
             true => Distribution::SinglePartition,
             false => Distribution::UnspecifiedDistribution,
         };
@@ -220,9 +167,9 @@ impl ExecutionPlan for KeyLookupExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let (table, schema) = (self.table.clone(), self.schema());
+        let (table, schema) = (self.lookup.table.clone(), self.schema());
         let memory = MemoryConsumer::new("KeyLookup").register(context.memory_pool());
-        let mut seen = self.is_distinct.then(|| SeenKeys { keys: HashSet::new(), memory });
+        let mut seen = self.lookup.is_distinct.then(|| SeenKeys { keys: HashSet::new(), memory });
         let input = self.input.execute(partition, context)?;
         let rows = input
             .map(move |batch| match &mut seen {

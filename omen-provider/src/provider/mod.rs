@@ -49,7 +49,7 @@ mod edits;
 mod edit_query;
 mod key_lookup;
 
-mod own_planner;
+mod own_nodes;
 
 mod insert_values;
 mod pin;

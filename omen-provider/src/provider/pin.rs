@@ -14,12 +14,12 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::error::Result;
-use datafusion::logical_expr::{DmlStatement, LogicalPlan, TableSource};
+use datafusion::logical_expr::{DmlStatement, Extension, LogicalPlan, TableSource};
 use datafusion::optimizer::AnalyzerRule;
 
 use super::current_transaction::CurrentTransaction;
 use super::edit_target::EditTarget;
-use super::key_lookup::KeyLookup;
+use super::own_nodes::OwnNode;
 use super::table_provider::OmenTable;
 use crate::error::Error;
 use crate::storage::engine::Within;
@@ -93,6 +93,14 @@ impl PinSnapshot {
         }
         Ok(None)
     }
+
+    /// A lookup in a table as of `moment`, if it is one of this database.
+    fn pin_lookup(&self, extension: &Extension, moment: &Moment) -> Result<Option<LogicalPlan>> {
+        let Some(node) = extension.node.as_any().downcast_ref::<OwnNode>() else { return Ok(None) };
+        let Some(lookup) = node.lookup() else { return Ok(None) };
+        let table = self.pin(lookup.table(), moment)?;
+        Ok(table.map(|table| node.with_lookup(lookup.at(table)).into_plan()))
+    }
 }
 
 impl AnalyzerRule for PinSnapshot {
@@ -117,14 +125,10 @@ impl AnalyzerRule for PinSnapshot {
                 Ok(Transformed::new_transformed(LogicalPlan::Dml(dml), is_pinned))
             }
             LogicalPlan::Extension(extension) => {
-                let lookup = extension.node.as_any().downcast_ref::<KeyLookup>();
-                let table = lookup.map(|lookup| self.pin(lookup.table(), &moment));
-                match (lookup, table.transpose()?.flatten()) {
-                    (Some(lookup), Some(table)) => {
-                        Ok(Transformed::yes(lookup.at(table).into_plan()))
-                    }
-                    _ => Ok(Transformed::no(LogicalPlan::Extension(extension))),
-                }
+                let pinned = self.pin_lookup(&extension, &moment)?;
+                let is_pinned = pinned.is_some();
+                let node = pinned.unwrap_or(LogicalPlan::Extension(extension));
+                Ok(Transformed::new_transformed(node, is_pinned))
             }
             other => Ok(Transformed::no(other)),
         })?;

@@ -2,20 +2,17 @@
 //!
 //! The sink of a statement keeps them here while it hands them to the engine; a plan above it waits
 //! for the statement to end and gives them back. They count as memory of the query. Called by
-//! [`super::edit_target`], [`super::edit_statements`] and the planner in [`super::own_planner`].
+//! [`super::edit_target`] and [`super::own_nodes`].
 
-use std::cmp::Ordering;
 use std::fmt::{self, Formatter};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use datafusion::common::DFSchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -23,8 +20,6 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, execute_stream,
 };
 use futures::{StreamExt, TryStreamExt};
-
-use crate::error::Error;
 
 /// Rows of a statement that is under way.
 #[derive(Debug, Clone, Default)]
@@ -65,79 +60,21 @@ impl ReturnedRows {
     }
 }
 
-/// A node of a plan: a statement, and the rows that it returns.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Returning {
-    statement: LogicalPlan,
-    schema: DFSchemaRef,
-}
-
-impl Returning {
-    /// `statement` edits a table whose visible columns are those of `schema`.
-    pub(super) fn new(statement: LogicalPlan, schema: DFSchemaRef) -> Self {
-        Self { statement, schema }
-    }
-
-    pub(super) fn into_plan(self) -> LogicalPlan {
-        LogicalPlan::Extension(Extension { node: Arc::new(self) })
-    }
-
-    /// The plan that gives the rows which `statement`, planned, keeps in `returned`.
-    pub(super) fn exec(
-        &self,
-        statement: Arc<dyn ExecutionPlan>,
-        returned: ReturnedRows,
-    ) -> Arc<dyn ExecutionPlan> {
-        Arc::new(ReturningExec::new(statement, returned, Arc::clone(self.schema.inner())))
-    }
-}
-
-impl PartialOrd for Returning {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        (self == other).then_some(Ordering::Equal)
-    }
-}
-
-impl UserDefinedLogicalNodeCore for Returning {
-    fn name(&self) -> &'static str {
-        "Returning"
-    }
-
-    fn inputs(&self) -> Vec<&LogicalPlan> {
-        vec![&self.statement]
-    }
-
-    fn schema(&self) -> &DFSchemaRef {
-        &self.schema
-    }
-
-    fn expressions(&self) -> Vec<Expr> {
-        Vec::new()
-    }
-
-    fn fmt_for_explain(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "Returning")
-    }
-
-    fn with_exprs_and_inputs(&self, _exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
-        let mut inputs = inputs.into_iter();
-        match (inputs.next(), inputs.next()) {
-            (Some(statement), None) => Ok(Self { statement, ..self.clone() }),
-            _ => Err(Error::invalid("one statement returns rows").into()),
-        }
-    }
-}
-
 /// Carries a statement out, then gives its rows.
 #[derive(Debug)]
-struct ReturningExec {
+pub(super) struct ReturningExec {
     statement: Arc<dyn ExecutionPlan>,
     returned: ReturnedRows,
     properties: Arc<PlanProperties>,
 }
 
 impl ReturningExec {
-    fn new(statement: Arc<dyn ExecutionPlan>, returned: ReturnedRows, schema: SchemaRef) -> Self {
+    /// `statement` keeps its rows, all visible columns of them, in `returned`.
+    pub(super) fn new(
+        statement: Arc<dyn ExecutionPlan>,
+        returned: ReturnedRows,
+        schema: SchemaRef,
+    ) -> Self {
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema),
             Partitioning::UnknownPartitioning(1),

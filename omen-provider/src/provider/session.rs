@@ -29,7 +29,7 @@ use super::exact_counts::with_summaries;
 use super::guard;
 use super::large_joins::with_large_joins;
 use super::own_files::refuse_own_files;
-use super::own_planner::OwnPlanner;
+use super::own_nodes::OwnPlanner;
 use super::runtime::QueryRuntime;
 use super::transactions;
 use super::upserts::{InsertSyntax, plan_insert};

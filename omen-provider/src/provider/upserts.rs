@@ -8,7 +8,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use datafusion::common::{Column, DFSchemaRef, TableReference};
+use datafusion::common::{Column, DFSchemaRef};
 use datafusion::dataframe::DataFrame;
 use datafusion::error::Result;
 use datafusion::logical_expr::dml::InsertOp;
@@ -28,6 +28,7 @@ use super::edit_statements::{expression, normalizer, returned, target};
 use super::edit_target::{Edit, EditTarget};
 use super::guard;
 use super::key_lookup::KeyLookup;
+use super::own_nodes::OwnNode;
 use super::session::Session;
 use super::table_provider::OmenTable;
 use crate::error::Error;
@@ -265,8 +266,8 @@ fn new_rows(table: &OmenTable, rows: LogicalPlan) -> Result<LogicalPlan> {
         return Ok(rows);
     }
     let names = names(&rows);
-    let (excluded, found) = (TableReference::bare(EXCLUDED), TableReference::bare("\u{1}"));
-    let looked_up = KeyLookup::new(rows, &excluded, table.clone(), &found)?.distinct().into_plan();
+    let lookup = KeyLookup::distinct(table.clone());
+    let looked_up = OwnNode::key_lookup(rows, EXCLUDED, lookup, "\u{1}")?;
     let all = columns(looked_up.schema());
     let is_new = all[names.len() + schema.key[0]].clone().is_null();
     let given = all.into_iter().zip(&names).map(|(column, name)| column.alias(name));
@@ -295,8 +296,8 @@ fn merged_rows(
     let hidden = columns(rows.schema()).into_iter().zip(&names);
     let hidden = hidden.map(|(column, name)| column.alias(excluded_name(name)));
     let rows = LogicalPlanBuilder::from(rows).project(hidden.collect::<Vec<_>>())?.build()?;
-    let (excluded, found) = (TableReference::bare(EXCLUDED), TableReference::bare(qualifier));
-    let looked_up = KeyLookup::new(rows, &excluded, table.clone(), &found)?.into_plan();
+    let lookup = KeyLookup::new(table.clone());
+    let looked_up = OwnNode::key_lookup(rows, EXCLUDED, lookup, qualifier)?;
     let columns_of_both = Arc::clone(looked_up.schema());
     let all = columns(&columns_of_both);
     let is_new = all[names.len() + schema.key[0]].clone().is_null();

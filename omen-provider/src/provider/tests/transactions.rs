@@ -236,6 +236,63 @@ async fn a_plan_ends_with_its_transaction() {
     assert_eq!(rows(&db.session()).await, ["1,10", "2,20"]);
 }
 
+/// A statement that was planned by itself stays by itself, whatever its session begins meanwhile.
+#[tokio::test]
+async fn a_plan_made_before_begin_is_not_of_the_transaction() {
+    let (db, one, _other) = two().await;
+    run(&one, "ROLLBACK").await;
+    let planned = one.sql("UPDATE t SET v = v + 1 WHERE id = 1").await.unwrap();
+    let planned = planned.create_physical_plan().await.unwrap();
+    // It is planned anew when it runs.
+    run(&db.session(), "UPDATE t SET v = 50 WHERE id = 1").await;
+    run(&one, "BEGIN").await;
+    let context = one.context().task_ctx();
+    datafusion::physical_plan::collect(planned, context).await.unwrap();
+    run(&one, "ROLLBACK").await;
+    assert_eq!(rows(&one).await, ["1,51", "2,20"]);
+}
+
+/// Rows that wait for their commit take no more memory than they may, and give it back.
+#[tokio::test]
+async fn rows_that_wait_for_a_commit_are_bounded() {
+    let store = crate::storage::store::Store::object_store(
+        std::sync::Arc::new(object_store::memory::InMemory::new()),
+        "db",
+    );
+    let options = crate::Options { load_bytes_max: 256 << 10, ..crate::Options::default() };
+    let db = options.open_store(store).await.unwrap();
+    let (one, other) = (db.session(), db.session());
+    run(&one, "CREATE TABLE t (id BIGINT PRIMARY KEY, v TEXT)").await;
+    let insert = |turn: i64| {
+        let (first, last) = (turn * 100, turn * 100 + 99);
+        format!(
+            "INSERT INTO t SELECT value, repeat('x', 100) FROM generate_series({first}, {last}) \
+             AS g(value)"
+        )
+    };
+    for undone in ["ROLLBACK TO SAVEPOINT a", "ROLLBACK", "COMMIT"] {
+        run(&one, "BEGIN").await;
+        run(&one, "SAVEPOINT a").await;
+        run(&other, "BEGIN").await;
+        let mut turns = 0;
+        let refused = loop {
+            let session = if turns % 2 == 0 { &one } else { &other };
+            match session.sql(&insert(turns)).await.unwrap().collect().await {
+                Ok(_) => turns += 1,
+                Err(error) => break Error::from(error),
+            }
+        };
+        assert!(matches!(refused, Error::Exhausted { .. }), "{refused}");
+        assert!(refused.to_string().contains("commit earlier"), "{refused}");
+        assert!((2..20).contains(&turns), "{turns}");
+        run(&one, undone).await;
+        run(&other, &insert(turns)).await;
+        run(&other, "ROLLBACK").await;
+        let _ = one.sql("ROLLBACK").await;
+    }
+    assert!(number(&one, "SELECT count(*) FROM t").await >= 100);
+}
+
 /// Transfers between accounts, beside flushes and compactions: the sum stays, at every moment.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn transfers_keep_the_sum() {

@@ -69,3 +69,17 @@ fn notes_are_bounded_and_what_is_forgotten_is_known() {
     assert!(recent.since(99 - kept, 1).is_none());
     assert_eq!(recent.since(100 - kept, 1).map(|written| written.len()), Some(kept as usize));
 }
+
+#[test]
+fn more_is_kept_while_there_are_transactions() {
+    let kept = |watches| {
+        let mut recent = RecentWrites::new(0);
+        recent.watches = watches;
+        let long: Vec<u64> = (0..KEYS_BYTES_MAX as u64 / 8).collect();
+        for lsn in 1..=100 {
+            recent.note(lsn, vec![(1, Written::keys(keys(&long)))]);
+        }
+        recent.notes.len()
+    };
+    assert!(kept(1) > 3 * kept(0), "{} and {}", kept(1), kept(0));
+}
