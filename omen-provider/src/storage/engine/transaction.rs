@@ -230,8 +230,6 @@ impl Transaction {
     pub fn savepoint(&self, name: String) -> Result<()> {
         let mut state = lock(&self.state);
         check_open(&state)?;
-        // What is written later goes to runs of its own.
-        state.frozen = upcoming_id();
         let savepoint =
             Savepoint { name, version: Arc::clone(&state.version), done: state.done.len() };
         state.savepoints.push(savepoint);
@@ -248,6 +246,7 @@ impl Transaction {
         state.version = version;
         state.done.truncate(done);
         state.steps += 1;
+        // What is written from now on goes to runs of its own: not behind what was undone.
         state.frozen = upcoming_id();
         Ok(())
     }
