@@ -196,7 +196,7 @@ async fn check_recovery(contents: &LogContents, file: &Bytes) -> Result<()> {
 fn check_rows(contents: &LogContents) {
     let mut schemas: Vec<Arc<TableSchema>> = Vec::new();
     for op in contents.statements.iter().flat_map(|statement| &statement.ops) {
-        if let Op::CreateTable(record) = op {
+        if let Op::CreateTable(record) | Op::AlterTable(record) = op {
             let schema: Result<TableSchema, Error> = record.clone().try_into();
             schemas.extend(schema.map(Arc::new));
         }

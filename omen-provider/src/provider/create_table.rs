@@ -9,15 +9,18 @@ use arrow::datatypes::Field;
 use datafusion::common::{Constraint, Constraints};
 use datafusion::dataframe::DataFrame;
 use datafusion::error::Result;
-use datafusion::logical_expr::{CreateMemoryTable, LogicalPlan};
+use datafusion::logical_expr::{CreateMemoryTable, DdlStatement, LogicalPlan};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::planner::IdentNormalizer;
+use datafusion::sql::sqlparser::ast::helpers::stmt_create_table::CreateTableBuilder;
 use datafusion::sql::sqlparser::ast::{
-    ColumnOption, CreateTable, Statement as SqlStatement, TableConstraint,
+    ColumnDef, ColumnOption, CreateTable, Ident, ObjectName, Statement as SqlStatement,
+    TableConstraint,
 };
 use futures::StreamExt;
 
 use super::defaults::check_default;
+use super::guard;
 use super::session::{Session, taken};
 use crate::error::Error;
 use crate::storage::definition::TableDefinition;
@@ -86,6 +89,34 @@ fn refuse_unenforced(create: &CreateTable) -> Result<()> {
         ))
         .into()),
         None => Ok(()),
+    }
+}
+
+/// A column by itself, with the SQL text of its DEFAULT, as a CREATE TABLE would have it.
+///
+/// # Errors
+/// As CREATE TABLE; [`Error::InvalidInput`] for a PRIMARY KEY.
+pub(super) async fn column_of(
+    session: &Session,
+    column: &ColumnDef,
+) -> Result<(Field, Option<String>)> {
+    let name = ObjectName::from(vec![Ident::new("t")]);
+    let create = CreateTableBuilder::new(name).columns(vec![column.clone()]).build();
+    let statement = Statement::Statement(Box::new(SqlStatement::CreateTable(create)));
+    let state = session.context().state();
+    let normalize_names = state.config_options().sql_parser.enable_ident_normalization;
+    let clauses = TableClauses::of(&statement, normalize_names)?;
+    let plan = guard::planned(state.statement_to_plan(statement)).await?;
+    let LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(command)) = plan else {
+        return Err(Error::invalid(format!("the column {column} is none")).into());
+    };
+    let definition = definition(&command, &clauses)?;
+    match (definition.key.is_empty(), definition.columns.into_iter().next()) {
+        (true, Some(column)) => Ok(column),
+        _ => Err(Error::invalid(
+            "a table keeps its PRIMARY KEY; for another, CREATE TABLE … AS SELECT",
+        )
+        .into()),
     }
 }
 

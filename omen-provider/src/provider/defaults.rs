@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use datafusion::common::DFSchema;
+use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result;
 use datafusion::execution::SessionState;
 use datafusion::execution::session_state::SessionStateBuilder;
@@ -28,6 +28,14 @@ pub(super) fn parse_default(sql: &str) -> Result<Expr> {
 
 /// Refuses a DEFAULT that cannot be parsed or does not give a value of the column's type.
 pub(super) fn check_default(column: &str, data_type: &DataType, sql: &str) -> Result<()> {
+    default_value(column, data_type, sql).map(drop)
+}
+
+/// What a DEFAULT gives now.
+///
+/// # Errors
+/// As [`check_default`].
+pub(super) fn default_value(column: &str, data_type: &DataType, sql: &str) -> Result<ScalarValue> {
     let evaluate = || {
         let schema = DFSchema::empty();
         let value = parse_default(sql)?.cast_to(data_type, &schema)?;
@@ -38,9 +46,10 @@ pub(super) fn check_default(column: &str, data_type: &DataType, sql: &str) -> Re
         let options = RecordBatchOptions::new().with_row_count(Some(1));
         let one_row =
             RecordBatch::try_new_with_options(Schema::empty().into(), Vec::new(), &options)?;
-        FUNCTIONS.create_physical_expr(value, &schema)?.evaluate(&one_row)
+        let value = FUNCTIONS.create_physical_expr(value, &schema)?.evaluate(&one_row)?;
+        ScalarValue::try_from_array(value.into_array(1)?.as_ref(), 0)
     };
-    guard::with_stack(evaluate).map(drop).map_err(|error| {
+    guard::with_stack(evaluate).map_err(|error| {
         let reason = error.strip_backtrace();
         Error::invalid(format!("the DEFAULT {sql} of column \"{column}\": {reason}")).into()
     })

@@ -70,7 +70,7 @@ pub(super) async fn target(
     match provider.downcast_ref::<OmenTable>() {
         Some(table) => Ok((reference, table.clone())),
         None => Err(Error::invalid(format!(
-            "{reference} is no table of the database; UPDATE and DELETE change those alone"
+            "{reference} is no table of the database, whose tables alone can be changed"
         ))
         .into()),
     }

@@ -30,6 +30,7 @@ mod run_source;
 mod source;
 
 mod exact_counts;
+mod missing_columns;
 mod scan;
 
 mod current_transaction;
@@ -59,6 +60,8 @@ mod catalog_provider;
 mod column_names;
 
 mod create_table;
+
+mod alter_table;
 mod edit_statements;
 mod transactions;
 mod upserts;

@@ -37,6 +37,7 @@ use super::access_plan::access_plan;
 use super::explain::ScanSummary;
 use super::filter::select_keys;
 use super::masking::MaskedRows;
+use super::missing_columns::MissingColumns;
 use super::reader_factory::{SegmentOfFile, SegmentReaderFactory};
 use super::run_source::RunSource;
 use super::source::SegmentSource;
@@ -127,6 +128,9 @@ impl Scan<'_> {
                 .with_output_partitioning(Some(Partitioning::UnknownPartitioning(groups.len())))
                 .with_file_groups(groups)
                 .with_projection_indices(self.projection())?;
+        if let Some(adapter) = MissingColumns::of(self.schema)? {
+            config = config.with_expr_adapter(Some(Arc::new(adapter)));
+        }
         if let (true, Some(order)) = (is_ordered, self.key_order()) {
             config = config.with_output_ordering(vec![order]);
         }

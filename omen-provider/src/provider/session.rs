@@ -15,8 +15,10 @@ use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
+use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use datafusion::sql::sqlparser::dialect::dialect_from_str;
 
+use super::alter_table::alter_table;
 use super::catalog_provider::{OmenSchema, register};
 use super::column_names::give_own_names;
 use super::create_table::TableClauses;
@@ -188,6 +190,10 @@ impl Session {
                 if transactions::carry_out(self, statement).await? {
                     return self.no_rows().map(Some);
                 }
+                if let SqlStatement::AlterTable(alteration) = statement.as_ref() {
+                    alter_table(self, alteration).await?;
+                    return self.no_rows().map(Some);
+                }
                 if let Some(syntax) = InsertSyntax::of(statement) {
                     return plan_insert(self, syntax).await.map(Some);
                 }
@@ -198,7 +204,8 @@ impl Session {
             }
             Statement::Explain(explain) => {
                 if let Statement::Statement(statement) = explain.statement.as_ref()
-                    && transactions::is_one(statement)
+                    && (transactions::is_one(statement)
+                        || matches!(statement.as_ref(), SqlStatement::AlterTable(_)))
                 {
                     return Err(Error::invalid("there is nothing to explain about it").into());
                 }

@@ -268,7 +268,7 @@ impl Copying<'_> {
             let live = |segment| SegmentView { segment, dead: Default::default() };
             let views = written.segments.into_iter().map(live).collect();
             let mut table = TableVersion::clone(old);
-            table.replace_parts(&runs, views);
+            table.replace_parts(&runs, views)?;
             next.put_table(table);
         }
         Ok(next)

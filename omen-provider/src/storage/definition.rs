@@ -67,7 +67,7 @@ impl TableDefinition {
             .columns
             .into_iter()
             .zip(1..)
-            .map(|((field, default), id)| Column { id, field: Arc::new(field), default })
+            .map(|((field, default), id)| Column { default, ..Column::new(id, Arc::new(field)) })
             .collect();
         TableSchema::new(id, self.name, columns, key).map(Arc::new)
     }

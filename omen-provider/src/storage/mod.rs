@@ -13,6 +13,7 @@ pub(crate) mod row_ranges;
 pub(crate) mod schema;
 pub(crate) mod storable;
 
+pub(crate) mod alteration;
 pub(crate) mod definition;
 pub(crate) mod deletion_vector;
 pub(crate) mod index_sample;

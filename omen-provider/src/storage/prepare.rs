@@ -69,7 +69,7 @@ fn conform_given(
             ))
         })?;
         let array = convert(&schema.name, field.name(), array, field.data_type())?;
-        if !field.is_nullable() && array.null_count() > 0 {
+        if !schema.columns[index].takes_null() && array.null_count() > 0 {
             let row = (0..array.len()).find(|&row| array.is_null(row)).unwrap_or(0);
             return Err(Error::invalid(format!(
                 "NULL in column \"{}\" of table \"{}\" (row {row}), which is NOT NULL",

@@ -7,11 +7,13 @@ use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use arrow::array::new_null_array;
-use arrow::datatypes::Schema;
+use arrow::array::{ArrayRef, RecordBatch, new_null_array};
+use arrow::datatypes::{Field, Schema};
+use arrow::error::ArrowError;
 use arrow::ipc::convert::{IpcSchemaEncoder, fb_to_schema};
+use arrow::ipc::reader::StreamReader;
 use arrow::ipc::root_as_schema;
-use arrow::ipc::writer::DictionaryTracker;
+use arrow::ipc::writer::{DictionaryTracker, StreamWriter};
 
 use super::schema::{Column, TableId, TableSchema};
 use crate::error::{Error, Result};
@@ -51,6 +53,13 @@ pub struct ColumnRecord {
     /// The DEFAULT expression as SQL text.
     #[prost(string, optional, tag = "3")]
     pub default: Option<String>,
+    /// The value of rows that were written before there was the column: an Arrow IPC stream with
+    /// one row of this field.
+    #[prost(bytes = "vec", optional, tag = "4")]
+    pub missing: Option<Vec<u8>>,
+    /// Whether it was declared NOT NULL when there were rows already.
+    #[prost(bool, tag = "5")]
+    pub is_required: bool,
 }
 
 /// Bytes of a key in the records of segments.
@@ -152,7 +161,13 @@ impl From<&Column> for ColumnRecord {
         let mut tracker = DictionaryTracker::new(false);
         let mut encoder = IpcSchemaEncoder::new().with_dictionary_tracker(&mut tracker);
         let field = encoder.schema_to_fb(&schema).finished_data().to_vec();
-        Self { id: column.id, field, default: column.default.clone() }
+        Self {
+            id: column.id,
+            field,
+            default: column.default.clone(),
+            missing: column.missing.as_ref().map(|value| encode_value(&column.field, value)),
+            is_required: column.is_required,
+        }
     }
 }
 
@@ -200,15 +215,48 @@ impl TryFrom<ColumnRecord> for Column {
         let Some(field) = decoded.ok().and_then(|schema| schema.fields().first().cloned()) else {
             return Err(Error::invalid("a column record has a type that there is not"));
         };
-        Ok(Self { id: record.id, field, default: record.default })
+        let missing = match &record.missing {
+            Some(bytes) => Some(decode_value(&field, bytes)?),
+            None => None,
+        };
+        let ColumnRecord { id, default, is_required, .. } = record;
+        Ok(Self { id, field, default, missing, is_required })
     }
+}
+
+/// One row of a field as an Arrow IPC stream; nothing if it cannot be written, which
+/// [`decode_value`] refuses.
+fn encode_value(field: &Arc<Field>, value: &ArrayRef) -> Vec<u8> {
+    let schema = Arc::new(Schema::new(vec![field.as_ref().clone().with_nullable(true)]));
+    let encode = || -> Result<Vec<u8>, ArrowError> {
+        let row = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::clone(value)])?;
+        let mut writer = StreamWriter::try_new(Vec::new(), &schema)?;
+        writer.write(&row)?;
+        writer.into_inner()
+    };
+    encode().unwrap_or_default()
+}
+
+fn decode_value(field: &Field, bytes: &[u8]) -> Result<ArrayRef> {
+    let decode = || StreamReader::try_new(bytes, None).ok()?.next()?.ok();
+    // Arrow asserts what it expects of the bytes.
+    let row = std::panic::catch_unwind(AssertUnwindSafe(decode)).ok().flatten();
+    let value =
+        row.filter(|row| row.num_rows() == 1).and_then(|row| row.columns().first().cloned());
+    value.filter(|value| value.data_type() == field.data_type()).ok_or_else(|| {
+        Error::invalid(format!(
+            "column \"{}\" has a value for earlier rows that is not one row of its type",
+            field.name()
+        ))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
 
-    use arrow::datatypes::{DataType, Field, TimeUnit};
+    use arrow::array::StringArray;
+    use arrow::datatypes::{DataType, TimeUnit};
 
     use super::*;
 
@@ -232,9 +280,39 @@ mod tests {
             let metadata = HashMap::from([("a".to_string(), "b".to_string())]);
             let field =
                 Arc::new(Field::new("name", data_type, id % 2 == 0).with_metadata(metadata));
-            let column = Column { id, field, default: Some("1 + 1".to_string()) };
+            let missing = new_null_array(field.data_type(), 1);
+            let column = Column {
+                default: Some("1 + 1".to_string()),
+                missing: (id > 8).then_some(missing),
+                is_required: id == 9,
+                ..Column::new(id, field)
+            };
             assert_eq!(round_trip(&column).unwrap(), column);
         }
+    }
+
+    #[test]
+    fn value_of_earlier_rows_is_one_of_the_type() {
+        let text: ArrayRef = Arc::new(StringArray::from(vec!["before"]));
+        let field = Arc::new(Field::new("name", DataType::Utf8, false));
+        let column = Column { missing: Some(text), ..Column::new(1, field) };
+        assert_eq!(round_trip(&column).unwrap(), column);
+        let whole = ColumnRecord::from(&column);
+        let other = Arc::new(Field::new("name", DataType::Int64, true));
+        let of_another_type = ColumnRecord {
+            missing: whole.missing.clone(),
+            ..ColumnRecord::from(&Column::new(1, other))
+        };
+        assert!(Column::try_from(of_another_type).is_err());
+        for at in 0..whole.missing.as_ref().unwrap().len() {
+            for byte in [0, 1, 0x7F, 0x80, 0xFF] {
+                let mut record = whole.clone();
+                record.missing.as_mut().unwrap()[at] = byte;
+                let _ = Column::try_from(record);
+            }
+        }
+        let nothing = ColumnRecord { missing: Some(Vec::new()), ..whole };
+        assert!(Column::try_from(nothing).is_err());
     }
 
     #[test]
@@ -243,7 +321,7 @@ mod tests {
         let mut guarded = 0;
         for data_type in fields {
             let field = Arc::new(Field::new("name", data_type, true));
-            let whole = ColumnRecord::from(&Column { id: 1, field, default: None });
+            let whole = ColumnRecord::from(&Column::new(1, field));
             for at in 0..whole.field.len() {
                 for byte in 0..=u8::MAX {
                     let mut record = whole.clone();
@@ -277,7 +355,7 @@ mod tests {
     #[test]
     fn last_id_of_all_is_refused() {
         let field = Arc::new(Field::new("id", DataType::Int64, false));
-        let columns = vec![Column { id: 1, field, default: None }];
+        let columns = vec![Column::new(1, field)];
         let schema = TableSchema::new(3, "t", columns, vec![0]).unwrap();
         for (id, is_table) in [(TableId::MAX - 1, true), (TableId::MAX, false)] {
             let record = TableRecord { id, ..TableRecord::from(&schema) };
@@ -288,13 +366,13 @@ mod tests {
     #[test]
     fn damaged_column_is_an_error() {
         for field in [Vec::new(), vec![0; 64], b"not a schema at all".to_vec()] {
-            let record = ColumnRecord { id: 1, field, default: None };
+            let record = ColumnRecord { id: 1, field, ..Default::default() };
             assert!(matches!(Column::try_from(record), Err(Error::InvalidInput(_))));
         }
         let numbered = |key| DataType::Dictionary(Box::new(key), Box::new(DataType::Int64));
         for (key, can_be) in [(DataType::Int8, true), (DataType::Utf8, false)] {
             let field = Arc::new(Field::new("name", numbered(key), true));
-            assert_eq!(round_trip(&Column { id: 1, field, default: None }).is_ok(), can_be);
+            assert_eq!(round_trip(&Column::new(1, field)).is_ok(), can_be);
         }
     }
 }

@@ -97,7 +97,7 @@ impl<'a> Opener<'a> {
     ) -> Result<Arc<Segment>> {
         let known = self.known.get(&record.file);
         if let Some(known) = known.filter(|segment| segment.record() == record) {
-            return Ok(known.pinned(self.pin.as_ref()));
+            return known.pinned(self.pin.as_ref()).of_schema(schema);
         }
         let opened = open_segment(self.medium, record, schema).await?;
         Ok(if self.pin.is_some() { opened.pinned(self.pin.as_ref()) } else { opened })

@@ -9,7 +9,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arrow::array::{ArrayRef, UInt32Array, new_null_array};
+use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use super::key::KeyCodec;
 use crate::error::{Error, Result};
@@ -32,6 +35,32 @@ pub struct Column {
     pub field: Arc<Field>,
     /// DEFAULT expression as SQL text.
     pub default: Option<String>,
+    /// The value, one row, of rows that were written before there was the column; NULL if there is
+    /// none.
+    pub missing: Option<ArrayRef>,
+    /// Whether it was declared NOT NULL when there were rows already. No live row has NULL then, but
+    /// deleted ones in files may, so that the field stays nullable.
+    pub is_required: bool,
+}
+
+impl Column {
+    /// A column of a new table, without DEFAULT.
+    pub fn new(id: u32, field: Arc<Field>) -> Self {
+        Self { id, field, default: None, missing: None, is_required: false }
+    }
+
+    /// Whether rows may have NULL in it.
+    pub fn takes_null(&self) -> bool {
+        self.field.is_nullable() && !self.is_required
+    }
+
+    /// Its values in rows that were written before there was the column.
+    pub fn absent(&self, rows: usize) -> Result<ArrayRef> {
+        match &self.missing {
+            Some(value) => Ok(take(value, &UInt32Array::from(vec![0; rows]), None)?),
+            None => Ok(new_null_array(self.field.data_type(), rows)),
+        }
+    }
 }
 
 /// A table's columns and key.
@@ -75,7 +104,7 @@ impl TableSchema {
         if hidden_key {
             key.push(columns.len());
             let field = Arc::new(Field::new(ROW_ID_COLUMN, DataType::Int64, false));
-            columns.push(Column { id: next_column_id, field, default: None });
+            columns.push(Column::new(next_column_id, field));
             next_column_id += 1;
         }
         Self::restore(id, name, columns, key, hidden_key, next_column_id)
@@ -131,6 +160,32 @@ impl TableSchema {
     /// Encodes the keys of this table.
     pub fn codec(&self) -> &Arc<KeyCodec> {
         &self.codec
+    }
+
+    /// Whether its keys are those of `other`: the same columns, of the same types.
+    pub fn has_key_of(&self, other: &Self) -> bool {
+        let key = |schema: &Self| -> Vec<(u32, DataType)> {
+            let columns = schema.key.iter().map(|&index| &schema.columns[index]);
+            columns.map(|column| (column.id, column.field.data_type().clone())).collect()
+        };
+        self.id == other.id && self.hidden_key == other.hidden_key && key(self) == key(other)
+    }
+
+    /// Stored rows of the table as it was, `before`, as it is now.
+    pub fn converted(&self, before: &Self, rows: &RecordBatch) -> Result<RecordBatch> {
+        let convert = |column: &Column| -> Result<ArrayRef> {
+            let found = before.columns.iter().position(|before| before.id == column.id);
+            let Some(found) = found.map(|index| rows.column(index)) else {
+                return column.absent(rows.num_rows());
+            };
+            match found.data_type() == column.field.data_type() {
+                true => Ok(Arc::clone(found)),
+                false => Ok(cast(found, column.field.data_type())?),
+            }
+        };
+        let columns = self.columns.iter().map(convert).collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.stored), columns, &options)?)
     }
 
     /// The name of the primary key constraint, as PostgreSQL would call it.

@@ -116,10 +116,12 @@ fn name_segments(
     problems: &mut Vec<Error>,
 ) {
     match op {
-        Op::CreateTable(record) => match TableSchema::try_from(record.clone()) {
-            Ok(schema) => drop(schemas.insert(schema.id, Arc::new(schema))),
-            Err(error) => problems.push(error),
-        },
+        Op::CreateTable(record) | Op::AlterTable(record) => {
+            match TableSchema::try_from(record.clone()) {
+                Ok(schema) => drop(schemas.insert(schema.id, Arc::new(schema))),
+                Err(error) => problems.push(error),
+            }
+        }
         Op::Attach { table, segments, .. } => match schemas.get(table) {
             Some(schema) => {
                 named.extend(segments.iter().map(|segment| (segment.clone(), Arc::clone(schema))));

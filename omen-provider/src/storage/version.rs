@@ -102,7 +102,14 @@ impl Version {
         let (id, name) = (table.schema.id, table.schema.name.clone());
         self.next_table_id = self.next_table_id.max(id + 1);
         match self.tables.binary_search_by_key(&id, |t| t.schema.id) {
-            Ok(index) => self.tables[index] = table,
+            Ok(index) => {
+                let old = std::mem::replace(&mut self.tables[index], table);
+                if old.schema.name != name {
+                    let names = Arc::make_mut(&mut self.names);
+                    names.remove(&old.schema.name);
+                    names.insert(name, id);
+                }
+            }
             Err(index) => {
                 self.tables.insert(index, table);
                 Arc::make_mut(&mut self.names).insert(name, id);
@@ -256,8 +263,30 @@ impl TableVersion {
         }
     }
 
+    /// The same rows in columns of another schema, whose key is what it was.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if it is not.
+    pub fn altered(&self, schema: &Arc<TableSchema>) -> Result<Self> {
+        if !schema.has_key_of(&self.schema) {
+            return Err(Error::invalid(format!(
+                "table \"{}\" is to have another key; no ALTER TABLE does that",
+                self.schema.name
+            )));
+        }
+        let mut altered = Self { schema: Arc::clone(schema), ..self.clone() };
+        altered.runs.convert(|rows| schema.converted(&self.schema, rows))?;
+        for view in &mut altered.segments {
+            view.segment = view.segment.of_schema(schema)?;
+        }
+        Ok(altered)
+    }
+
     /// Puts segments in the place of other parts; the live rows stay the same.
-    pub fn replace_parts(&mut self, removed: &[PartId], added: Vec<SegmentView>) {
+    ///
+    /// # Errors
+    /// [`Error::Corruption`] if a segment does not have the table's key.
+    pub fn replace_parts(&mut self, removed: &[PartId], added: Vec<SegmentView>) -> Result<()> {
         let run_id = |part: &PartId| match part {
             PartId::Run(id) => Some(*id),
             PartId::Segment(_) => None,
@@ -265,7 +294,12 @@ impl TableVersion {
         self.runs.remove(&removed.iter().filter_map(run_id).collect::<Vec<_>>());
         self.segments
             .retain(|view| !removed.contains(&PartId::Segment(view.segment.record().file)));
-        self.segments.extend(added);
+        for view in added {
+            // The table may have been altered since it was written.
+            let segment = view.segment.of_schema(&self.schema)?;
+            self.segments.push(SegmentView { segment, dead: view.dead });
+        }
+        Ok(())
     }
 
     fn raise_max(&mut self, key: &[u8]) {

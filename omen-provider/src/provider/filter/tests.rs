@@ -21,10 +21,8 @@ fn table(columns: &[(&str, DataType)], key: &[usize]) -> TableSchema {
     let columns = columns
         .iter()
         .enumerate()
-        .map(|(i, (name, data_type))| Column {
-            id: i as u32 + 1,
-            field: Arc::new(Field::new(*name, data_type.clone(), true)),
-            default: None,
+        .map(|(i, (name, data_type))| {
+            Column::new(i as u32 + 1, Arc::new(Field::new(*name, data_type.clone(), true)))
         })
         .collect();
     TableSchema::new(1, "t", columns, key.to_vec()).unwrap()

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 
@@ -30,6 +31,15 @@ pub(super) enum Change {
     Create(Arc<TableSchema>),
     /// A table is dropped.
     Drop(TableId),
+    /// A table has another schema.
+    Alter {
+        /// What it was.
+        from: Arc<TableSchema>,
+        /// What it is.
+        to: Arc<TableSchema>,
+        /// Whether that depends on its rows.
+        is_checked: bool,
+    },
     /// Rows, and the same rows as log records.
     Put { table: TableId, batch: KeyedBatch, records: Vec<Bytes>, mode: WriteMode },
     /// Segments that a bulk statement wrote.
@@ -60,7 +70,11 @@ impl Change {
         match self {
             Self::Put { batch, .. } => 2 * batch_bytes(batch.rows()) + batch.keys().byte_size(),
             Self::Delete { keys, .. } => keys.byte_size(),
-            Self::Create(_) | Self::Drop(_) | Self::Attach { .. } | Self::Truncate(_) => 0,
+            Self::Create(_)
+            | Self::Drop(_)
+            | Self::Alter { .. }
+            | Self::Attach { .. }
+            | Self::Truncate(_) => 0,
         }
     }
 
@@ -71,7 +85,7 @@ impl Change {
             Self::Delete { table, keys } => Some((table, Written::keys(keys))),
             Self::Attach { table, segments, .. } => Some((table, Written::segments(&segments)?)),
             Self::Truncate(table) => Some((table, Written::All)),
-            Self::Create(_) | Self::Drop(_) => None,
+            Self::Create(_) | Self::Drop(_) | Self::Alter { .. } => None,
         }
     }
 }
@@ -140,8 +154,24 @@ pub(super) async fn apply(
             ops.push(Op::DropTable(*table));
             Ok(Applied::default())
         }
+        Change::Alter { from, to, .. } => {
+            let table = version.require(from.id)?;
+            if !Arc::ptr_eq(&table.schema, from)
+                && TableRecord::from(&*table.schema) != TableRecord::from(&**from)
+            {
+                return Err(altered_meanwhile(&table.schema));
+            }
+            if to.name != from.name && version.table_named(&to.name).is_some() {
+                return Err(exists(&to.name));
+            }
+            let altered = table.altered(to)?;
+            version.put_table(altered);
+            ops.push(Op::AlterTable(TableRecord::from(&**to)));
+            Ok(Applied::default())
+        }
         Change::Put { table: id, batch, records, mode } => {
             let mut table = TableVersion::clone(version.require(*id)?);
+            check_columns(&table.schema, &batch.rows().schema())?;
             let fresh = put_rows(&mut table, batch, *mode, frozen).await?;
             raise_row_id(&table)?;
             version.put_table(table);
@@ -151,6 +181,9 @@ pub(super) async fn apply(
         }
         Change::Attach { table: id, segments, mode } => {
             let mut table = TableVersion::clone(version.require(*id)?);
+            for segment in segments {
+                check_columns(&table.schema, segment.schema().stored())?;
+            }
             let fresh = put_segments(&mut table, segments, *mode).await?;
             raise_row_id(&table)?;
             version.put_table(table);
@@ -179,6 +212,18 @@ pub(super) async fn apply(
             Ok(Applied { count, wrote: true })
         }
     }
+}
+
+/// Refuses rows that were prepared for other columns than the table has.
+fn check_columns(table: &TableSchema, prepared: &SchemaRef) -> Result<()> {
+    match Arc::ptr_eq(table.stored(), prepared) || table.stored() == prepared {
+        true => Ok(()),
+        false => Err(altered_meanwhile(table)),
+    }
+}
+
+fn altered_meanwhile(table: &TableSchema) -> Error {
+    Error::SerializationFailure(format!("table \"{}\" was altered meanwhile", table.name))
 }
 
 /// The error of a name that is taken.

@@ -206,7 +206,7 @@ impl Engine {
             let removed = run_ids(old);
             let views = carry_to_segments(old, now, &removed, segments).await?;
             let mut new = TableVersion::clone(now);
-            new.replace_parts(&removed, views);
+            new.replace_parts(&removed, views)?;
             next.put_table(new);
         }
         next.pin_segments(lock(&self.pin).as_ref());
@@ -237,7 +237,7 @@ impl Pending {
         for table in &self.flushed {
             let old = self.base.require(table.table)?;
             let mut new = TableVersion::clone(old);
-            new.replace_parts(&run_ids(old), live_views(&table.segments));
+            new.replace_parts(&run_ids(old), live_views(&table.segments))?;
             next.put_table(new);
         }
         Ok(next)

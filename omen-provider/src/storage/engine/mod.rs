@@ -18,6 +18,7 @@
 //! Invariant: what is published is durable (where the options allow a loss, written), and what a
 //! manifest stands for is.
 
+mod alter;
 mod backup;
 mod begin_log;
 mod change;

@@ -228,12 +228,13 @@ impl Change {
                 Some(*table)
             }
             Self::Drop(table) | Self::Truncate(table) => Some(*table),
+            Self::Alter { from, .. } => Some(from.id),
             Self::Create(_) => None,
         }
     }
 
     fn is_of_all_rows(&self) -> bool {
-        matches!(self, Self::Drop(_) | Self::Truncate(_))
+        matches!(self, Self::Drop(_) | Self::Truncate(_) | Self::Alter { is_checked: true, .. })
     }
 
     /// Whether hidden row ids were given to its rows just now.
@@ -256,7 +257,7 @@ impl Change {
                 }
                 Ok(None)
             }
-            Self::Create(_) | Self::Drop(_) | Self::Truncate(_) => Ok(None),
+            Self::Create(_) | Self::Drop(_) | Self::Truncate(_) | Self::Alter { .. } => Ok(None),
         }
     }
 }

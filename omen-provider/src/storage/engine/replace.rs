@@ -77,7 +77,7 @@ impl Engine {
         let views = carry_to_segments(&old, &now, &removed, &added).await?;
         let mut table = TableVersion::clone(&now);
         drop(now);
-        table.replace_parts(&removed, views);
+        table.replace_parts(&removed, views)?;
         let mut next = Version::clone(&durable.version);
         next.put_table(table);
         unnamed.keep();
@@ -148,7 +148,7 @@ impl Engine {
         let Some(now) = accepted.table(old.schema.id) else { return Ok(()) };
         let views = carry_to_segments(old, now, removed, added).await?;
         let mut table = TableVersion::clone(now);
-        table.replace_parts(removed, views);
+        table.replace_parts(removed, views)?;
         let mut next = Version::clone(&accepted);
         next.put_table(table);
         next.pin_segments(lock(&self.pin).as_ref());

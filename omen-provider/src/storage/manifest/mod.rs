@@ -332,7 +332,7 @@ mod tests {
     #[test]
     fn what_makes_no_table_is_damage() {
         let manifest = Manifest { number: 7, ..Manifest::default() };
-        let columns = vec![ColumnRecord { id: 1, field: vec![0; 64], default: None }];
+        let columns = vec![ColumnRecord { id: 1, field: vec![0; 64], ..Default::default() }];
         let record = TableRecord { id: 1, key: vec![0], columns, ..TableRecord::default() };
         for table in [None, Some(TableRecord::default()), Some(record)] {
             let error = manifest.schema(&TableEntry { table, ..TableEntry::default() });

@@ -112,6 +112,11 @@ async fn apply(opener: &Opener<'_>, version: &mut Version, op: &Op) -> Result<()
             let schema = TableSchema::try_from(record.clone())?;
             version.put_table(TableVersion::new(Arc::new(schema)));
         }
+        Op::AlterTable(record) => {
+            let schema = Arc::new(TableSchema::try_from(record.clone())?);
+            let altered = version.require(schema.id)?.altered(&schema)?;
+            version.put_table(altered);
+        }
         Op::DropTable(table) => version.remove_table(*table),
         Op::Truncate(table) => {
             let mut table = version.require(*table)?.as_ref().clone();

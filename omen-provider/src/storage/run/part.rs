@@ -155,6 +155,15 @@ impl Run {
         }
     }
 
+    /// See [`super::Runs::convert`].
+    pub(super) fn convert(
+        &mut self,
+        convert: impl Fn(&RecordBatch) -> Result<RecordBatch>,
+    ) -> Result<()> {
+        self.rows = self.rows.converted(convert)?;
+        Ok(())
+    }
+
     /// What should be merged beside readers and writers, if anything.
     pub fn merge_due(&self) -> Option<KeyMerge> {
         self.key_map.merge_due(&self.dead)

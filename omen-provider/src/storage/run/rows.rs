@@ -15,6 +15,8 @@ use arrow::datatypes::{ArrowNativeType, DataType};
 use arrow::record_batch::RecordBatch;
 use omen_index::runs::Tail;
 
+use crate::error::Result;
+
 /// Batches shorter than this are joined with those around them.
 pub(super) const SHORT_ROWS: usize = 512;
 
@@ -108,6 +110,20 @@ impl Rows {
     pub(super) fn firsts(&self) -> Vec<u32> {
         let settled = self.settled.list.iter().map(|chunk| chunk.first);
         settled.chain(self.recent.iter().map(|(_, first)| self.settled.len + first)).collect()
+    }
+
+    /// The same positions with other columns, in memory of its own.
+    pub(super) fn converted(
+        &self,
+        convert: impl Fn(&RecordBatch) -> Result<RecordBatch>,
+    ) -> Result<Self> {
+        let mut converted = Self::default();
+        for number in 0..self.settled.list.len() + self.recent.iter().len() {
+            if let Some((rows, _)) = self.batch(number) {
+                converted.push(convert(rows)?);
+            }
+        }
+        Ok(converted)
     }
 
     /// Joins what came recently.

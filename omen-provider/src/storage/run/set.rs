@@ -10,8 +10,11 @@
 //!
 //! Invariant: no key has two live rows, in whatever runs they are.
 
+use arrow::record_batch::RecordBatch;
+
 use super::key_map::{KeyMerge, MergedKeys};
 use super::part::Run;
+use crate::error::Result;
 use crate::storage::key::Keys;
 use crate::storage::keyed_batch::KeyedBatch;
 
@@ -104,6 +107,12 @@ impl Runs {
         while let Some((id, merge)) = self.merge_due() {
             self.install(id, merge.run());
         }
+    }
+
+    /// Puts rows with other columns in the place of all rows, batch by batch: as many, with the same
+    /// keys.
+    pub fn convert(&mut self, convert: impl Fn(&RecordBatch) -> Result<RecordBatch>) -> Result<()> {
+        self.runs.iter_mut().try_for_each(|run| run.convert(&convert))
     }
 
     /// Removes runs.

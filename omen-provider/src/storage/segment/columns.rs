@@ -1,13 +1,15 @@
 //! Which column of the file holds which column of the table.
 //!
 //! Columns are matched by id, never by name or place: a renamed column is found, one that was added
-//! later is absent from the file and reads as NULL, a dropped one is left alone.
+//! later is absent from the file and reads as [`Column::absent`] says, a dropped one is left alone.
+//!
+//! [`Column::absent`]: crate::storage::schema::Column::absent
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, new_null_array};
+use arrow::array::{Array, ArrayRef};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
@@ -94,9 +96,4 @@ pub(super) fn conform(array: ArrayRef, wanted: &DataType) -> Result<ArrayRef> {
         true => Ok(array),
         false => Ok(cast(&array, wanted)?),
     }
-}
-
-/// A column that the file does not have.
-pub(super) fn absent(wanted: &DataType, rows: usize) -> ArrayRef {
-    new_null_array(wanted, rows)
 }

@@ -22,6 +22,7 @@ mod decode;
 mod file_bytes;
 mod index;
 mod layout;
+mod named;
 mod page_cache;
 mod pages;
 mod parquet_file;

@@ -22,6 +22,7 @@ use super::caught::caught;
 use super::columns::ColumnMap;
 use super::index::KeyIndex;
 use super::layout::PageLayout;
+use super::named::with_names_of;
 use super::page_cache::Resident;
 use super::tail::{self, Core, Hints};
 use crate::error::{Error, Result};
@@ -47,6 +48,8 @@ pub struct Segment {
     pub(super) impaired: bool,
     pub(super) schema: Arc<TableSchema>,
     pub(super) columns: Arc<ColumnMap>,
+    /// With the table's names.
+    pub(super) named: Arc<ParquetMetaData>,
     /// Keeps other writers from removing the file.
     pub(super) _pin: Option<Arc<Pin>>,
     /// Shared by all that are the same open file, whatever pins them.
@@ -93,6 +96,8 @@ impl Segment {
             caught(|| ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new()));
         let parquet = parquet.map_err(damaged)?;
         let columns = ColumnMap::new(schema, &parquet).map_err(damaged)?;
+        let named = with_names_of(schema, &columns, &parquet);
+        let named = named.map_err(|error| damaged(error.to_string()))?;
         // Index and fingerprints are as long in memory as they are stored.
         let hints_bytes = if tail.impaired.is_some() { 0 } else { hints.len() };
         let bytes = hints_bytes
@@ -111,6 +116,7 @@ impl Segment {
             impaired,
             schema: Arc::clone(schema),
             columns: Arc::new(columns),
+            named,
             _pin: None,
             users: Arc::default(),
             _resident: Arc::new(cache.hold(bytes as u64)),
@@ -120,6 +126,22 @@ impl Segment {
     /// The same segment, held by the pin on a manifest that names it; so is whatever reads it.
     pub fn pinned(&self, pin: Option<&Arc<Pin>>) -> Arc<Self> {
         Arc::new(Self { _pin: pin.cloned(), ..self.clone() })
+    }
+
+    /// The same segment, for its table with another schema: keys are what they were.
+    ///
+    /// # Errors
+    /// [`Error::Corruption`] if it has no such key.
+    pub fn of_schema(self: &Arc<Self>, schema: &Arc<TableSchema>) -> Result<Arc<Self>> {
+        if Arc::ptr_eq(&self.schema, schema) {
+            return Ok(Arc::clone(self));
+        }
+        let damaged = |reason| self.damaged(self.record.core_offset, reason);
+        let columns = ColumnMap::new(schema, &self.parquet).map_err(damaged)?;
+        let named = with_names_of(schema, &columns, &self.parquet);
+        let named = named.map_err(|error| damaged(error.to_string()))?;
+        let (schema, columns) = (Arc::clone(schema), Arc::new(columns));
+        Ok(Arc::new(Self { schema, columns, named, ..Self::clone(self) }))
     }
 
     /// Counts who uses the open file: nobody, when this is the last of its clones.
@@ -149,9 +171,9 @@ impl Segment {
             && self.fingerprints.as_ref().is_none_or(|f| f.may_contain(fingerprints::hash(key)))
     }
 
-    /// The Parquet metadata, page indexes included.
+    /// The Parquet metadata, page indexes included, with the names that columns have in the table.
     pub fn parquet_metadata(&self) -> &Arc<ParquetMetaData> {
-        self.parquet.metadata()
+        &self.named
     }
 
     /// Figures of the learned index; `None` if it is damaged.

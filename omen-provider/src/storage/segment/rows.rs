@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, UInt32Array, new_empty_array};
 use arrow::compute::{concat, take};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
-use super::columns::{Projection, absent, conform};
+use super::columns::{Projection, conform};
 use super::page_cache::PageKey;
 use super::{ReadStats, Segment};
 use crate::error::Result;
@@ -75,7 +75,8 @@ impl Segment {
         let mut found = Vec::with_capacity(pages.len());
         let mut missing: Vec<(u32, Vec<usize>)> = Vec::new();
         for &page in pages {
-            let arrays: Vec<_> = columns.iter().map(|&c| self.cached_column(page, c)).collect();
+            let arrays = columns.iter().map(|&column| self.resident_column(page, column));
+            let arrays = arrays.collect::<Result<Vec<_>>>()?;
             self.count_page(page, columns, stats);
             if arrays.iter().any(Option::is_none) {
                 let absent = columns.iter().zip(&arrays).filter(|(_, array)| array.is_none());
@@ -111,17 +112,14 @@ impl Segment {
         Ok(out)
     }
 
-    /// A decoded page of a stored column, if that takes no reading.
-    fn cached_column(&self, page: u32, column: usize) -> Option<ArrayRef> {
+    /// A page of a stored column, if that takes no reading.
+    fn resident_column(&self, page: u32, column: usize) -> Result<Option<ArrayRef>> {
         match self.columns.root(column) {
             Some(root) => {
                 let (file, root) = (self.record.file, root as u32);
-                self.cache.column(PageKey::Column { file, root, page })
+                Ok(self.cache.column(PageKey::Column { file, root, page }))
             }
-            None => {
-                let wanted = self.schema.columns[column].field.data_type();
-                Some(absent(wanted, self.layout.positions(page).len()))
-            }
+            None => self.schema.columns[column].absent(self.layout.positions(page).len()).map(Some),
         }
     }
 

@@ -12,7 +12,7 @@ use futures::stream::{BoxStream, StreamExt, TryStreamExt, try_unfold};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use super::caught::caught;
-use super::columns::{Projection, absent, conform};
+use super::columns::{Projection, conform};
 use super::decode::DecodedRows;
 use super::pages::Keep;
 use super::{ReadStats, Segment};
@@ -176,7 +176,7 @@ impl Scan {
             let root = self.segment.columns.root(column);
             match root.and_then(|root| self.roots.binary_search(&root).ok()) {
                 Some(index) => conform(ArrayRef::clone(decoded.column(index)), wanted),
-                None => Ok(absent(wanted, decoded.num_rows())),
+                None => self.segment.schema.columns[column].absent(decoded.num_rows()),
             }
         };
         let arrays = self.projection.columns.iter().map(column).collect::<Result<Vec<_>>>()?;

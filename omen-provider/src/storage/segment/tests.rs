@@ -120,11 +120,7 @@ fn run<F: Future>(future: F) -> F::Output {
 }
 
 fn table(fields: Vec<Field>, key: &[usize]) -> Arc<TableSchema> {
-    let column = |(i, field): (usize, Field)| Column {
-        id: i as u32 + 1,
-        field: Arc::new(field),
-        default: None,
-    };
+    let column = |(i, field): (usize, Field)| Column::new(i as u32 + 1, Arc::new(field));
     let columns = fields.into_iter().enumerate().map(column).collect();
     Arc::new(TableSchema::new(1, "t", columns, key.to_vec()).unwrap())
 }
@@ -438,9 +434,9 @@ fn a_column_added_later_reads_as_null_and_a_renamed_one_is_found() {
         let field = |name: &str, t| Field::new(name, t, true);
         let old = table(vec![field("id", DataType::Int64), field("a", DataType::Int64)], &[0]);
         let new = vec![
-            Column { id: 3, field: Arc::new(field("added", DataType::Utf8)), default: None },
-            Column { id: 2, field: Arc::new(field("b", DataType::Int64)), default: None },
-            Column { id: 1, field: Arc::new(field("id", DataType::Int64)), default: None },
+            Column::new(3, Arc::new(field("added", DataType::Utf8))),
+            Column::new(2, Arc::new(field("b", DataType::Int64))),
+            Column::new(1, Arc::new(field("id", DataType::Int64))),
         ];
         let new = Arc::new(TableSchema::new(1, "t", new, vec![2]).unwrap());
         let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..300));

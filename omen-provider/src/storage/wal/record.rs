@@ -8,6 +8,7 @@
 //! | 4 | create table | [`TableRecord`] |
 //! | 5 | drop table | [`TableOnlyRecord`] |
 //! | 6 | truncate | [`TableOnlyRecord`] |
+//! | 7 | alter table | [`TableRecord`] |
 //! | 15 | commit | [`Commit`] |
 //! | 16 | seal | [`Seal`] |
 //!
@@ -32,6 +33,8 @@ pub(crate) const KIND_CREATE_TABLE: u8 = 4;
 pub(crate) const KIND_DROP_TABLE: u8 = 5;
 /// Frame kind of [`Op::Truncate`].
 pub(crate) const KIND_TRUNCATE: u8 = 6;
+/// Frame kind of [`Op::AlterTable`].
+pub(crate) const KIND_ALTER_TABLE: u8 = 7;
 /// Frame kind of [`Commit`].
 pub(crate) const KIND_COMMIT: u8 = 15;
 /// Frame kind of [`Seal`].
@@ -74,6 +77,8 @@ pub(crate) enum Op {
     DropTable(TableId),
     /// All rows of a table are gone.
     Truncate(TableId),
+    /// What a table is from now on.
+    AlterTable(TableRecord),
 }
 
 /// A committed statement as the reader gives it back.
@@ -130,6 +135,7 @@ impl Op {
             Self::CreateTable(_) => KIND_CREATE_TABLE,
             Self::DropTable(_) => KIND_DROP_TABLE,
             Self::Truncate(_) => KIND_TRUNCATE,
+            Self::AlterTable(_) => KIND_ALTER_TABLE,
         }
     }
 
@@ -147,7 +153,7 @@ impl Op {
                 let record = AttachRecord { table: *table, fresh: *fresh, segments };
                 (record.encode_to_vec(), &[])
             }
-            Self::CreateTable(record) => (record.encode_to_vec(), &[]),
+            Self::CreateTable(record) | Self::AlterTable(record) => (record.encode_to_vec(), &[]),
             Self::DropTable(table) | Self::Truncate(table) => {
                 (TableOnlyRecord { table: *table }.encode_to_vec(), &[])
             }
@@ -173,11 +179,8 @@ impl Op {
                     AttachRecord::decode(payload).map_err(wrong)?;
                 Ok(Self::Attach { table, fresh, segments })
             }
-            KIND_CREATE_TABLE => {
-                let record = TableRecord::decode(payload).map_err(wrong)?;
-                TableSchema::try_from(record.clone()).map_err(|error| error.to_string())?;
-                Ok(Self::CreateTable(record))
-            }
+            KIND_CREATE_TABLE => Ok(Self::CreateTable(decode_table(payload)?)),
+            KIND_ALTER_TABLE => Ok(Self::AlterTable(decode_table(payload)?)),
             KIND_DROP_TABLE => {
                 Ok(Self::DropTable(TableOnlyRecord::decode(payload).map_err(wrong)?.table))
             }
@@ -187,6 +190,12 @@ impl Op {
             _ => Err(format!("the log has a record of unknown kind {kind}")),
         }
     }
+}
+
+fn decode_table(payload: Bytes) -> Result<TableRecord, String> {
+    let record = TableRecord::decode(payload).map_err(|error| error.to_string())?;
+    TableSchema::try_from(record.clone()).map_err(|error| error.to_string())?;
+    Ok(record)
 }
 
 fn decode_put(payload: &Bytes) -> Result<Op, String> {
@@ -300,7 +309,7 @@ mod tests {
 
     fn table_record() -> TableRecord {
         let field = Arc::new(Field::new("id", DataType::Int64, false));
-        let columns = vec![Column { id: 1, field, default: None }];
+        let columns = vec![Column::new(1, field)];
         TableRecord::from(&TableSchema::new(3, "t", columns, vec![0]).unwrap())
     }
 
@@ -315,6 +324,7 @@ mod tests {
             Op::CreateTable(table_record()),
             Op::DropTable(9),
             Op::Truncate(4),
+            Op::AlterTable(table_record()),
         ];
         for op in ops {
             let (head, body) = op.payload();
@@ -336,7 +346,9 @@ mod tests {
         assert!(Op::decode(KIND_DELETE, Bytes::from_static(b"\x12\xFF")).is_err());
         assert!(Op::decode(99, Bytes::new()).is_err());
         let no_table = TableRecord { columns: Vec::new(), ..table_record() };
-        assert!(Op::decode(KIND_CREATE_TABLE, no_table.encode_to_vec().into()).is_err());
+        for kind in [KIND_CREATE_TABLE, KIND_ALTER_TABLE] {
+            assert!(Op::decode(kind, no_table.encode_to_vec().into()).is_err());
+        }
         assert!(Commit::decode(&[0; 31]).is_none());
         assert!(Seal::decode(&[0; 17]).is_none());
     }

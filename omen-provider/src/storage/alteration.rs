@@ -1,0 +1,339 @@
+//! ALTER TABLE: the schema of a table with one thing changed.
+//!
+//! No row is written anew: columns are matched by id, so that parts which were written before read
+//! as the schema of today says. Pure: schema in, schema out. Called by the engine, whose statement
+//! logs the whole new schema.
+//!
+//! Invariant: the key stays: its columns, their types and their order. (They may be renamed.)
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, Field};
+
+use super::schema::{Column, ROW_ID_COLUMN, TableSchema};
+use super::storable::check_storable;
+use crate::error::{Error, Result};
+
+/// Digits of the integers of 8, 16, 32 and 64 bits.
+const INTEGER_DIGITS: [u8; 4] = [3, 5, 10, 20];
+
+/// One change of a table.
+#[derive(Debug, Clone)]
+pub enum Alteration {
+    /// A further column, behind all others.
+    AddColumn {
+        /// Name, type, nullability.
+        field: Field,
+        /// The SQL text of its DEFAULT.
+        default: Option<String>,
+        /// The value, one row, of the rows that there are; none: NULL.
+        missing: Option<ArrayRef>,
+    },
+    /// A column less.
+    DropColumn(String),
+    /// Another name for a column.
+    RenameColumn {
+        /// The old name.
+        from: String,
+        /// The new name.
+        to: String,
+    },
+    /// Another name for the table.
+    RenameTable(String),
+    /// Another DEFAULT, or none.
+    SetDefault {
+        /// The column.
+        column: String,
+        /// The SQL text.
+        default: Option<String>,
+    },
+    /// NULL is not taken any more; no row has it.
+    SetNotNull(String),
+    /// NULL is taken.
+    DropNotNull(String),
+    /// A type that has all values of the old one.
+    Widen {
+        /// The column.
+        column: String,
+        /// The new type.
+        to: DataType,
+    },
+}
+
+impl Alteration {
+    /// The schema of `table` with this changed.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] saying why it cannot be, [`Error::NotFound`] for a column that there
+    /// is not.
+    pub fn apply(&self, table: &TableSchema) -> Result<TableSchema> {
+        let mut columns = table.columns.clone();
+        let mut key = table.key.clone();
+        let mut name = table.name.clone();
+        let mut next_column_id = table.next_column_id;
+        match self {
+            Self::AddColumn { field, default, missing } => {
+                let column = added(table, field, default, missing)?;
+                let place = table.visible().fields().len();
+                columns.insert(place, column);
+                key.iter_mut().filter(|index| **index >= place).for_each(|index| *index += 1);
+                next_column_id += 1;
+            }
+            Self::DropColumn(column) => {
+                let place = place(table, column)?;
+                refuse_key(table, place, "cannot be dropped")?;
+                if table.visible().fields().len() == 1 {
+                    return Err(Error::invalid(format!(
+                        "column \"{column}\" is the only one of table \"{}\"; DROP TABLE drops \
+                         the whole table",
+                        table.name
+                    )));
+                }
+                columns.remove(place);
+                key.iter_mut().filter(|index| **index > place).for_each(|index| *index -= 1);
+            }
+            Self::RenameColumn { from, to } => {
+                check_name(table, to)?;
+                let column = &mut columns[place(table, from)?];
+                column.field = Arc::new(column.field.as_ref().clone().with_name(to));
+            }
+            Self::RenameTable(to) => {
+                if to.is_empty() {
+                    return Err(Error::invalid("a table needs a name"));
+                }
+                name.clone_from(to);
+            }
+            Self::SetDefault { column, default } => {
+                columns[place(table, column)?].default.clone_from(default);
+            }
+            Self::SetNotNull(column) => {
+                let column = &mut columns[place(table, column)?];
+                column.is_required |= column.field.is_nullable();
+            }
+            Self::DropNotNull(column) => {
+                let place = place(table, column)?;
+                refuse_key(table, place, "is always NOT NULL")?;
+                let column = &mut columns[place];
+                column.is_required = false;
+                column.field = Arc::new(column.field.as_ref().clone().with_nullable(true));
+            }
+            Self::Widen { column, to } => {
+                let place = place(table, column)?;
+                widen(table, place, &mut columns[place], to)?;
+            }
+        }
+        TableSchema::restore(table.id, name, columns, key, table.hidden_key, next_column_id)
+    }
+}
+
+fn added(
+    table: &TableSchema,
+    field: &Field,
+    default: &Option<String>,
+    missing: &Option<ArrayRef>,
+) -> Result<Column> {
+    check_name(table, field.name())?;
+    check_storable(field)?;
+    Ok(Column {
+        default: default.clone(),
+        missing: missing.clone(),
+        ..Column::new(table.next_column_id, Arc::new(field.clone()))
+    })
+}
+
+/// Where a column is that SQL sees.
+fn place(table: &TableSchema, name: &str) -> Result<usize> {
+    let found = table.visible().column_with_name(name);
+    found.map(|(place, _)| place).ok_or_else(|| {
+        let names: Vec<_> = table.visible().fields().iter().map(|f| f.name().as_str()).collect();
+        Error::NotFound(format!(
+            "column \"{name}\" of table \"{}\"; its columns: {}",
+            table.name,
+            names.join(", ")
+        ))
+    })
+}
+
+fn check_name(table: &TableSchema, name: &str) -> Result<()> {
+    if name == ROW_ID_COLUMN {
+        return Err(Error::invalid(format!("the column name {ROW_ID_COLUMN} is reserved")));
+    }
+    if table.visible().column_with_name(name).is_some() {
+        let of = &table.name;
+        return Err(Error::AlreadyExists(format!("column \"{name}\" of table \"{of}\"")));
+    }
+    Ok(())
+}
+
+fn refuse_key(table: &TableSchema, place: usize, what: &str) -> Result<()> {
+    if !table.key.contains(&place) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "column \"{}\" is in the PRIMARY KEY of table \"{}\" and {what}; for another key, CREATE \
+         TABLE … AS SELECT",
+        table.columns[place].field.name(),
+        table.name
+    )))
+}
+
+fn widen(table: &TableSchema, place: usize, column: &mut Column, to: &DataType) -> Result<()> {
+    let from = column.field.data_type().clone();
+    if from == *to {
+        return Ok(());
+    }
+    refuse_key(table, place, "keeps its type")?;
+    if !is_wider(to, &from) {
+        return Err(Error::invalid(format!(
+            "column \"{}\" of table \"{}\" is of type {from}, and {to} does not have all its \
+             values; ADD COLUMN of that type and UPDATE, which can say what becomes of them",
+            column.field.name(),
+            table.name
+        )));
+    }
+    column.field = Arc::new(column.field.as_ref().clone().with_data_type(to.clone()));
+    check_storable(&column.field)?;
+    if let Some(value) = &mut column.missing {
+        let strict = CastOptions { safe: false, ..CastOptions::default() };
+        *value = cast_with_options(value, to, &strict)?;
+    }
+    Ok(())
+}
+
+/// Whether every value of `from` is one of `to` too, and cast to it as itself.
+fn is_wider(to: &DataType, from: &DataType) -> bool {
+    use DataType::*;
+    let is_text = |kind: &DataType| matches!(kind, Utf8 | LargeUtf8 | Utf8View);
+    let is_binary = |kind: &DataType| matches!(kind, Binary | LargeBinary | BinaryView);
+    let digits = |bits: usize| INTEGER_DIGITS[(bits.ilog2() - 3) as usize];
+    match (integer(from), integer(to), to) {
+        (Some((signed, bits)), Some((to_signed, to_bits)), _) => {
+            let room = to_bits - usize::from(to_signed && !signed);
+            return (to_signed || !signed) && bits <= room;
+        }
+        (Some((_, bits)), None, Float32) => return bits <= 16,
+        (Some((_, bits)), None, Float64) => return bits <= 32,
+        (Some((_, bits)), None, Decimal128(precision, scale)) => {
+            return *scale >= 0 && precision - *scale as u8 >= digits(bits);
+        }
+        _ => {}
+    }
+    match (from, to) {
+        (Float16, Float32 | Float64) | (Float32, Float64) => true,
+        (Decimal128(p, s), Decimal128(to_p, to_s) | Decimal256(to_p, to_s)) => {
+            to_s >= s && i16::from(*to_p) - i16::from(*to_s) >= i16::from(*p) - i16::from(*s)
+        }
+        (Date32, Date64) => true,
+        _ => (is_text(from) && is_text(to)) || (is_binary(from) && is_binary(to)),
+    }
+}
+
+/// Of an integer: whether it is signed, and its bits.
+fn integer(kind: &DataType) -> Option<(bool, usize)> {
+    let is_signed = kind.is_signed_integer();
+    let width = kind.primitive_width().filter(|_| kind.is_integer())?;
+    Some((is_signed, 8 * width))
+}
+
+#[cfg(test)]
+mod tests {
+    use DataType::*;
+
+    use super::*;
+
+    fn table() -> TableSchema {
+        let fields = [("a", Int64), ("b", Int32), ("c", Utf8)];
+        let columns = (1..)
+            .zip(fields)
+            .map(|(id, (name, kind))| Column::new(id, Arc::new(Field::new(name, kind, true))));
+        TableSchema::new(7, "t", columns.collect(), Vec::new()).unwrap()
+    }
+
+    fn names(table: &TableSchema) -> Vec<&str> {
+        table.columns.iter().map(|column| column.field.name().as_str()).collect()
+    }
+
+    #[test]
+    fn ids_are_never_used_again_and_the_key_stays() {
+        let first = table();
+        let add = |name| Alteration::AddColumn {
+            field: Field::new(name, Int64, true),
+            default: None,
+            missing: None,
+        };
+        let added = add("d").apply(&first).unwrap();
+        assert_eq!(names(&added), ["a", "b", "c", "d", ROW_ID_COLUMN]);
+        assert_eq!((added.columns[3].id, added.next_column_id), (5, 6));
+        let dropped = Alteration::DropColumn("d".to_string()).apply(&added).unwrap();
+        let again = add("d").apply(&dropped).unwrap();
+        assert_eq!(again.columns[3].id, 6);
+        let renamed = Alteration::RenameColumn { from: "a".to_string(), to: "x".to_string() };
+        let renamed = renamed.apply(&again).unwrap();
+        assert_eq!(names(&renamed), ["x", "b", "c", "d", ROW_ID_COLUMN]);
+        for schema in [&added, &dropped, &again, &renamed] {
+            assert!(schema.has_key_of(&first));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let keyed = TableSchema::new(7, "t", table().columns[..2].to_vec(), vec![0]).unwrap();
+        let column = "a".to_string();
+        let refused = [
+            Alteration::DropColumn(column.clone()),
+            Alteration::DropNotNull(column.clone()),
+            Alteration::Widen { column: column.clone(), to: Decimal128(38, 0) },
+            Alteration::Widen { column: "b".to_string(), to: Int16 },
+            Alteration::RenameColumn { from: column.clone(), to: "b".to_string() },
+            Alteration::RenameColumn { from: column, to: ROW_ID_COLUMN.to_string() },
+            Alteration::RenameTable(String::new()),
+            Alteration::DropColumn("x".to_string()),
+        ];
+        for alteration in refused {
+            assert!(alteration.apply(&keyed).is_err(), "{alteration:?}");
+        }
+    }
+
+    #[test]
+    fn wider_types_have_all_values() {
+        let wider = [
+            (Int8, Int16),
+            (UInt8, Int16),
+            (Int32, Int64),
+            (UInt32, UInt64),
+            (Int32, Float64),
+            (Int16, Float32),
+            (Float32, Float64),
+            (Int64, Decimal128(20, 0)),
+            (Decimal128(10, 2), Decimal128(12, 4)),
+            (Utf8, LargeUtf8),
+            (Utf8, Utf8View),
+            (Binary, LargeBinary),
+        ];
+        for (from, to) in wider {
+            assert!(is_wider(&to, &from), "{from} to {to}");
+            assert!(
+                !is_wider(&from, &to) || from.is_string() || from.is_binary(),
+                "{to} to {from}"
+            );
+        }
+        let narrower = [
+            (Int8, UInt8),
+            (UInt8, Int8),
+            (UInt64, Int64),
+            (Int64, Float64),
+            (Int32, Float32),
+            (Int64, Decimal128(19, 0)),
+            (Decimal128(10, 2), Decimal128(12, 5)),
+            (Decimal128(10, 2), Float64),
+            (Int64, Utf8),
+            (Utf8, Int64),
+            (Utf8, Binary),
+        ];
+        for (from, to) in narrower {
+            assert!(!is_wider(&to, &from), "{from} to {to}");
+        }
+    }
+}

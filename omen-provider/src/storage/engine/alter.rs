@@ -1,0 +1,36 @@
+//! Altering a table: a statement that changes its schema and no row.
+//!
+//! Statements that were prepared for the old schema are refused when they are applied
+//! ([`super::change`]). Called by the provider.
+
+use std::sync::Arc;
+
+use super::change::Change;
+use super::{Basis, Engine};
+use crate::error::Result;
+use crate::storage::alteration::Alteration;
+use crate::storage::schema::TableSchema;
+
+impl Engine {
+    /// Changes the table of `basis`, step by step. `is_checked`: whether its rows were looked at, to
+    /// see that they may be so.
+    ///
+    /// # Errors
+    /// [`crate::Error::SerializationFailure`] if the table was altered since, or its rows, if they
+    /// were looked at, were written.
+    pub async fn alter_table(
+        self: &Arc<Self>,
+        basis: &Basis,
+        alterations: &[Alteration],
+        is_checked: bool,
+    ) -> Result<()> {
+        let from = Arc::clone(basis.table.schema());
+        let mut to = TableSchema::clone(&from);
+        for alteration in alterations {
+            to = alteration.apply(&to)?;
+        }
+        let to = Arc::new(to);
+        let change = Change::Alter { from, to, is_checked };
+        self.carry_out(&basis.within, Some(basis.since), vec![change]).await.map(drop)
+    }
+}
