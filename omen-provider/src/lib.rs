@@ -45,6 +45,8 @@
 )]
 
 mod clock;
+#[cfg(test)]
+mod dice;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;

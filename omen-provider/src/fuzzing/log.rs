@@ -21,10 +21,11 @@ use crate::storage::frame::{self, FrameResult};
 use crate::storage::manifest::{FORMAT_VERSION, Manifest};
 use crate::storage::record::TableRecord;
 use crate::storage::recovery::{Access, LogDamage, Opener, recover};
+use crate::storage::row_bytes::{decode_rows, encode_rows};
 use crate::storage::schema::TableSchema;
 use crate::storage::wal::{
-    Commit, KIND_COMMIT, KIND_PUT, LogContents, LogHeader, Op, Statement, decode_rows, encode_rows,
-    log_name, read_log, read_log_before_damage,
+    Commit, KIND_COMMIT, KIND_PUT, LogContents, LogHeader, Op, Statement, log_name, read_log,
+    read_log_before_damage,
 };
 
 /// The payload is taken as it is.

@@ -18,11 +18,12 @@ use super::edit_statements::{normalizer, target};
 use super::session::{Session, taken};
 use crate::error::Error;
 use crate::storage::alteration::Alteration;
-use crate::storage::engine::Basis;
+use crate::storage::engine::{Alone, Basis};
 use crate::storage::schema::TableSchema;
 
-/// How often a statement is carried out whose table others altered or wrote meanwhile.
-const ATTEMPTS_MAX: usize = 20;
+/// How often a statement is tried beside others, which may alter or write its table meanwhile. Then
+/// they wait for it.
+const ATTEMPTS_MAX: usize = 3;
 
 /// What a statement comes to.
 #[derive(Debug, Default)]
@@ -42,22 +43,26 @@ impl Plan {
 
 /// Carries out an ALTER TABLE.
 pub(super) async fn alter_table(session: &Session, statement: &AlterTable) -> Result<()> {
-    let mut attempt = 1;
-    loop {
-        let error = match carry_out(session, statement).await {
+    let engine = session.handle().engine();
+    for _ in 0..ATTEMPTS_MAX {
+        let error = match carry_out(session, statement, None).await {
             Ok(()) => return Ok(()),
             Err(error) => Error::from(error),
         };
         let is_overtaken = matches!(error, Error::SerializationFailure(_));
-        if !is_overtaken || attempt == ATTEMPTS_MAX || session.current().get().0.is_some() {
+        if !is_overtaken || session.current().get().0.is_some() {
             return Err(error.into());
         }
-        session.handle().engine().wait_published().await?;
-        attempt += 1;
+        engine.wait_published().await?;
     }
+    carry_out(session, statement, Some(engine.alone().await?)).await
 }
 
-async fn carry_out(session: &Session, statement: &AlterTable) -> Result<()> {
+async fn carry_out(
+    session: &Session,
+    statement: &AlterTable,
+    alone: Option<Alone<'_>>,
+) -> Result<()> {
     let engine = session.handle().engine();
     let within = session.current().get();
     let (snapshot, since) = engine.snapshot_within(&within);
@@ -80,7 +85,7 @@ async fn carry_out(session: &Session, statement: &AlterTable) -> Result<()> {
     check_rows(session, &reference, table.schema(), &plan).await?;
     let is_checked = plan.looks_at_rows();
     let basis = Basis { within, since, table };
-    Ok(engine.alter_table(&basis, &plan.alterations, is_checked).await?)
+    Ok(engine.alter_table(&basis, &plan.alterations, is_checked, alone).await?)
 }
 
 async fn plan(

@@ -1,5 +1,6 @@
 //! Scans, inserts and sessions over a real engine in memory.
 
+mod alter;
 mod edits;
 mod masks;
 mod plans;

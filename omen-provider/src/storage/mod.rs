@@ -9,6 +9,7 @@ pub(crate) mod budget;
 pub(crate) mod frame;
 pub(crate) mod key;
 pub mod record;
+pub(crate) mod row_bytes;
 pub(crate) mod row_ranges;
 pub(crate) mod schema;
 pub(crate) mod storable;

@@ -8,13 +8,13 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
-use arrow::datatypes::{Field, Schema};
-use arrow::error::ArrowError;
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::ipc::convert::{IpcSchemaEncoder, fb_to_schema};
-use arrow::ipc::reader::StreamReader;
 use arrow::ipc::root_as_schema;
-use arrow::ipc::writer::{DictionaryTracker, StreamWriter};
+use arrow::ipc::writer::DictionaryTracker;
+use bytes::Bytes;
 
+use super::row_bytes::{decode_rows, encode_rows};
 use super::schema::{Column, TableId, TableSchema};
 use crate::error::{Error, Result};
 
@@ -53,8 +53,8 @@ pub struct ColumnRecord {
     /// The DEFAULT expression as SQL text.
     #[prost(string, optional, tag = "3")]
     pub default: Option<String>,
-    /// The value of rows that were written before there was the column: an Arrow IPC stream with
-    /// one row of this field.
+    /// The value of rows that were written before there was the column: one row of this field, see
+    /// [`super::row_bytes`].
     #[prost(bytes = "vec", optional, tag = "4")]
     pub missing: Option<Vec<u8>>,
     /// Whether it was declared NOT NULL when there were rows already.
@@ -215,40 +215,33 @@ impl TryFrom<ColumnRecord> for Column {
         let Some(field) = decoded.ok().and_then(|schema| schema.fields().first().cloned()) else {
             return Err(Error::invalid("a column record has a type that there is not"));
         };
-        let missing = match &record.missing {
-            Some(bytes) => Some(decode_value(&field, bytes)?),
-            None => None,
-        };
-        let ColumnRecord { id, default, is_required, .. } = record;
+        let missing = record.missing.map(|bytes| decode_value(&field, bytes)).transpose()?;
+        let (id, default, is_required) = (record.id, record.default, record.is_required);
         Ok(Self { id, field, default, missing, is_required })
     }
 }
 
-/// One row of a field as an Arrow IPC stream; nothing if it cannot be written, which
-/// [`decode_value`] refuses.
+/// The row of a column with one value; nothing if it cannot be written, which [`decode_value`]
+/// refuses.
 fn encode_value(field: &Arc<Field>, value: &ArrayRef) -> Vec<u8> {
-    let schema = Arc::new(Schema::new(vec![field.as_ref().clone().with_nullable(true)]));
-    let encode = || -> Result<Vec<u8>, ArrowError> {
-        let row = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::clone(value)])?;
-        let mut writer = StreamWriter::try_new(Vec::new(), &schema)?;
-        writer.write(&row)?;
-        writer.into_inner()
-    };
-    encode().unwrap_or_default()
+    let row = RecordBatch::try_new(schema_of_value(field), vec![Arc::clone(value)]);
+    let bytes = row.map_err(Error::from).and_then(|row| encode_rows(&row));
+    bytes.map(Vec::from).unwrap_or_default()
 }
 
-fn decode_value(field: &Field, bytes: &[u8]) -> Result<ArrayRef> {
-    let decode = || StreamReader::try_new(bytes, None).ok()?.next()?.ok();
-    // Arrow asserts what it expects of the bytes.
-    let row = std::panic::catch_unwind(AssertUnwindSafe(decode)).ok().flatten();
-    let value =
-        row.filter(|row| row.num_rows() == 1).and_then(|row| row.columns().first().cloned());
-    value.filter(|value| value.data_type() == field.data_type()).ok_or_else(|| {
+fn decode_value(field: &Arc<Field>, bytes: Vec<u8>) -> Result<ArrayRef> {
+    let row = decode_rows(&Bytes::from(bytes), &schema_of_value(field));
+    let row = row.ok().filter(|row| row.num_rows() == 1);
+    row.and_then(|row| row.columns().first().cloned()).ok_or_else(|| {
         Error::invalid(format!(
-            "column \"{}\" has a value for earlier rows that is not one row of its type",
+            "column \"{}\" has a value for earlier rows that is not one of its type",
             field.name()
         ))
     })
+}
+
+fn schema_of_value(field: &Arc<Field>) -> SchemaRef {
+    Arc::new(Schema::new(vec![field.as_ref().clone().with_nullable(true)]))
 }
 
 #[cfg(test)]

@@ -6,14 +6,15 @@
 use std::sync::Arc;
 
 use super::change::Change;
-use super::{Basis, Engine};
+use super::{Alone, Basis, Engine};
 use crate::error::Result;
 use crate::storage::alteration::Alteration;
 use crate::storage::schema::TableSchema;
 
 impl Engine {
     /// Changes the table of `basis`, step by step. `is_checked`: whether its rows were looked at, to
-    /// see that they may be so.
+    /// see that they may be so; `alone`: the right to be the next statement, if it was taken before
+    /// that.
     ///
     /// # Errors
     /// [`crate::Error::SerializationFailure`] if the table was altered since, or its rows, if they
@@ -23,6 +24,7 @@ impl Engine {
         basis: &Basis,
         alterations: &[Alteration],
         is_checked: bool,
+        alone: Option<Alone<'_>>,
     ) -> Result<()> {
         let from = Arc::clone(basis.table.schema());
         let mut to = TableSchema::clone(&from);
@@ -30,7 +32,11 @@ impl Engine {
             to = alteration.apply(&to)?;
         }
         let to = Arc::new(to);
-        let change = Change::Alter { from, to, is_checked };
-        self.carry_out(&basis.within, Some(basis.since), vec![change]).await.map(drop)
+        let (since, changes) = (Some(basis.since), vec![Change::Alter { from, to, is_checked }]);
+        let done = match alone {
+            Some(alone) => self.commit_here(since, changes, Some(alone)).await,
+            None => self.carry_out(&basis.within, since, changes).await,
+        };
+        done.map(drop)
     }
 }

@@ -15,11 +15,12 @@ use crate::storage::apply::{WriteMode, delete_keys, put_rows, put_segments, rais
 use crate::storage::key::Keys;
 use crate::storage::keyed_batch::KeyedBatch;
 use crate::storage::record::TableRecord;
+use crate::storage::row_bytes::encode_rows;
 use crate::storage::run::batch_bytes;
 use crate::storage::schema::{TableId, TableSchema};
 use crate::storage::segment::Segment;
 use crate::storage::version::{TableVersion, Version};
-use crate::storage::wal::{Op, encode_rows};
+use crate::storage::wal::Op;
 
 /// Rows of one log record are cut so that it stays around this many bytes.
 const RECORD_BYTES: usize = 8 << 20;

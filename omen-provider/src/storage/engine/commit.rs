@@ -34,6 +34,10 @@ use crate::storage::version::{TableVersion, Version};
 /// How often a statement looks whether it is its turn before it sleeps: a few microseconds.
 const GLANCES: usize = 100;
 
+/// While this is held, no statement is accepted but the one that it is given to.
+#[derive(Debug)]
+pub struct Alone<'a>(MutexGuard<'a, Arc<Version>>);
+
 /// A statement that is in the log's queue. If its caller goes away before it is durable, it is
 /// carried through in the background: readers must not find it only when the next one comes.
 struct Accepted<'a> {
@@ -196,29 +200,47 @@ impl Engine {
         changes: Vec<Change>,
     ) -> Result<u64> {
         let Some(runtime) = &self.medium.options.runtime else {
-            return self.commit_here(basis, changes).await;
+            return self.commit_here(basis, changes, None).await;
         };
         // Whoever was told to stop while preparing the statement stops here: it never begins.
         tokio::task::yield_now().await;
         let engine = Arc::clone(self);
-        let task = runtime.spawn(async move { engine.commit_here(basis, changes).await });
+        let task = runtime.spawn(async move { engine.commit_here(basis, changes, None).await });
         task.await.unwrap_or_else(|error| match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
             Err(_) => Err(Error::OutcomeUnknown("the runtime of the database ended".to_string())),
         })
     }
 
-    async fn commit_here(
+    /// The right to be the next statement, with all before it to be seen.
+    pub async fn alone(&self) -> Result<Alone<'_>> {
+        let writer = self.writer()?;
+        self.wait_for_room(false).await?;
+        let accepted = writer.accept().await;
+        writer.log.wait_published().await?;
+        Ok(Alone(accepted))
+    }
+
+    /// Commits as [`Engine::commit_since`] does, in the task that calls, by the right of `alone` or
+    /// when it is its turn.
+    pub(super) async fn commit_here(
         self: &Arc<Self>,
         basis: Option<u64>,
         changes: Vec<Change>,
+        alone: Option<Alone<'_>>,
     ) -> Result<u64> {
         let lease = self.lease()?;
         let writer = self.writer()?;
         let frees = changes.iter().all(Change::frees);
         let is_bulk = changes.iter().any(|change| matches!(change, Change::Attach { .. }));
-        self.wait_for_room(frees).await?;
-        let accepted = self.accept(writer, basis, changes, frees).await;
+        let alone = match alone {
+            Some(alone) => alone,
+            None => {
+                self.wait_for_room(frees).await?;
+                Alone(writer.accept().await)
+            }
+        };
+        let accepted = self.accept(writer, alone, basis, changes, frees).await;
         if lacks_space(&accepted) {
             self.schedule_maintenance();
         }
@@ -238,11 +260,12 @@ impl Engine {
     async fn accept(
         &self,
         writer: &Writer,
+        alone: Alone<'_>,
         basis: Option<u64>,
         changes: Vec<Change>,
         frees: bool,
     ) -> Result<(u64, u64)> {
-        let mut accepted = writer.accept().await;
+        let mut accepted = alone.0;
         self.check_open()?;
         if let Some(basis) = basis {
             writer.refuse_overtaken(basis, &accepted, &changes).await?;

@@ -15,9 +15,10 @@ use crate::storage::deletion_vector::DeletionVector;
 use crate::storage::key::Keys;
 use crate::storage::keyed_batch::KeyedBatch;
 use crate::storage::prepare::sort_by_key;
+use crate::storage::row_bytes::decode_rows;
 use crate::storage::schema::{TableId, TableSchema};
 use crate::storage::version::{TableVersion, Version};
-use crate::storage::wal::{Op, Statement, decode_rows};
+use crate::storage::wal::{Op, Statement};
 
 /// Rows of statements whose keys are all new are joined up to about this many: most of the work of
 /// a statement of one row is not its row.

@@ -16,7 +16,6 @@ mod header;
 mod queue;
 mod reader;
 mod record;
-mod rows;
 #[cfg(test)]
 mod scheduled;
 mod sync_thread;
@@ -31,5 +30,4 @@ pub(crate) use reader::{LogContents, LogPlace, has_records, read_log, read_log_b
 #[cfg(feature = "fuzzing")]
 pub(crate) use record::{Commit, KIND_COMMIT, KIND_PUT};
 pub(crate) use record::{Op, Statement};
-pub(crate) use rows::{decode_rows, encode_rows};
 pub(crate) use writer::LogWriter;

@@ -52,7 +52,7 @@ pub(crate) enum Op {
         table: TableId,
         /// True if none of the keys was there before: replay need not look for old rows.
         fresh: bool,
-        /// The rows, see [`super::encode_rows`].
+        /// The rows, see [`crate::storage::row_bytes::encode_rows`].
         rows: Bytes,
     },
     /// Keys whose rows are gone.

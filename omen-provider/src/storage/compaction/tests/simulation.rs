@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::super::parts::{Part, Parts};
 use super::super::picker::{INPUTS_MAX, due, everything};
 use super::table::options;
+use crate::dice::Dice;
 
 /// Rows of a full segment, and of a flush.
 const FULL: usize = 2048;
@@ -35,15 +36,6 @@ struct Table {
     replaced: usize,
     written: usize,
     tasks: usize,
-}
-
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
-        (self.0 >> 33) % n
-    }
 }
 
 impl Segment {

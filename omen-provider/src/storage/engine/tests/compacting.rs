@@ -4,21 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::atomic::AtomicUsize;
 
 use super::*;
+use crate::dice::Dice;
 use crate::storage::compaction::{self, CompactionOptions, Task, pick_everything};
 
 const WRITERS: i64 = 3;
 const KEYS: u64 = 3000;
 /// So many happen while writers are at work.
 const COMPACTIONS: usize = 3;
-
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
-        (self.0 >> 33) % n
-    }
-}
 
 fn tight() -> Options {
     Options { segment_rows_max: 400, memtable_bytes_max: 1 << 20, ..small() }

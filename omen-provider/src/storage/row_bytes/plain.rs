@@ -10,7 +10,7 @@
 //! specified.) There is no schema and nothing is aligned: the catalog knows the types, and decoding
 //! copies.
 //!
-//! Called by `rows`. Invariant: see there.
+//! Called by `row_bytes`. Invariant: see there.
 
 use std::sync::Arc;
 

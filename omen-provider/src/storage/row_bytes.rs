@@ -1,8 +1,8 @@
-//! The rows of a statement in the log, in one of two forms: `plain` for columns of plain types,
-//! which costs a statement of one row little more than its values, and `ipc` for all others.
+//! Rows as bytes, in the log and in the catalog, in one of two forms: `plain` for columns of plain
+//! types, which costs a statement of one row little more than its values, and `ipc` for all others.
 //!
 //! The first four bytes tell them apart: a number of rows, or the 0xFFFFFFFF that no batch has.
-//! Called by the commit path, which encodes, and by recovery, which decodes.
+//! Called by the commit path, which encodes, by recovery, which decodes, and by `record`.
 //!
 //! Invariant: decoding never panics and takes no more memory than a few times its input, whatever
 //! the bytes.
@@ -20,7 +20,7 @@ use crate::storage::frame::le_u32;
 mod ipc;
 mod plain;
 
-/// Encodes the rows of a batch for [`super::Op::Put`].
+/// Encodes the rows of a batch.
 pub(crate) fn encode_rows(batch: &RecordBatch) -> Result<Bytes> {
     match plain::encode(batch) {
         Some(bytes) => Ok(Bytes::from(bytes)),
