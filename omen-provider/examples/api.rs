@@ -29,6 +29,7 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
             (Field::new("name", DataType::Utf8, true), None),
         ],
         key: vec!["id".to_string()],
+        checks: Vec::new(),
     };
     db.create_table(definition, false).await?;
     let people = db.table("people")?;

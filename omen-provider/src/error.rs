@@ -35,6 +35,21 @@ pub enum Error {
         /// The key, as `(column, ...) = (value, ...)`.
         key: String,
     },
+    /// A row for which a CHECK is false. The whole statement was refused.
+    #[error(
+        "a row of table \"{table}\" violates CHECK ({condition}), constraint \"{constraint}\": \
+         {row}"
+    )]
+    CheckViolation {
+        /// The table.
+        table: String,
+        /// The name of the constraint.
+        constraint: String,
+        /// The condition as SQL text.
+        condition: String,
+        /// The row, as `(value, ...)`.
+        row: String,
+    },
     /// Another writer was first. Nothing was written; read again and retry.
     #[error("conflict: {0}")]
     Conflict(String),

@@ -48,6 +48,7 @@ mod clock;
 #[cfg(test)]
 mod dice;
 mod error;
+mod expression;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod options;

@@ -51,7 +51,12 @@ pub fn parquet_holds(column: &ArrayRef) -> bool {
 fn definition(name: &str, column: &ArrayRef) -> TableDefinition {
     let columns =
         batch(column).schema().fields().iter().map(|f| (f.as_ref().clone(), None)).collect();
-    TableDefinition { name: name.to_string(), columns, key: vec!["id".to_string()] }
+    TableDefinition {
+        name: name.to_string(),
+        columns,
+        key: vec!["id".to_string()],
+        checks: Vec::new(),
+    }
 }
 
 /// Compares the table with what was put in: key by key, as a range, and by a query.

@@ -30,6 +30,8 @@ pub enum Statement {
     Truncate(&'static str),
     /// UPDATE that adds to the keys from the first on, up to the second.
     Move(&'static str, i64, i64, i64),
+    /// ALTER TABLE: the column of texts is another one, whose DEFAULT all rows have.
+    Renew(&'static str),
     /// Several of these as one.
     Transaction(Vec<Statement>),
     /// Everything to segments.
@@ -39,8 +41,8 @@ pub enum Statement {
 }
 
 use Statement::{
-    Checkpoint, Compact, Create, Delete, Drop, Insert, InsertMany, Move, Transaction, Truncate,
-    Upsert,
+    Checkpoint, Compact, Create, Delete, Drop, Insert, InsertMany, Move, Renew, Transaction,
+    Truncate, Upsert,
 };
 
 /// A script that meets much in fifty statements.
@@ -97,15 +99,15 @@ pub fn thought_of() -> Vec<Statement> {
             Create("d"),
             Insert("d", vec![1, 2]),
         ]),
-        Move("d", 1, 2, 10),
-        Transaction(vec![Truncate("d"), Drop("b"), Insert("d", vec![2])]),
+        Renew("b"),
+        Transaction(vec![Renew("d"), Truncate("d"), Drop("b"), Insert("d", vec![2])]),
+        Renew("a"),
         Checkpoint,
         Delete("c", keys(10..900)),
         Insert("c", keys(10..20)),
         Compact,
         Truncate("c"),
         Upsert("a", keys(0..3)),
-        Delete("a", vec![7000]),
     ]);
     script
 }
@@ -118,7 +120,12 @@ impl Statement {
                 let column = |name, kind| (Field::new(name, kind, name != "id"), None);
                 let columns = vec![column("id", DataType::Int64), column("text", DataType::Utf8)];
                 let name = (*name).to_string();
-                let definition = TableDefinition { name, columns, key: vec!["id".to_string()] };
+                let definition = TableDefinition {
+                    name,
+                    columns,
+                    key: vec!["id".to_string()],
+                    checks: Vec::new(),
+                };
                 database.create_table(definition, false).await.map(drop)
             }
             Drop(name) => database.drop_table(name, false).await.map(drop),
@@ -132,7 +139,9 @@ impl Statement {
             Delete(name, keys) => {
                 database.table(name)?.delete(keys.iter().copied()).await.map(drop)
             }
-            Truncate(_) | Move(..) => run_sql(&database.session(), &self.sql(number)).await,
+            Truncate(_) | Move(..) | Renew(_) => {
+                run_sql(&database.session(), &self.sql(number)).await
+            }
             Transaction(statements) => {
                 let session = database.session();
                 run_sql(&session, "BEGIN").await?;
@@ -166,6 +175,9 @@ impl Statement {
                 format!("DELETE FROM {name} WHERE id IN ({})", keys.join(", "))
             }
             Truncate(name) => format!("TRUNCATE TABLE {name}"),
+            Renew(name) => format!(
+                "ALTER TABLE {name} DROP COLUMN text, ADD COLUMN text TEXT DEFAULT '{number}'"
+            ),
             Move(name, from, to, by) => {
                 format!("UPDATE {name} SET id = id + {by} WHERE id >= {from} AND id < {to}")
             }
@@ -194,6 +206,10 @@ impl Statement {
                 state.get_mut(*name).expect("a table").retain(|key, _| !keys.contains(key));
             }
             Truncate(name) => state.get_mut(*name).expect("a table").clear(),
+            Renew(name) => {
+                let rows = state.get_mut(*name).expect("a table").values_mut();
+                rows.for_each(|text| *text = number.to_string());
+            }
             Move(name, from, to, by) => {
                 let table = state.get_mut(*name).expect("a table");
                 let moved: Vec<_> = table.extract_if(from..to, |_, _| true).collect();

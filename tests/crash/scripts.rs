@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::script::Statement::{
-    self, Checkpoint, Compact, Create, Delete, Drop, Insert, InsertMany, Upsert,
+    self, Checkpoint, Compact, Create, Delete, Drop, Insert, InsertMany, Renew, Upsert,
 };
 use super::script::{State, states, thought_of};
 use crate::faulty_disk::Seeded;
@@ -46,6 +46,7 @@ struct Mix {
     upsert: u64,
     delete: u64,
     drop: u64,
+    renew: u64,
     checkpoint: u64,
     compact: u64,
     /// Statements between two turns, on average.
@@ -61,6 +62,7 @@ const MIXES: [Mix; 5] = [
         upsert: 8,
         delete: 6,
         drop: 0,
+        renew: 0,
         checkpoint: 1,
         compact: 0,
         turn_every: 25,
@@ -73,6 +75,7 @@ const MIXES: [Mix; 5] = [
         upsert: 3,
         delete: 4,
         drop: 1,
+        renew: 1,
         checkpoint: 2,
         compact: 3,
         turn_every: 15,
@@ -85,6 +88,7 @@ const MIXES: [Mix; 5] = [
         upsert: 3,
         delete: 2,
         drop: 6,
+        renew: 4,
         checkpoint: 3,
         compact: 2,
         turn_every: 12,
@@ -97,6 +101,7 @@ const MIXES: [Mix; 5] = [
         upsert: 5,
         delete: 4,
         drop: 1,
+        renew: 1,
         checkpoint: 2,
         compact: 2,
         turn_every: 3,
@@ -109,6 +114,7 @@ const MIXES: [Mix; 5] = [
         upsert: 5,
         delete: 4,
         drop: 1,
+        renew: 1,
         checkpoint: 2,
         compact: 2,
         turn_every: 15,
@@ -176,6 +182,7 @@ impl Mix {
             self.upsert,
             self.delete,
             self.drop,
+            self.renew,
             self.checkpoint,
             self.compact,
         ];
@@ -199,8 +206,9 @@ impl Mix {
             Some(1) if !new.is_empty() => Insert(name, new),
             Some(3) => Delete(name, keys),
             Some(4) => Drop(name),
-            Some(5) => Checkpoint,
-            Some(6) => Compact,
+            Some(5) => Renew(name),
+            Some(6) => Checkpoint,
+            Some(7) => Compact,
             _ => Upsert(name, keys),
         }
     }

@@ -171,8 +171,12 @@ async fn answer(way: &str, sql: &str) -> omen_provider::Result<usize> {
             let default = format!("1{}", expression().replace(" a", " 1"));
             let key = (Field::new("a", DataType::Int64, false), None);
             let columns = vec![key, (Field::new("b", DataType::Int64, true), Some(default))];
-            let definition =
-                TableDefinition { name: "d".into(), columns, key: vec!["a".to_string()] };
+            let definition = TableDefinition {
+                name: "d".into(),
+                columns,
+                key: vec!["a".to_string()],
+                checks: Vec::new(),
+            };
             database.create_table(definition, false).await?;
             "SELECT a FROM d".to_string()
         }

@@ -78,7 +78,12 @@ fn write(database: &Path, files: &Files) {
 
 fn definition(name: &str, batch: &RecordBatch, key: &str) -> TableDefinition {
     let columns = batch.schema().fields().iter().map(|f| (f.as_ref().clone(), None)).collect();
-    TableDefinition { name: name.to_string(), columns, key: vec![key.to_string()] }
+    TableDefinition {
+        name: name.to_string(),
+        columns,
+        key: vec![key.to_string()],
+        checks: Vec::new(),
+    }
 }
 
 /// A row for each value of the column, which is the key, repeated or cut to so many rows.

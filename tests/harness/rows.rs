@@ -53,7 +53,7 @@ impl Shape {
     pub fn definition(self, name: &str) -> TableDefinition {
         let columns = self.schema().fields().iter().map(|f| (f.as_ref().clone(), None)).collect();
         let key = self.key_fields().iter().map(|f| f.name().clone()).collect();
-        TableDefinition { name: name.to_string(), columns, key }
+        TableDefinition { name: name.to_string(), columns, key, checks: Vec::new() }
     }
 }
 

@@ -49,7 +49,7 @@ async fn large(medium: &Medium) -> Database {
     let database = medium.open(options()).await.unwrap();
     let columns = schema().fields().iter().map(|f| (f.as_ref().clone(), None)).collect();
     let key = vec!["id".to_string()];
-    let definition = TableDefinition { name: "m".to_string(), columns, key };
+    let definition = TableDefinition { name: "m".to_string(), columns, key, checks: Vec::new() };
     database.create_table(definition, false).await.unwrap();
     let table = database.table("m").unwrap();
     for start in (0..ROWS).step_by(BATCH as usize) {
@@ -149,8 +149,12 @@ fn page_rows(medium: &Medium) -> u64 {
 async fn new_table(medium: &Medium) -> (Database, Table) {
     let database = medium.open(Options::default()).await.unwrap();
     let columns = schema().fields().iter().map(|f| (f.as_ref().clone(), None)).collect();
-    let definition =
-        TableDefinition { name: "m".to_string(), columns, key: vec!["id".to_string()] };
+    let definition = TableDefinition {
+        name: "m".to_string(),
+        columns,
+        key: vec!["id".to_string()],
+        checks: Vec::new(),
+    };
     database.create_table(definition, false).await.unwrap();
     let table = database.table("m").unwrap();
     (database, table)

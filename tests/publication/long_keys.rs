@@ -45,8 +45,12 @@ async fn long_keys(lead: Vec<u8>, manifest_bytes_max: u64) {
     let small = Options { segment_rows_max, memtable_bytes_max, ..options() };
     let database = medium.open(small.clone()).await.unwrap();
     let columns = schema().fields().iter().map(|field| (field.as_ref().clone(), None)).collect();
-    let definition =
-        TableDefinition { name: "k".to_string(), columns, key: vec!["id".to_string()] };
+    let definition = TableDefinition {
+        name: "k".to_string(),
+        columns,
+        key: vec!["id".to_string()],
+        checks: Vec::new(),
+    };
     database.create_table(definition, false).await.unwrap();
     let keys: Vec<Vec<u8>> = (0..ROWS).map(|number| key(&lead, number * 2)).collect();
     let mut scattered = keys.clone();

@@ -20,6 +20,7 @@ fn table(name: &str, columns: Vec<Field>, key: &[&str]) -> TableDefinition {
         name: name.to_string(),
         columns: columns.into_iter().map(|field| (field, None)).collect(),
         key: key.iter().map(ToString::to_string).collect(),
+        checks: Vec::new(),
     }
 }
 

@@ -4,42 +4,32 @@
 //! those of a CREATE TABLE; whether rows may be so is asked by a query of its own. All actions of a
 //! statement happen, or none. Called by [`super::session`].
 
+use std::sync::Arc;
+
 use arrow::array::ArrayRef;
-use datafusion::common::TableReference;
+use arrow::datatypes::DataType;
+use datafusion::common::{DFSchema, ScalarValue, TableReference};
 use datafusion::error::Result;
-use datafusion::logical_expr::col;
+use datafusion::logical_expr::{Expr, ExprSchemable, ident, lit};
 use datafusion::sql::sqlparser::ast::{
     AlterColumnOperation, AlterTable, AlterTableOperation, ColumnDef, Ident, RenameTableNameKind,
+    TableConstraint,
 };
 
-use super::create_table::column_of;
-use super::defaults::{check_default, default_value};
+use super::create_table::{column_of, free_name};
 use super::edit_statements::{normalizer, target};
 use super::session::{Session, taken};
 use crate::error::Error;
-use crate::storage::alteration::Alteration;
+use crate::expression::check::Check;
+use crate::expression::default::{check_default, default_value, parse_default};
+use crate::storage::alteration::{Alteration, altered};
+use crate::storage::definition::TableDefinition;
 use crate::storage::engine::{Alone, Basis};
-use crate::storage::schema::TableSchema;
+use crate::storage::schema::{Column, TableSchema};
 
 /// How often a statement is tried beside others, which may alter or write its table meanwhile. Then
 /// they wait for it.
 const ATTEMPTS_MAX: usize = 3;
-
-/// What a statement comes to.
-#[derive(Debug, Default)]
-struct Plan {
-    alterations: Vec<Alteration>,
-    /// Columns in which no row may have NULL.
-    without_null: Vec<String>,
-    /// A column that only a table without rows can get.
-    of_empty_table: Option<String>,
-}
-
-impl Plan {
-    fn looks_at_rows(&self) -> bool {
-        !self.without_null.is_empty() || self.of_empty_table.is_some()
-    }
-}
 
 /// Carries out an ALTER TABLE.
 pub(super) async fn alter_table(session: &Session, statement: &AlterTable) -> Result<()> {
@@ -73,30 +63,27 @@ async fn carry_out(
     };
     // What was found now may be newer than the snapshot: that counts.
     let table = snapshot.require(&table.table_schema().name)?;
-    let plan = plan(session, table.schema(), &statement.operations).await?;
-    for alteration in &plan.alterations {
-        if let Alteration::RenameTable(to) = alteration {
-            let to = TableReference::bare(to.as_str());
-            if session.in_database(&to) == Some(true) {
-                return Err(taken(&to).into());
-            }
-        }
+    let from = Arc::clone(table.schema());
+    let alterations = alterations(session, &from, &statement.operations).await?;
+    let to = altered(&from, &alterations)?;
+    let name = TableReference::bare(to.name.as_str());
+    if to.name != from.name && session.in_database(&name) == Some(true) {
+        return Err(taken(&name).into());
     }
-    check_rows(session, &reference, table.schema(), &plan).await?;
-    let is_checked = plan.looks_at_rows();
+    let is_checked = check_rows(session, reference, &from, &to).await?;
     let basis = Basis { within, since, table };
-    Ok(engine.alter_table(&basis, &plan.alterations, is_checked, alone).await?)
+    Ok(engine.alter_table(&basis, to, is_checked, alone).await?)
 }
 
-async fn plan(
+async fn alterations(
     session: &Session,
     schema: &TableSchema,
     operations: &[AlterTableOperation],
-) -> Result<Plan> {
+) -> Result<Vec<Alteration>> {
     let names = normalizer(session);
     let name = |ident: &Ident| names.normalize(ident.clone());
     let has = |column: &str| schema.visible().column_with_name(column).is_some();
-    let mut plan = Plan::default();
+    let mut alterations = Vec::new();
     for operation in operations {
         match operation {
             AlterTableOperation::AddColumn { column_position: Some(_), .. } => {
@@ -108,24 +95,24 @@ async fn plan(
             }
             AlterTableOperation::AddColumn { if_not_exists, column_def, .. } => {
                 if !(*if_not_exists && has(&name(&column_def.name))) {
-                    add_column(session, column_def, &mut plan).await?;
+                    alterations.extend(add_column(session, schema, column_def).await?);
                 }
             }
             AlterTableOperation::DropColumn { column_names, if_exists, .. } => {
                 let columns = column_names.iter().map(name);
                 let columns = columns.filter(|column| !*if_exists || has(column));
-                plan.alterations.extend(columns.map(Alteration::DropColumn));
+                alterations.extend(columns.map(Alteration::DropColumn));
             }
             AlterTableOperation::RenameColumn { old_column_name, new_column_name } => {
                 let (from, to) = (name(old_column_name), name(new_column_name));
-                plan.alterations.push(Alteration::RenameColumn { from, to });
+                alterations.push(Alteration::RenameColumn { from, to });
             }
             AlterTableOperation::RenameTable {
                 table_name: RenameTableNameKind::To(to) | RenameTableNameKind::As(to),
             } => match &to.0[..] {
                 [part] if part.as_ident().is_some() => {
                     let to = part.as_ident().map(&name).unwrap_or_default();
-                    plan.alterations.push(Alteration::RenameTable(to));
+                    alterations.push(Alteration::RenameTable(to));
                 }
                 _ => {
                     return Err(Error::invalid(format!(
@@ -134,41 +121,72 @@ async fn plan(
                     .into());
                 }
             },
+            AlterTableOperation::AddConstraint {
+                constraint: TableConstraint::Check(check),
+                not_valid: false,
+            } => {
+                let own = match &check.name {
+                    Some(own) => name(own),
+                    None => free_check_name(schema, &alterations),
+                };
+                let check = Check::new(own, &check.expr, name);
+                alterations.push(Alteration::AddCheck(check));
+            }
+            AlterTableOperation::DropConstraint { if_exists, name: own, .. } => {
+                let own = name(own);
+                if !*if_exists || schema.checks.iter().any(|check| check.name == own) {
+                    alterations.push(Alteration::DropCheck(own));
+                }
+            }
             AlterTableOperation::AlterColumn { column_name, op } => {
-                alter_column(session, schema, column_name, op, &mut plan).await?;
+                alterations.push(alter_column(session, schema, column_name, op).await?);
             }
             other => {
                 return Err(Error::invalid(format!(
-                    "ALTER TABLE … {other} is not supported; ADD, DROP, RENAME and ALTER COLUMN \
-                     and RENAME TO are"
+                    "ALTER TABLE … {other} is not supported; ADD, DROP, RENAME and ALTER COLUMN, \
+                     ADD CONSTRAINT … CHECK, DROP CONSTRAINT and RENAME TO are"
                 ))
                 .into());
             }
         }
     }
-    Ok(plan)
+    Ok(alterations)
 }
 
-async fn add_column(session: &Session, definition: &ColumnDef, plan: &mut Plan) -> Result<()> {
-    let (field, default) = column_of(session, definition).await?;
-    let missing = match &default {
-        Some(sql) => value_of_earlier_rows(field.name(), field.data_type(), sql)?,
-        None => None,
+/// A name for a condition that has none.
+fn free_check_name(schema: &TableSchema, alterations: &[Alteration]) -> String {
+    let is_taken = |name: &str| {
+        let added = |alteration: &Alteration| match alteration {
+            Alteration::AddCheck(check) => check.name == name,
+            _ => false,
+        };
+        schema.checks.iter().any(|check| check.name == name) || alterations.iter().any(added)
     };
-    if missing.is_none() && !field.is_nullable() {
-        plan.of_empty_table = Some(field.name().clone());
+    free_name(&format!("{}_check", schema.name), is_taken)
+}
+
+async fn add_column(
+    session: &Session,
+    schema: &TableSchema,
+    column: &ColumnDef,
+) -> Result<Vec<Alteration>> {
+    let TableDefinition { columns, checks, .. } = column_of(session, &schema.name, column).await?;
+    let mut alterations = Vec::with_capacity(1 + checks.len());
+    for (field, default) in columns {
+        let missing = match &default {
+            Some(sql) => value_of_earlier_rows(field.name(), field.data_type(), sql)?,
+            None => None,
+        };
+        alterations.push(Alteration::AddColumn { field, default, missing });
     }
-    plan.alterations.push(Alteration::AddColumn { field, default, missing });
-    Ok(())
+    let checks = checks.into_iter().map(|(name, sql)| Alteration::AddCheck(Check { name, sql }));
+    alterations.extend(checks);
+    Ok(alterations)
 }
 
 /// What a DEFAULT gives to the rows that there are; `None`: NULL.
-fn value_of_earlier_rows(
-    column: &str,
-    kind: &arrow::datatypes::DataType,
-    sql: &str,
-) -> Result<Option<ArrayRef>> {
-    if super::defaults::parse_default(sql)?.is_volatile() {
+fn value_of_earlier_rows(column: &str, kind: &DataType, sql: &str) -> Result<Option<ArrayRef>> {
+    if parse_default(sql)?.is_volatile() {
         return Err(Error::invalid(format!(
             "the DEFAULT {sql} of column \"{column}\" has another value for each row; ADD COLUMN \
              without it, UPDATE the rows, then ALTER COLUMN … SET DEFAULT"
@@ -184,74 +202,118 @@ async fn alter_column(
     schema: &TableSchema,
     column: &Ident,
     operation: &AlterColumnOperation,
-    plan: &mut Plan,
-) -> Result<()> {
+) -> Result<Alteration> {
     let name = normalizer(session).normalize(column.clone());
-    let alteration = match operation {
-        AlterColumnOperation::SetNotNull => {
-            plan.without_null.push(name.clone());
-            Alteration::SetNotNull(name)
-        }
-        AlterColumnOperation::DropNotNull => Alteration::DropNotNull(name),
+    match operation {
+        AlterColumnOperation::SetNotNull => Ok(Alteration::SetNotNull(name)),
+        AlterColumnOperation::DropNotNull => Ok(Alteration::DropNotNull(name)),
         AlterColumnOperation::SetDefault { value } => {
             let sql = value.to_string();
             if let Some((_, field)) = schema.visible().column_with_name(&name) {
                 check_default(&name, field.data_type(), &sql)?;
             }
-            Alteration::SetDefault { column: name, default: Some(sql) }
+            Ok(Alteration::SetDefault { column: name, default: Some(sql) })
         }
-        AlterColumnOperation::DropDefault => Alteration::SetDefault { column: name, default: None },
+        AlterColumnOperation::DropDefault => {
+            Ok(Alteration::SetDefault { column: name, default: None })
+        }
         AlterColumnOperation::SetDataType { data_type, using: None, .. } => {
             let definition =
                 ColumnDef { name: column.clone(), data_type: data_type.clone(), options: vec![] };
-            let (field, _) = column_of(session, &definition).await?;
-            Alteration::Widen { column: name, to: field.data_type().clone() }
+            let column = column_of(session, &schema.name, &definition).await?;
+            let kind = column.columns.first().map(|(field, _)| field.data_type().clone());
+            Ok(Alteration::Widen { column: name, to: kind.unwrap_or(DataType::Null) })
         }
-        other => {
-            return Err(Error::invalid(format!(
-                "ALTER COLUMN {column} {other} is not supported; SET and DROP DEFAULT, SET and \
-                 DROP NOT NULL and TYPE without USING are"
-            ))
-            .into());
-        }
-    };
-    plan.alterations.push(alteration);
-    Ok(())
+        other => Err(Error::invalid(format!(
+            "ALTER COLUMN {column} {other} is not supported; SET and DROP DEFAULT, SET and DROP \
+             NOT NULL and TYPE without USING are"
+        ))
+        .into()),
+    }
 }
 
-/// Refuses what a row of the table is in the way of.
+/// Refuses what a row of the table is in the way of; whether any was looked for.
 async fn check_rows(
     session: &Session,
-    table: &TableReference,
-    schema: &TableSchema,
-    plan: &Plan,
-) -> Result<()> {
-    if let Some(column) = &plan.of_empty_table {
-        let any = session.context().table(table.clone()).await?.limit(0, Some(1))?;
-        if any.count().await? > 0 {
+    table: TableReference,
+    from: &TableSchema,
+    to: &TableSchema,
+) -> Result<bool> {
+    let not_null: Vec<&str> = new_not_null(from, to).collect();
+    let checks = new_checks(from, to)?;
+    if not_null.is_empty() && checks.is_empty() {
+        return Ok(false);
+    }
+    let rows = session.context().table(table).await?;
+    let visible = &to.columns[..to.visible().fields().len()];
+    let columns = visible.iter().map(|column| as_altered(from, column, rows.schema()));
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    let rows = rows.select(columns)?;
+    for name in not_null {
+        let nulls = rows.clone().filter(ident(name).is_null())?.count().await?;
+        if nulls > 0 {
             return Err(Error::invalid(format!(
-                "table \"{}\" has rows, which would have NULL in the new column \"{column}\"; give \
-                 it a DEFAULT, or add it without NOT NULL",
-                schema.name
+                "{nulls} rows of table \"{}\" have NULL in column \"{name}\"; UPDATE them first, \
+                 or give a new column a DEFAULT",
+                from.name
             ))
             .into());
         }
     }
-    for column in &plan.without_null {
-        // Of a column that is new, or has a new name, the earlier actions know.
-        if schema.visible().column_with_name(column).is_none() {
-            continue;
-        }
-        let rows = session.context().table(table.clone()).await?;
-        let nulls = rows.filter(col(datafusion::common::Column::from_name(column)).is_null())?;
-        let count = nulls.count().await?;
-        if count > 0 {
+    for check in checks {
+        let state = session.context().state();
+        let condition = state.create_logical_expr(&check.sql, rows.schema())?;
+        let wrong = rows.clone().filter(condition.is_false())?.count().await?;
+        if wrong > 0 {
             return Err(Error::invalid(format!(
-                "{count} rows of table \"{}\" have NULL in column \"{column}\"; UPDATE them first",
-                schema.name
+                "{wrong} rows of table \"{}\" violate CHECK ({}), constraint \"{}\"; UPDATE or \
+                 DELETE them first",
+                from.name, check.sql, check.name
             ))
             .into());
         }
     }
-    Ok(())
+    Ok(true)
+}
+
+/// Columns that take no NULL any more, or are new and take none.
+fn new_not_null<'a>(
+    from: &'a TableSchema,
+    to: &'a TableSchema,
+) -> impl Iterator<Item = &'a str> + 'a {
+    let had_none = |column: &Column| match from.columns.iter().find(|old| old.id == column.id) {
+        Some(old) => !old.takes_null(),
+        None => column.missing.is_some(),
+    };
+    let new = to.columns.iter().filter(move |column| !column.takes_null() && !had_none(column));
+    new.map(|column| column.field.name().as_str())
+}
+
+/// Conditions that rows were not held to before.
+fn new_checks<'a>(from: &TableSchema, to: &'a TableSchema) -> Result<Vec<&'a Check>> {
+    let id = |table: &TableSchema, name: &str| {
+        table.columns.iter().find(|column| column.field.name() == name).map(|column| column.id)
+    };
+    let mut new = Vec::new();
+    for check in &to.checks {
+        let is_same = |name: &String| id(from, name) == id(to, name);
+        if !(from.checks.contains(check) && check.columns()?.iter().all(is_same)) {
+            new.push(check);
+        }
+    }
+    Ok(new)
+}
+
+/// A column of the altered table in rows of the table as it is.
+fn as_altered(from: &TableSchema, column: &Column, rows: &DFSchema) -> Result<Expr> {
+    let (name, kind) = (column.field.name(), column.field.data_type());
+    let old = from.columns.iter().find(|old| old.id == column.id);
+    let value = match (old, &column.missing) {
+        (Some(old), _) => {
+            Expr::Column(rows.qualified_field_with_unqualified_name(old.field.name())?.into())
+        }
+        (None, Some(value)) => lit(ScalarValue::try_from_array(value, 0)?),
+        (None, None) => lit(ScalarValue::Null),
+    };
+    Ok(value.cast_to(kind, rows)?.alias(name))
 }

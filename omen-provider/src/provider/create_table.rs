@@ -19,10 +19,11 @@ use datafusion::sql::sqlparser::ast::{
 };
 use futures::StreamExt;
 
-use super::defaults::check_default;
-use super::guard;
 use super::session::{Session, taken};
 use crate::error::Error;
+use crate::expression::check::Check;
+use crate::expression::default::check_default;
+use crate::expression::guard;
 use crate::storage::definition::TableDefinition;
 
 /// What the plan of CREATE TABLE leaves out.
@@ -32,20 +33,23 @@ pub(super) struct TableClauses {
     defaults: HashMap<String, String>,
     /// Columns declared NOT NULL.
     not_null: HashSet<String>,
+    /// Names of constraints and conditions.
+    checks: Vec<(String, String)>,
 }
 
 impl TableClauses {
-    /// The clauses of a CREATE TABLE; none for other statements. `normalize_names`: whether names
-    /// without quotes are taken in lower case.
+    /// Takes the clauses of a CREATE TABLE; none of other statements. `normalize_names`: whether
+    /// names without quotes are taken in lower case.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] for constraints that would not be enforced.
-    pub(super) fn of(statement: &Statement, normalize_names: bool) -> Result<Self> {
+    pub(super) fn take(statement: &mut Statement, normalize_names: bool) -> Result<Self> {
         let mut clauses = Self::default();
         let Statement::Statement(statement) = statement else { return Ok(clauses) };
-        let SqlStatement::CreateTable(create) = statement.as_ref() else { return Ok(clauses) };
+        let SqlStatement::CreateTable(create) = statement.as_mut() else { return Ok(clauses) };
         refuse_unenforced(create)?;
         let normalizer = IdentNormalizer::new(normalize_names);
+        clauses.checks = take_checks(create, &normalizer);
         for column in &create.columns {
             let name = normalizer.normalize(column.name.clone());
             for option in &column.options {
@@ -64,11 +68,51 @@ impl TableClauses {
     }
 }
 
+/// The conditions of a CREATE TABLE, which DataFusion does not plan. Those without a name get one
+/// as PostgreSQL gives it.
+fn take_checks(create: &mut CreateTable, names: &IdentNormalizer) -> Vec<(String, String)> {
+    let table = create.name.0.last().and_then(|part| part.as_ident()).cloned();
+    let table = table.map(|ident| names.normalize(ident)).unwrap_or_default();
+    let mut found = Vec::new();
+    for column in &mut create.columns {
+        let of = format!("{table}_{}_check", names.normalize(column.name.clone()));
+        for option in column.options.extract_if(.., |o| matches!(o.option, ColumnOption::Check(_)))
+        {
+            if let ColumnOption::Check(check) = option.option {
+                found.push((check.name.or(option.name), of.clone(), check.expr));
+            }
+        }
+    }
+    let is_check =
+        |constraint: &mut TableConstraint| matches!(constraint, TableConstraint::Check(_));
+    for constraint in create.constraints.extract_if(.., is_check) {
+        if let TableConstraint::Check(check) = constraint {
+            found.push((check.name, format!("{table}_check"), check.expr));
+        }
+    }
+    let mut checks: Vec<(String, String)> = Vec::with_capacity(found.len());
+    for (name, usual, condition) in found {
+        let name = match name {
+            Some(name) => names.normalize(name),
+            None => free_name(&usual, |name| checks.iter().any(|(taken, _)| taken == name)),
+        };
+        let check = Check::new(name, &condition, |ident| names.normalize(ident.clone()));
+        checks.push((check.name, check.sql));
+    }
+    checks
+}
+
+/// `usual`, or if that is taken, with a number behind it.
+pub(super) fn free_name(usual: &str, is_taken: impl Fn(&str) -> bool) -> String {
+    let numbered = (1u64..).map(|number| format!("{usual}{number}"));
+    let mut names = std::iter::once(usual.to_string()).chain(numbered);
+    names.find(|name| !is_taken(name)).unwrap_or_default()
+}
+
 fn refuse_unenforced(create: &CreateTable) -> Result<()> {
     let columns = create.columns.iter().flat_map(|c| &c.options).map(|o| match &o.option {
         ColumnOption::Unique(_) => Some("UNIQUE"),
         ColumnOption::ForeignKey(_) => Some("REFERENCES"),
-        ColumnOption::Check(_) => Some("CHECK"),
         ColumnOption::Generated { .. } => Some("GENERATED"),
         ColumnOption::DialectSpecific(_) => Some("AUTOINCREMENT"),
         ColumnOption::Collation(_) => Some("COLLATE"),
@@ -76,44 +120,44 @@ fn refuse_unenforced(create: &CreateTable) -> Result<()> {
         _ => None,
     });
     let table = create.constraints.iter().map(|constraint| match constraint {
-        TableConstraint::PrimaryKey(_) => None,
+        TableConstraint::PrimaryKey(_) | TableConstraint::Check(_) => None,
         TableConstraint::Unique(_) => Some("UNIQUE"),
         TableConstraint::ForeignKey(_) => Some("FOREIGN KEY"),
-        TableConstraint::Check(_) => Some("CHECK"),
         _ => Some("this kind of constraint"),
     });
     match columns.chain(table).flatten().next() {
         Some(what) => Err(Error::invalid(format!(
             "{what} in CREATE TABLE is not supported: it would not be enforced. PRIMARY KEY, NOT \
-             NULL and DEFAULT are supported"
+             NULL, CHECK and DEFAULT are supported"
         ))
         .into()),
         None => Ok(()),
     }
 }
 
-/// A column by itself, with the SQL text of its DEFAULT, as a CREATE TABLE would have it.
+/// A column by itself, as a CREATE TABLE of that table would have it.
 ///
 /// # Errors
 /// As CREATE TABLE; [`Error::InvalidInput`] for a PRIMARY KEY.
 pub(super) async fn column_of(
     session: &Session,
+    table: &str,
     column: &ColumnDef,
-) -> Result<(Field, Option<String>)> {
-    let name = ObjectName::from(vec![Ident::new("t")]);
+) -> Result<TableDefinition> {
+    let name = ObjectName::from(vec![Ident::with_quote('"', table)]);
     let create = CreateTableBuilder::new(name).columns(vec![column.clone()]).build();
-    let statement = Statement::Statement(Box::new(SqlStatement::CreateTable(create)));
+    let mut statement = Statement::Statement(Box::new(SqlStatement::CreateTable(create)));
     let state = session.context().state();
     let normalize_names = state.config_options().sql_parser.enable_ident_normalization;
-    let clauses = TableClauses::of(&statement, normalize_names)?;
+    let clauses = TableClauses::take(&mut statement, normalize_names)?;
     let plan = guard::planned(state.statement_to_plan(statement)).await?;
     let LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(command)) = plan else {
         return Err(Error::invalid(format!("the column {column} is none")).into());
     };
     let definition = definition(&command, &clauses)?;
-    match (definition.key.is_empty(), definition.columns.into_iter().next()) {
-        (true, Some(column)) => Ok(column),
-        _ => Err(Error::invalid(
+    match definition.key.is_empty() {
+        true => Ok(definition),
+        false => Err(Error::invalid(
             "a table keeps its PRIMARY KEY; for another, CREATE TABLE … AS SELECT",
         )
         .into()),
@@ -184,6 +228,7 @@ fn definition(command: &CreateMemoryTable, clauses: &TableClauses) -> Result<Tab
         name: command.name.table().to_string(),
         columns,
         key: key.iter().map(name_of).collect(),
+        checks: clauses.checks.clone(),
     })
 }
 

@@ -17,7 +17,7 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 
-use super::guard::{planned, polled_with_stack, with_stack};
+use crate::expression::guard::{planned, polled_with_stack, with_stack};
 
 /// Nodes of an expression, and of a plan, that are optimised on any stack.
 const NODES_MAX: usize = 24;

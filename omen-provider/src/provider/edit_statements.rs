@@ -3,7 +3,6 @@
 //! [`super::edit_query`] makes a query of the statement; its rows, cast to the types of the
 //! columns, go into an [`super::edit_target`]. Called by [`super::session`].
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow::datatypes::Field;
@@ -15,18 +14,17 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Projection
 use datafusion::sql::parser::Statement;
 use datafusion::sql::planner::{IdentNormalizer, object_name_to_table_reference};
 use datafusion::sql::sqlparser::ast::{
-    self, Ident, ObjectName, SelectItem, SelectItemQualifiedWildcardKind,
-    Statement as SqlStatement, visit_expressions,
+    self, Ident, ObjectName, SelectItem, SelectItemQualifiedWildcardKind, Statement as SqlStatement,
 };
 
 use super::catalog_provider::with_row_ids_name;
 use super::edit_query::{EditSyntax, column_of};
 use super::edit_target::EditTarget;
-use super::guard;
 use super::own_nodes::OwnNode;
 use super::session::Session;
 use super::table_provider::OmenTable;
 use crate::error::Error;
+use crate::expression::{guard, has_subquery};
 
 /// Plans an UPDATE or DELETE.
 pub(super) async fn plan_edit(session: &Session, syntax: EditSyntax) -> Result<DataFrame> {
@@ -152,13 +150,7 @@ pub(super) fn expression(
     columns: &DFSchemaRef,
     clause: &str,
 ) -> Result<Expr> {
-    let found = visit_expressions(syntax, |part| match part {
-        ast::Expr::Subquery(_) | ast::Expr::InSubquery { .. } | ast::Expr::Exists { .. } => {
-            ControlFlow::Break(())
-        }
-        _ => ControlFlow::Continue(()),
-    });
-    if found.is_break() {
+    if has_subquery(syntax) {
         return Err(Error::invalid(format!("a subquery in {clause} is not supported")).into());
     }
     session.context().state().create_logical_expr(&syntax.to_string(), columns)

@@ -24,10 +24,10 @@ use datafusion::physical_plan::{
 };
 use futures::StreamExt;
 
-use super::guard::{planned, polled_with_stack};
 use super::returned_rows::ReturnedRows;
 use super::table_provider::OmenTable;
 use crate::error::Error;
+use crate::expression::guard::{planned, polled_with_stack};
 use crate::storage::apply::WriteMode;
 use crate::storage::engine::{Basis, Within};
 

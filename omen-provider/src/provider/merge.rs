@@ -16,9 +16,9 @@ use datafusion::logical_expr::dml::{
 use datafusion::logical_expr::expr_schema::ExprSchemable;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ident, lit, when};
 
-use super::defaults::parse_default;
 use super::table_provider::OmenTable;
 use crate::error::Error;
+use crate::expression::default::parse_default;
 use crate::storage::schema::TableSchema;
 
 /// The column that says that a row has a source.

@@ -7,7 +7,6 @@
 //! leaves, `reader_factory` fetches the bytes, `masking` drops deleted rows.
 
 mod errors;
-mod guard;
 mod own_files;
 
 mod query_pool;
@@ -35,7 +34,6 @@ mod scan;
 
 mod current_transaction;
 
-mod defaults;
 mod sink;
 
 mod table_provider;

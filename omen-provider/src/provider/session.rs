@@ -28,7 +28,6 @@ use super::edit_query::EditSyntax;
 use super::edit_statements::plan_edit;
 use super::edits::RewriteEdits;
 use super::exact_counts::with_summaries;
-use super::guard;
 use super::large_joins::with_large_joins;
 use super::own_files::refuse_own_files;
 use super::own_nodes::OwnPlanner;
@@ -36,6 +35,7 @@ use super::runtime::QueryRuntime;
 use super::transactions;
 use super::upserts::{InsertSyntax, plan_insert};
 use crate::error::Error;
+use crate::expression::guard;
 use crate::storage::database::Database;
 use crate::storage::handle::Handle;
 
@@ -165,7 +165,7 @@ impl Session {
         give_own_names(&mut statement);
         let state = self.ctx.state();
         let normalize_names = state.config_options().sql_parser.enable_ident_normalization;
-        let clauses = TableClauses::of(&statement, normalize_names)?;
+        let clauses = TableClauses::take(&mut statement, normalize_names)?;
         if let Some(frame) = self.plan_own(&statement).await? {
             return Ok(frame);
         }

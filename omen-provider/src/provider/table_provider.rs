@@ -20,11 +20,11 @@ use datafusion::logical_expr::dml::{InsertOp, MergeIntoClause};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
-use super::defaults::parse_default;
 use super::filter::select_keys;
 use super::scan::plan_scan;
 use super::sink::InsertSink;
 use crate::error::Error;
+use crate::expression::default::parse_default;
 use crate::storage::apply::WriteMode;
 use crate::storage::engine::Within;
 use crate::storage::handle::Handle;

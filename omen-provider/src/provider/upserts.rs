@@ -26,12 +26,12 @@ use datafusion::sql::sqlparser::ast::{
 use super::edit_query::{assigned, default_of, is_default};
 use super::edit_statements::{expression, normalizer, returned, target};
 use super::edit_target::{Edit, EditTarget};
-use super::guard;
 use super::key_lookup::KeyLookup;
 use super::own_nodes::OwnNode;
 use super::session::Session;
 use super::table_provider::OmenTable;
 use crate::error::Error;
+use crate::expression::guard;
 use crate::storage::apply::WriteMode;
 
 /// What DEFAULT VALUES means for one column; all others have their defaults without it.

@@ -15,6 +15,7 @@ use arrow::datatypes::{DataType, Field};
 use super::schema::{Column, ROW_ID_COLUMN, TableSchema};
 use super::storable::check_storable;
 use crate::error::{Error, Result};
+use crate::expression::check::Check;
 
 /// Digits of the integers of 8, 16, 32 and 64 bits.
 const INTEGER_DIGITS: [u8; 4] = [3, 5, 10, 20];
@@ -53,6 +54,10 @@ pub enum Alteration {
     SetNotNull(String),
     /// NULL is taken.
     DropNotNull(String),
+    /// A condition that no row may make false; none does.
+    AddCheck(Check),
+    /// A condition less.
+    DropCheck(String),
     /// A type that has all values of the old one.
     Widen {
         /// The column.
@@ -62,17 +67,31 @@ pub enum Alteration {
     },
 }
 
+/// The schema of `table` with all of these changes, one after the other.
+///
+/// # Errors
+/// As [`Alteration::apply`].
+pub fn altered(table: &TableSchema, alterations: &[Alteration]) -> Result<TableSchema> {
+    let mut altered = table.clone();
+    for alteration in alterations {
+        altered = alteration.apply(&altered)?;
+    }
+    Ok(altered)
+}
+
 impl Alteration {
     /// The schema of `table` with this changed.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] saying why it cannot be, [`Error::NotFound`] for a column that there
     /// is not.
-    pub fn apply(&self, table: &TableSchema) -> Result<TableSchema> {
+    fn apply(&self, table: &TableSchema) -> Result<TableSchema> {
         let mut columns = table.columns.clone();
         let mut key = table.key.clone();
         let mut name = table.name.clone();
         let mut next_column_id = table.next_column_id;
+        let mut checks = table.checks.clone();
+        let mut added_check = None;
         match self {
             Self::AddColumn { field, default, missing } => {
                 let column = added(table, field, default, missing)?;
@@ -92,12 +111,16 @@ impl Alteration {
                     )));
                 }
                 columns.remove(place);
+                // As PostgreSQL does: what is about the column goes with it.
+                checks = without_column(checks, column)?;
                 key.iter_mut().filter(|index| **index > place).for_each(|index| *index -= 1);
             }
             Self::RenameColumn { from, to } => {
                 check_name(table, to)?;
                 let column = &mut columns[place(table, from)?];
                 column.field = Arc::new(column.field.as_ref().clone().with_name(to));
+                let renamed = checks.iter().map(|check| check.with_column_renamed(from, to));
+                checks = renamed.collect::<Result<_>>()?;
             }
             Self::RenameTable(to) => {
                 if to.is_empty() {
@@ -119,13 +142,39 @@ impl Alteration {
                 column.is_required = false;
                 column.field = Arc::new(column.field.as_ref().clone().with_nullable(true));
             }
+            Self::AddCheck(check) => added_check = Some(check.clone()),
+            Self::DropCheck(name) => {
+                let place = checks.iter().position(|check| check.name == *name);
+                checks.remove(place.ok_or_else(|| no_constraint(table, name))?);
+            }
             Self::Widen { column, to } => {
                 let place = place(table, column)?;
                 widen(table, place, &mut columns[place], to)?;
             }
         }
-        TableSchema::restore(table.id, name, columns, key, table.hidden_key, next_column_id)
+        let (id, hidden_key) = (table.id, table.hidden_key);
+        let mut altered =
+            TableSchema::restore(id, name, columns, key, hidden_key, next_column_id, checks)?;
+        added_check.map_or(Ok(()), |check| altered.add_check(check))?;
+        Ok(altered)
     }
+}
+
+fn without_column(checks: Vec<Check>, column: &str) -> Result<Vec<Check>> {
+    let mut kept = Vec::with_capacity(checks.len());
+    for check in checks {
+        if !check.columns()?.contains(column) {
+            kept.push(check);
+        }
+    }
+    Ok(kept)
+}
+
+fn no_constraint(table: &TableSchema, name: &str) -> Error {
+    let names: Vec<_> = table.checks.iter().map(|check| check.name.as_str()).collect();
+    let have = if names.is_empty() { "none".to_string() } else { names.join(", ") };
+    let of = &table.name;
+    Error::NotFound(format!("constraint \"{name}\" of table \"{of}\"; constraints to drop: {have}"))
 }
 
 fn added(

@@ -7,6 +7,7 @@ use arrow::datatypes::{Field, SchemaRef};
 use super::schema::{Column, ROW_ID_COLUMN, TableId, TableSchema};
 use super::storable::check_storable;
 use crate::error::{Error, Result};
+use crate::expression::check::Check;
 
 /// A table to be created.
 #[derive(Debug, Clone)]
@@ -17,13 +18,15 @@ pub struct TableDefinition {
     pub columns: Vec<(Field, Option<String>)>,
     /// Names of the key columns, in key order; empty: a hidden ascending row id.
     pub key: Vec<String>,
+    /// Conditions that no row may make false, each with the name of its constraint, as SQL text.
+    pub checks: Vec<(String, String)>,
 }
 
 impl TableDefinition {
     /// A table with the columns of an Arrow schema and no primary key yet.
     pub fn new(name: impl Into<String>, schema: &SchemaRef) -> Self {
         let columns = schema.fields().iter().map(|f| (f.as_ref().clone(), None)).collect();
-        Self { name: name.into(), columns, key: Vec::new() }
+        Self { name: name.into(), columns, key: Vec::new(), checks: Vec::new() }
     }
 
     /// Sets the primary key.
@@ -69,6 +72,10 @@ impl TableDefinition {
             .zip(1..)
             .map(|((field, default), id)| Column { default, ..Column::new(id, Arc::new(field)) })
             .collect();
-        TableSchema::new(id, self.name, columns, key).map(Arc::new)
+        let mut schema = TableSchema::new(id, self.name, columns, key)?;
+        for (name, condition) in self.checks {
+            schema.add_check(Check::parse(name, &condition)?)?;
+        }
+        Ok(Arc::new(schema))
     }
 }

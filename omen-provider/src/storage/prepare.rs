@@ -87,7 +87,10 @@ fn conform_given(
         }));
     }
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    Ok(RecordBatch::try_new_with_options(Arc::clone(schema.stored()), columns, &options)?)
+    let stored = Arc::clone(schema.stored());
+    let rows = RecordBatch::try_new_with_options(stored, columns, &options)?;
+    schema.check(&rows)?;
+    Ok(rows)
 }
 
 /// Conforming rows in key order. Of rows with one key the last stays in [`WriteMode::Upsert`].

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use super::row_bytes::{decode_rows, encode_rows};
 use super::schema::{Column, TableId, TableSchema};
 use crate::error::{Error, Result};
+use crate::expression::check::Check;
 
 /// A table's schema.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -39,6 +40,20 @@ pub struct TableRecord {
     /// The id of the next added column.
     #[prost(uint32, tag = "6")]
     pub next_column_id: u32,
+    /// Conditions that no row may make false.
+    #[prost(message, repeated, tag = "7")]
+    pub checks: Vec<CheckRecord>,
+}
+
+/// A CHECK.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct CheckRecord {
+    /// The name of the constraint.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// The condition as SQL text.
+    #[prost(string, tag = "2")]
+    pub sql: String,
 }
 
 /// A column.
@@ -150,7 +165,20 @@ impl From<&TableSchema> for TableRecord {
             key: schema.key.iter().map(|&i| i as u32).collect(),
             hidden_key: schema.hidden_key,
             next_column_id: schema.next_column_id,
+            checks: schema.checks.iter().map(CheckRecord::from).collect(),
         }
+    }
+}
+
+impl From<&Check> for CheckRecord {
+    fn from(check: &Check) -> Self {
+        Self { name: check.name.clone(), sql: check.sql.clone() }
+    }
+}
+
+impl From<CheckRecord> for Check {
+    fn from(record: CheckRecord) -> Self {
+        Self { name: record.name, sql: record.sql }
     }
 }
 
@@ -190,6 +218,7 @@ impl TryFrom<TableRecord> for TableSchema {
             key,
             record.hidden_key,
             record.next_column_id,
+            record.checks.into_iter().map(Check::from).collect(),
         )
     }
 }

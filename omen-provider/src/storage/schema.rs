@@ -7,7 +7,7 @@
 //! Invariant: key columns are NOT NULL and of a type that [`super::key`] can order.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{ArrayRef, UInt32Array, new_null_array};
 use arrow::compute::{cast, take};
@@ -16,6 +16,7 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use super::key::KeyCodec;
 use crate::error::{Error, Result};
+use crate::expression::check::{Check, Checks};
 
 /// Name of the hidden key column of a table without PRIMARY KEY.
 pub const ROW_ID_COLUMN: &str = "_omen_row_id";
@@ -38,8 +39,8 @@ pub struct Column {
     /// The value, one row, of rows that were written before there was the column; NULL if there is
     /// none.
     pub missing: Option<ArrayRef>,
-    /// Whether it was declared NOT NULL when there were rows already. No live row has NULL then, but
-    /// deleted ones in files may, so that the field stays nullable.
+    /// Whether it was declared NOT NULL when there were rows already. No live row has NULL then,
+    /// but deleted ones in files may, so that the field stays nullable.
     pub is_required: bool,
 }
 
@@ -78,6 +79,9 @@ pub struct TableSchema {
     pub hidden_key: bool,
     /// The id that the next added column gets.
     pub next_column_id: u32,
+    /// Conditions that no row may make false, in the order of their declaration.
+    pub checks: Vec<Check>,
+    compiled_checks: OnceLock<Arc<Checks>>,
     stored: SchemaRef,
     visible: SchemaRef,
     codec: Arc<KeyCodec>,
@@ -107,7 +111,7 @@ impl TableSchema {
             columns.push(Column::new(next_column_id, field));
             next_column_id += 1;
         }
-        Self::restore(id, name, columns, key, hidden_key, next_column_id)
+        Self::restore(id, name, columns, key, hidden_key, next_column_id, Vec::new())
     }
 
     /// Rebuilds a schema read from the manifest or the log, with the same checks.
@@ -118,6 +122,7 @@ impl TableSchema {
         key: Vec<usize>,
         hidden_key: bool,
         next_column_id: u32,
+        checks: Vec<Check>,
     ) -> Result<Self> {
         let mut seen = HashMap::new();
         for (index, column) in columns.iter().enumerate() {
@@ -144,7 +149,19 @@ impl TableSchema {
             columns[..visible_count].iter().map(|c| Arc::clone(&c.field)).collect::<Vec<_>>(),
         ));
         let codec = Arc::new(KeyCodec::new(key.iter().map(|&i| columns[i].field.as_ref()))?);
-        Ok(Self { id, name, columns, key, hidden_key, next_column_id, stored, visible, codec })
+        Ok(Self {
+            id,
+            name,
+            columns,
+            key,
+            hidden_key,
+            next_column_id,
+            checks,
+            compiled_checks: OnceLock::new(),
+            stored,
+            visible,
+            codec,
+        })
     }
 
     /// The Arrow schema of stored rows, field ids in its metadata, hidden row id included.
@@ -155,6 +172,43 @@ impl TableSchema {
     /// The Arrow schema that SQL and callers see.
     pub fn visible(&self) -> &SchemaRef {
         &self.visible
+    }
+
+    /// One more condition.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if it cannot be one, [`Error::AlreadyExists`] if its name is taken.
+    pub fn add_check(&mut self, check: Check) -> Result<()> {
+        if check.name == self.constraint_name() || self.checks.iter().any(|c| c.name == check.name)
+        {
+            return Err(Error::AlreadyExists(format!(
+                "constraint \"{}\" of table \"{}\"",
+                check.name, self.name
+            )));
+        }
+        Checks::compile(std::slice::from_ref(&check), &self.visible)?;
+        self.checks.push(check);
+        self.compiled_checks = OnceLock::new();
+        Ok(())
+    }
+
+    /// Refuses stored rows for which a CHECK is false.
+    ///
+    /// # Errors
+    /// [`Error::CheckViolation`], [`Error::InvalidInput`] if a condition does not make sense any
+    /// more.
+    pub fn check(&self, rows: &RecordBatch) -> Result<()> {
+        if self.checks.is_empty() {
+            return Ok(());
+        }
+        let compiled = match self.compiled_checks.get() {
+            Some(compiled) => compiled,
+            None => {
+                let compiled = Arc::new(Checks::compile(&self.checks, &self.visible)?);
+                self.compiled_checks.get_or_init(|| compiled)
+            }
+        };
+        compiled.check(&self.name, self.visible.fields().len(), rows)
     }
 
     /// Encodes the keys of this table.

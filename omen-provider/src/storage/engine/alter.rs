@@ -8,13 +8,12 @@ use std::sync::Arc;
 use super::change::Change;
 use super::{Alone, Basis, Engine};
 use crate::error::Result;
-use crate::storage::alteration::Alteration;
 use crate::storage::schema::TableSchema;
 
 impl Engine {
-    /// Changes the table of `basis`, step by step. `is_checked`: whether its rows were looked at, to
-    /// see that they may be so; `alone`: the right to be the next statement, if it was taken before
-    /// that.
+    /// Changes the table of `basis` to `to`. `is_checked`: whether its rows were looked at,
+    /// to see that they may be so; `alone`: the right to be the next statement, if it was taken
+    /// before that.
     ///
     /// # Errors
     /// [`crate::Error::SerializationFailure`] if the table was altered since, or its rows, if they
@@ -22,15 +21,11 @@ impl Engine {
     pub async fn alter_table(
         self: &Arc<Self>,
         basis: &Basis,
-        alterations: &[Alteration],
+        to: TableSchema,
         is_checked: bool,
         alone: Option<Alone<'_>>,
     ) -> Result<()> {
         let from = Arc::clone(basis.table.schema());
-        let mut to = TableSchema::clone(&from);
-        for alteration in alterations {
-            to = alteration.apply(&to)?;
-        }
         let to = Arc::new(to);
         let (since, changes) = (Some(basis.since), vec![Change::Alter { from, to, is_checked }]);
         let done = match alone {

@@ -109,8 +109,8 @@ impl Runs {
         }
     }
 
-    /// Puts rows with other columns in the place of all rows, batch by batch: as many, with the same
-    /// keys.
+    /// Puts rows with other columns in the place of all rows, batch by batch: as many, with the
+    /// same keys.
     pub fn convert(&mut self, convert: impl Fn(&RecordBatch) -> Result<RecordBatch>) -> Result<()> {
         self.runs.iter_mut().try_for_each(|run| run.convert(&convert))
     }

@@ -2,7 +2,7 @@
 //!
 //! Parsing, planning, optimising, even dropping a statement recurses as deep as its expressions
 //! nest: a chain of a hundred thousand `+` is a tree as deep, and would end the process. So depth
-//! is taken from the tokens, before there is a tree. Called by `session` and `defaults`.
+//! is taken from the tokens, before there is a tree. Called by sessions, and for expressions.
 //!
 //! What is counted is never less than the depth of the tree: every operator, keyword and bracket
 //! counts as if it held all that stands beside it, up to a comma or to a word that begins another
@@ -41,13 +41,13 @@ const STACK_BYTES: (usize, usize) = (12 << 20, 16 << 20);
 
 /// Calls `f` with room on the stack. DataFusion answers some statements that make no sense with a
 /// panic: an error like others.
-pub(super) fn with_stack<T>(f: impl FnOnce() -> DataFusionResult<T>) -> DataFusionResult<T> {
+pub(crate) fn with_stack<T>(f: impl FnOnce() -> DataFusionResult<T>) -> DataFusionResult<T> {
     let caught = || catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| Err(caused(&*panic)));
     stacker::maybe_grow(STACK_BYTES.0, STACK_BYTES.1, caught)
 }
 
 /// Polls `future` with room on the stack.
-pub(super) async fn polled_with_stack<T>(future: impl Future<Output = T>) -> T {
+pub(crate) async fn polled_with_stack<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     poll_fn(|context| {
         stacker::maybe_grow(STACK_BYTES.0, STACK_BYTES.1, || future.as_mut().poll(context))
@@ -57,7 +57,7 @@ pub(super) async fn polled_with_stack<T>(future: impl Future<Output = T>) -> T {
 
 /// What DataFusion plans: a panic is an error, as in [`with_stack`]. Not for what changes tables,
 /// whose outcome would not be known.
-pub(super) async fn planned<T>(
+pub(crate) async fn planned<T>(
     future: impl Future<Output = DataFusionResult<T>>,
 ) -> DataFusionResult<T> {
     let caught = AssertUnwindSafe(future).catch_unwind().await;
@@ -77,7 +77,7 @@ fn caused(panic: &(dyn Any + Send)) -> DataFusionError {
 ///
 /// # Errors
 /// [`Error::InvalidInput`] if the text is too long or nests too deep.
-pub(super) fn tokens(sql: &str, dialect: &dyn Dialect) -> Result<Option<Vec<TokenWithSpan>>> {
+pub(crate) fn tokens(sql: &str, dialect: &dyn Dialect) -> Result<Option<Vec<TokenWithSpan>>> {
     if sql.len() > BYTES_MAX {
         return Err(Error::invalid(format!(
             "a statement of {} bytes; the limit is {BYTES_MAX}: send it in parts, or bring rows by \
@@ -95,7 +95,7 @@ pub(super) fn tokens(sql: &str, dialect: &dyn Dialect) -> Result<Option<Vec<Toke
 }
 
 /// The parser's refusal of what recurses in it, with what to do about it.
-pub(super) fn explained(error: DataFusionError, options: &SqlParserOptions) -> DataFusionError {
+pub(crate) fn explained(error: DataFusionError, options: &SqlParserOptions) -> DataFusionError {
     match error {
         DataFusionError::SQL(inner, _) if *inner == ParserError::RecursionLimitExceeded => {
             Error::invalid(format!(

@@ -1,33 +1,27 @@
-//! DEFAULT expressions: kept as SQL text, parsed when a table is resolved.
+//! DEFAULT: an expression that refers to no column, parsed when a table is resolved.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result;
-use datafusion::execution::SessionState;
-use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, ExprSchemable};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 
-use super::guard;
+use super::{FUNCTIONS, guard};
 use crate::error::Error;
 
-/// DataFusion's own functions: what a default may call in every session.
-static FUNCTIONS: LazyLock<SessionState> =
-    LazyLock::new(|| SessionStateBuilder::new_with_default_features().build());
-
 /// The expression of a DEFAULT; it refers to no column. The text may come from a file.
-pub(super) fn parse_default(sql: &str) -> Result<Expr> {
+pub(crate) fn parse_default(sql: &str) -> Result<Expr> {
     guard::tokens(sql, &GenericDialect {})?;
     guard::with_stack(|| FUNCTIONS.create_logical_expr(sql, &DFSchema::empty()))
 }
 
 /// Refuses a DEFAULT that cannot be parsed or does not give a value of the column's type.
-pub(super) fn check_default(column: &str, data_type: &DataType, sql: &str) -> Result<()> {
+pub(crate) fn check_default(column: &str, data_type: &DataType, sql: &str) -> Result<()> {
     default_value(column, data_type, sql).map(drop)
 }
 
@@ -35,7 +29,7 @@ pub(super) fn check_default(column: &str, data_type: &DataType, sql: &str) -> Re
 ///
 /// # Errors
 /// As [`check_default`].
-pub(super) fn default_value(column: &str, data_type: &DataType, sql: &str) -> Result<ScalarValue> {
+pub(crate) fn default_value(column: &str, data_type: &DataType, sql: &str) -> Result<ScalarValue> {
     let evaluate = || {
         let schema = DFSchema::empty();
         let value = parse_default(sql)?.cast_to(data_type, &schema)?;
