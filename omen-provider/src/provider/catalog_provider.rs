@@ -21,6 +21,7 @@ use super::exact_counts::with_summaries;
 use super::insert_values::NullableValues;
 use super::pin::PinSnapshot;
 use super::table_provider::OmenTable;
+use super::views;
 use crate::error::Error;
 use crate::storage::database::Database;
 use crate::storage::handle::Handle;
@@ -72,8 +73,12 @@ pub(super) fn register(
     {
         return Ok(());
     }
-    let schema =
-        Arc::new(OmenSchema { handle: Arc::clone(handle), inner, current: current.clone() });
+    let schema = Arc::new(OmenSchema {
+        handle: Arc::clone(handle),
+        inner,
+        current: current.clone(),
+        state: StateOf::new(ctx),
+    });
     catalog.register_schema(&names.default_schema, schema)?;
     ctx.add_analyzer_rule(Arc::new(NullableValues));
     ctx.add_analyzer_rule(Arc::new(RewriteEdits));
@@ -134,6 +139,24 @@ pub(super) struct OmenSchema {
     handle: Arc<Handle>,
     inner: Arc<dyn SchemaProvider>,
     current: CurrentTransaction,
+    /// Plans views.
+    state: StateOf,
+}
+
+/// The state of a context, as long as there is one: the context holds the schema.
+struct StateOf(Box<dyn Fn() -> Option<SessionState> + Send + Sync>);
+
+impl StateOf {
+    fn new(ctx: &SessionContext) -> Self {
+        let state = ctx.state_weak_ref();
+        Self(Box::new(move || state.upgrade().map(|state| state.read().clone())))
+    }
+}
+
+impl std::fmt::Debug for StateOf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StateOf")
+    }
 }
 
 impl OmenSchema {
@@ -142,9 +165,10 @@ impl OmenSchema {
         Arc::ptr_eq(&self.handle, handle)
     }
 
-    /// Whether the database has the table.
-    pub(super) fn has_table(&self, name: &str) -> bool {
-        self.snapshot().table(name).is_some()
+    /// Whether the database has a table or a view of that name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        let snapshot = self.snapshot();
+        snapshot.table(name).is_some() || snapshot.view(name).is_some()
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -161,6 +185,7 @@ impl OmenSchema {
 impl SchemaProvider for OmenSchema {
     fn table_names(&self) -> Vec<String> {
         let mut names = self.snapshot().table_names();
+        names.extend(self.snapshot().view_names());
         names.extend(self.inner.table_names());
         names.sort_unstable();
         names.dedup();
@@ -172,8 +197,13 @@ impl SchemaProvider for OmenSchema {
             Some(shown) => (shown, true),
             None => (name, false),
         };
-        let Some(snapshot) = self.snapshot().table(shown) else {
-            return self.inner.table(name).await;
+        let all = self.snapshot();
+        let Some(snapshot) = all.table(shown) else {
+            let view = all.view(name).and_then(|text| Some((text, (self.state.0)()?)));
+            return match view {
+                Some((text, state)) => views::planned(&state, &all, name, text).await.map(Some),
+                None => self.inner.table(name).await,
+            };
         };
         let table = OmenTable::new(Arc::clone(&self.handle), snapshot)?;
         let with_row_ids = with_row_ids && table.table_schema().hidden_key;
@@ -185,17 +215,17 @@ impl SchemaProvider for OmenSchema {
         name: String,
         table: Arc<dyn TableProvider>,
     ) -> Result<Option<Arc<dyn TableProvider>>> {
-        if self.has_table(&name) {
+        if self.has(&name) {
             return Err(Error::AlreadyExists(format!("table \"{name}\" in the database")).into());
         }
         self.inner.register_table(name, table)
     }
 
     fn deregister_table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        if self.has_table(name) {
+        if self.has(name) {
             return Err(Error::invalid(format!(
-                "table \"{name}\" belongs to the database; drop it there (Database::drop_table, \
-                 or DROP TABLE in Database::session)"
+                "\"{name}\" belongs to the database; drop it there (Database::drop_table, or DROP \
+                 TABLE or DROP VIEW in Database::session)"
             ))
             .into());
         }
@@ -203,6 +233,6 @@ impl SchemaProvider for OmenSchema {
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.has_table(name) || self.inner.table_exist(name)
+        self.has(name) || self.inner.table_exist(name)
     }
 }

@@ -55,6 +55,8 @@ mod pin;
 
 mod catalog_provider;
 
+mod views;
+
 mod column_names;
 
 mod create_table;

@@ -1,8 +1,8 @@
 //! SQL on a database: DataFusion, with CREATE TABLE and DROP TABLE going to the engine.
 //!
 //! A statement is parsed and planned by DataFusion; of the plans, the definitions of tables are
-//! carried out here, everything else by DataFusion's context. Every other object (views, external
-//! tables, functions, settings) lives in the session and ends with it.
+//! carried out here, everything else by DataFusion's context. Every other object (temporary
+//! views, external tables, functions, settings) lives in the session and ends with it.
 
 use std::sync::Arc;
 
@@ -34,6 +34,7 @@ use super::own_nodes::OwnPlanner;
 use super::runtime::QueryRuntime;
 use super::transactions;
 use super::upserts::{InsertSyntax, plan_insert};
+use super::views::{self, create_view, drop_view};
 use crate::error::Error;
 use crate::expression::guard;
 use crate::storage::database::Database;
@@ -178,6 +179,13 @@ impl Session {
                 super::create_table::create_table(self, command, clauses).await
             }
             LogicalPlan::Ddl(DdlStatement::DropTable(command)) => self.drop_table(command).await,
+            LogicalPlan::Ddl(DdlStatement::DropView(command)) => drop_view(self, command).await,
+            LogicalPlan::Ddl(DdlStatement::CreateView(mut view)) => {
+                // Of this session alone.
+                view.temporary = false;
+                let plan = LogicalPlan::Ddl(DdlStatement::CreateView(view));
+                self.ctx.execute_logical_plan(plan).await
+            }
             plan if QueryRuntime::of(&self.handle).set(&plan)? => self.no_rows(),
             plan => guard::planned(self.ctx.execute_logical_plan(plan)).await,
         }
@@ -194,6 +202,9 @@ impl Session {
                     alter_table(self, alteration).await?;
                     return self.no_rows().map(Some);
                 }
+                if let Some(view) = views::of_database(statement) {
+                    return create_view(self, view.clone()).await.map(Some);
+                }
                 if let Some(syntax) = InsertSyntax::of(statement) {
                     return plan_insert(self, syntax).await.map(Some);
                 }
@@ -205,7 +216,8 @@ impl Session {
             Statement::Explain(explain) => {
                 if let Statement::Statement(statement) = explain.statement.as_ref()
                     && (transactions::is_one(statement)
-                        || matches!(statement.as_ref(), SqlStatement::AlterTable(_)))
+                        || matches!(statement.as_ref(), SqlStatement::AlterTable(_))
+                        || views::of_database(statement).is_some())
                 {
                     return Err(Error::invalid("there is nothing to explain about it").into());
                 }
@@ -247,7 +259,7 @@ impl Session {
         let schema = self.ctx.catalog(&resolved.catalog)?.schema(&resolved.schema)?;
         let own = schema.downcast_ref::<OmenSchema>().filter(|s| s.is_of(&self.handle))?;
         let table = resolved.table.as_ref();
-        Some(!own.has_table(table) && own.inner().table_exist(table))
+        Some(!own.has(table) && own.inner().table_exist(table))
     }
 
     async fn drop_table(&self, command: DropTable) -> Result<DataFrame> {
@@ -255,6 +267,13 @@ impl Session {
             Some(false) => {
                 let engine = self.handle.engine();
                 let within = self.current.get();
+                let name = command.name.table();
+                if engine.snapshot_within(&within).0.view(name).is_some() {
+                    return Err(Error::invalid(format!(
+                        "\"{name}\" is a view; DROP VIEW drops it"
+                    ))
+                    .into());
+                }
                 engine.drop_table(&within, command.name.table(), command.if_exists).await?;
                 self.no_rows()
             }

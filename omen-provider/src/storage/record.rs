@@ -56,6 +56,17 @@ pub struct CheckRecord {
     pub sql: String,
 }
 
+/// A view.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ViewRecord {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// The statement that creates it, as SQL text.
+    #[prost(string, tag = "2")]
+    pub sql: String,
+}
+
 /// A column.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct ColumnRecord {

@@ -128,7 +128,12 @@ fn name_segments(
             }
             None => problems.push(Error::invalid(format!("the log names no table {table}"))),
         },
-        Op::Put { .. } | Op::Delete { .. } | Op::DropTable(_) | Op::Truncate(_) => {}
+        Op::Put { .. }
+        | Op::Delete { .. }
+        | Op::DropTable(_)
+        | Op::Truncate(_)
+        | Op::CreateView(_)
+        | Op::DropView(_) => {}
     }
 }
 

@@ -95,6 +95,16 @@ impl Snapshot {
         })
     }
 
+    /// The statement that creates the view of that name.
+    pub fn view(&self, name: &str) -> Option<&str> {
+        self.version.view(name)
+    }
+
+    /// The names of all views, sorted.
+    pub fn view_names(&self) -> Vec<String> {
+        self.version.views().map(|(name, _)| name).collect()
+    }
+
     /// The names of all tables, sorted.
     pub fn table_names(&self) -> Vec<String> {
         let mut names: Vec<String> =

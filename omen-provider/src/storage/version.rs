@@ -28,6 +28,8 @@ pub struct Version {
     pub next_table_id: TableId,
     tables: Vec<Arc<TableVersion>>,
     names: Arc<HashMap<String, TableId>>,
+    /// The statements that create them, by name.
+    views: Arc<HashMap<String, String>>,
 }
 
 /// One table at one log position.
@@ -123,6 +125,28 @@ impl Version {
             let table = self.tables.remove(index);
             Arc::make_mut(&mut self.names).remove(&table.schema.name);
         }
+    }
+
+    /// All views with the statements that create them, by name.
+    pub fn views(&self) -> impl Iterator<Item = (String, String)> {
+        let mut views: Vec<_> = self.views.iter().map(|(n, s)| (n.clone(), s.clone())).collect();
+        views.sort_unstable();
+        views.into_iter()
+    }
+
+    /// The statement that creates the view of that name.
+    pub fn view(&self, name: &str) -> Option<&str> {
+        self.views.get(name).map(String::as_str)
+    }
+
+    /// Adds a view or replaces the one of the same name.
+    pub fn put_view(&mut self, name: String, sql: String) {
+        Arc::make_mut(&mut self.views).insert(name, sql);
+    }
+
+    /// Removes a view; false if there is none.
+    pub fn remove_view(&mut self, name: &str) -> bool {
+        Arc::make_mut(&mut self.views).remove(name).is_some()
     }
 
     /// Holds all segments by the pin on a manifest that names them, or the log that goes on from

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::storage::apply::{WriteMode, delete_keys, put_rows, put_segments, raise_row_id};
 use crate::storage::key::Keys;
 use crate::storage::keyed_batch::KeyedBatch;
-use crate::storage::record::TableRecord;
+use crate::storage::record::{TableRecord, ViewRecord};
 use crate::storage::row_bytes::encode_rows;
 use crate::storage::run::batch_bytes;
 use crate::storage::schema::{TableId, TableSchema};
@@ -41,6 +41,17 @@ pub(super) enum Change {
         /// Whether that depends on its rows.
         is_checked: bool,
     },
+    /// A view.
+    CreateView {
+        /// Its name.
+        name: String,
+        /// The statement that creates it.
+        sql: String,
+        /// Whether it takes the place of one of the same name.
+        replaces: bool,
+    },
+    /// A view is dropped.
+    DropView(String),
     /// Rows, and the same rows as log records.
     Put { table: TableId, batch: KeyedBatch, records: Vec<Bytes>, mode: WriteMode },
     /// Segments that a bulk statement wrote.
@@ -63,7 +74,7 @@ pub(super) struct Applied {
 impl Change {
     /// Whether it only takes rows away.
     pub(super) fn frees(&self) -> bool {
-        matches!(self, Self::Drop(_) | Self::Delete { .. } | Self::Truncate(_))
+        matches!(self, Self::Drop(_) | Self::Delete { .. } | Self::Truncate(_) | Self::DropView(_))
     }
 
     /// Bytes of memory, roughly.
@@ -74,6 +85,8 @@ impl Change {
             Self::Create(_)
             | Self::Drop(_)
             | Self::Alter { .. }
+            | Self::CreateView { .. }
+            | Self::DropView(_)
             | Self::Attach { .. }
             | Self::Truncate(_) => 0,
         }
@@ -86,7 +99,11 @@ impl Change {
             Self::Delete { table, keys } => Some((table, Written::keys(keys))),
             Self::Attach { table, segments, .. } => Some((table, Written::segments(&segments)?)),
             Self::Truncate(table) => Some((table, Written::All)),
-            Self::Create(_) | Self::Drop(_) | Self::Alter { .. } => None,
+            Self::Create(_)
+            | Self::Drop(_)
+            | Self::Alter { .. }
+            | Self::CreateView { .. }
+            | Self::DropView(_) => None,
         }
     }
 }
@@ -142,9 +159,7 @@ pub(super) async fn apply(
 ) -> Result<Applied> {
     match change {
         Change::Create(schema) => {
-            if version.table_named(&schema.name).is_some() {
-                return Err(exists(&schema.name));
-            }
+            refuse_taken(version, &schema.name)?;
             ops.push(Op::CreateTable(TableRecord::from(&**schema)));
             version.put_table(TableVersion::new(Arc::clone(schema)));
             Ok(Applied::default())
@@ -162,12 +177,29 @@ pub(super) async fn apply(
             {
                 return Err(altered_meanwhile(&table.schema));
             }
-            if to.name != from.name && version.table_named(&to.name).is_some() {
-                return Err(exists(&to.name));
+            if to.name != from.name {
+                refuse_taken(version, &to.name)?;
             }
             let altered = table.altered(to)?;
             version.put_table(altered);
             ops.push(Op::AlterTable(TableRecord::from(&**to)));
+            Ok(Applied::default())
+        }
+        Change::CreateView { name, sql, replaces } => {
+            if !replaces || version.view(name).is_none() {
+                refuse_taken(version, name)?;
+            }
+            version.put_view(name.clone(), sql.clone());
+            ops.push(Op::CreateView(ViewRecord { name: name.clone(), sql: sql.clone() }));
+            Ok(Applied::default())
+        }
+        Change::DropView(name) => {
+            if !version.remove_view(name) {
+                let names = version.views().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
+                let have = if names.is_empty() { "none".to_string() } else { names };
+                return Err(Error::NotFound(format!("view \"{name}\"; views there are: {have}")));
+            }
+            ops.push(Op::DropView(name.clone()));
             Ok(Applied::default())
         }
         Change::Put { table: id, batch, records, mode } => {
@@ -225,6 +257,15 @@ fn check_columns(table: &TableSchema, prepared: &SchemaRef) -> Result<()> {
 
 fn altered_meanwhile(table: &TableSchema) -> Error {
     Error::SerializationFailure(format!("table \"{}\" was altered meanwhile", table.name))
+}
+
+/// Refuses a name that a table or a view has.
+fn refuse_taken(version: &Version, name: &str) -> Result<()> {
+    match (version.table_named(name), version.view(name)) {
+        (None, None) => Ok(()),
+        (Some(_), _) => Err(exists(name)),
+        (None, Some(_)) => Err(Error::AlreadyExists(format!("view \"{name}\""))),
+    }
 }
 
 /// The error of a name that is taken.

@@ -38,6 +38,7 @@ mod sample;
 mod transaction;
 mod upkeep;
 mod verify;
+mod views;
 
 use std::collections::HashSet;
 use std::path::PathBuf;

@@ -229,7 +229,7 @@ impl Change {
             }
             Self::Drop(table) | Self::Truncate(table) => Some(*table),
             Self::Alter { from, .. } => Some(from.id),
-            Self::Create(_) => None,
+            Self::Create(_) | Self::CreateView { .. } | Self::DropView(_) => None,
         }
     }
 
@@ -257,7 +257,12 @@ impl Change {
                 }
                 Ok(None)
             }
-            Self::Create(_) | Self::Drop(_) | Self::Truncate(_) | Self::Alter { .. } => Ok(None),
+            Self::Create(_)
+            | Self::Drop(_)
+            | Self::Truncate(_)
+            | Self::Alter { .. }
+            | Self::CreateView { .. }
+            | Self::DropView(_) => Ok(None),
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Called by `manifest` (file), flush, compaction and recovery (content).
 
-use crate::storage::record::{SegmentRecord, TableRecord};
+use crate::storage::record::{SegmentRecord, TableRecord, ViewRecord};
 
 /// The whole database at one log position.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -39,6 +39,9 @@ pub struct Manifest {
     /// writer that opens the copy ends this.
     #[prost(bool, tag = "10")]
     pub backup: bool,
+    /// All views, by name.
+    #[prost(message, repeated, tag = "11")]
+    pub views: Vec<ViewRecord>,
 }
 
 /// What tells databases apart that were one: manifests of one line follow on one another.

@@ -9,6 +9,8 @@
 //! | 5 | drop table | [`TableOnlyRecord`] |
 //! | 6 | truncate | [`TableOnlyRecord`] |
 //! | 7 | alter table | [`TableRecord`] |
+//! | 8 | create view, over one of the same name | [`ViewRecord`] |
+//! | 9 | drop view | [`ViewRecord`], the name alone |
 //! | 15 | commit | [`Commit`] |
 //! | 16 | seal | [`Seal`] |
 //!
@@ -18,7 +20,7 @@ use bytes::Bytes;
 use prost::Message;
 
 use crate::storage::frame::{le_u32, le_u64};
-use crate::storage::record::{SegmentRecord, TableRecord};
+use crate::storage::record::{SegmentRecord, TableRecord, ViewRecord};
 use crate::storage::schema::{TableId, TableSchema};
 
 /// Frame kind of [`Op::Put`].
@@ -35,6 +37,10 @@ pub(crate) const KIND_DROP_TABLE: u8 = 5;
 pub(crate) const KIND_TRUNCATE: u8 = 6;
 /// Frame kind of [`Op::AlterTable`].
 pub(crate) const KIND_ALTER_TABLE: u8 = 7;
+/// Frame kind of [`Op::CreateView`].
+pub(crate) const KIND_CREATE_VIEW: u8 = 8;
+/// Frame kind of [`Op::DropView`].
+pub(crate) const KIND_DROP_VIEW: u8 = 9;
 /// Frame kind of [`Commit`].
 pub(crate) const KIND_COMMIT: u8 = 15;
 /// Frame kind of [`Seal`].
@@ -79,6 +85,10 @@ pub(crate) enum Op {
     Truncate(TableId),
     /// What a table is from now on.
     AlterTable(TableRecord),
+    /// A view, in the place of one of the same name.
+    CreateView(ViewRecord),
+    /// A view is gone, of this name.
+    DropView(String),
 }
 
 /// A committed statement as the reader gives it back.
@@ -136,6 +146,8 @@ impl Op {
             Self::DropTable(_) => KIND_DROP_TABLE,
             Self::Truncate(_) => KIND_TRUNCATE,
             Self::AlterTable(_) => KIND_ALTER_TABLE,
+            Self::CreateView(_) => KIND_CREATE_VIEW,
+            Self::DropView(_) => KIND_DROP_VIEW,
         }
     }
 
@@ -154,6 +166,11 @@ impl Op {
                 (record.encode_to_vec(), &[])
             }
             Self::CreateTable(record) | Self::AlterTable(record) => (record.encode_to_vec(), &[]),
+            Self::CreateView(record) => (record.encode_to_vec(), &[]),
+            Self::DropView(name) => {
+                let record = ViewRecord { name: name.clone(), sql: String::new() };
+                (record.encode_to_vec(), &[])
+            }
             Self::DropTable(table) | Self::Truncate(table) => {
                 (TableOnlyRecord { table: *table }.encode_to_vec(), &[])
             }
@@ -187,6 +204,8 @@ impl Op {
             KIND_TRUNCATE => {
                 Ok(Self::Truncate(TableOnlyRecord::decode(payload).map_err(wrong)?.table))
             }
+            KIND_CREATE_VIEW => Ok(Self::CreateView(ViewRecord::decode(payload).map_err(wrong)?)),
+            KIND_DROP_VIEW => Ok(Self::DropView(ViewRecord::decode(payload).map_err(wrong)?.name)),
             _ => Err(format!("the log has a record of unknown kind {kind}")),
         }
     }
@@ -325,6 +344,11 @@ mod tests {
             Op::DropTable(9),
             Op::Truncate(4),
             Op::AlterTable(table_record()),
+            Op::CreateView(ViewRecord {
+                name: "v".into(),
+                sql: "CREATE VIEW v AS SELECT 1".into(),
+            }),
+            Op::DropView("v".to_string()),
         ];
         for op in ops {
             let (head, body) = op.payload();

@@ -1,0 +1,39 @@
+//! Views: queries with a name. The engine keeps their text and knows nothing of what it means.
+//!
+//! Called by the provider.
+
+use std::sync::Arc;
+
+use super::change::Change;
+use super::{Engine, Within};
+use crate::error::{Error, Result};
+
+impl Engine {
+    /// Creates a view, in the place of one of the same name if `replaces`.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`] if a table has the name, or a view that is not to be replaced.
+    pub async fn create_view(
+        self: &Arc<Self>,
+        within: &Within,
+        name: String,
+        sql: String,
+        replaces: bool,
+    ) -> Result<()> {
+        let change = Change::CreateView { name, sql, replaces };
+        self.carry_out(within, None, vec![change]).await.map(drop)
+    }
+
+    /// Drops a view; false if there was none and `if_exists`.
+    pub async fn drop_view(
+        self: &Arc<Self>,
+        within: &Within,
+        name: &str,
+        if_exists: bool,
+    ) -> Result<bool> {
+        match self.carry_out(within, None, vec![Change::DropView(name.to_string())]).await {
+            Err(Error::NotFound(_)) if if_exists => Ok(false),
+            other => other.map(|_| true),
+        }
+    }
+}
