@@ -11,18 +11,21 @@ use arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, ScalarValue, TableReference};
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, ExprSchemable, ident, lit};
+use datafusion::sql::planner::{IdentNormalizer, object_name_to_table_reference};
 use datafusion::sql::sqlparser::ast::{
-    AlterColumnOperation, AlterTable, AlterTableOperation, ColumnDef, Ident, RenameTableNameKind,
-    TableConstraint,
+    AlterColumnOperation, AlterTable, AlterTableOperation, ColumnDef, ColumnOption, Ident,
+    ObjectNamePart, RenameTableNameKind, TableConstraint,
 };
+
+use futures::TryStreamExt;
 
 use super::create_table::{column_of, free_name};
 use super::edit_statements::{normalizer, target};
 use super::session::{Session, taken};
 use crate::error::Error;
-use crate::expression::check::Check;
+use crate::expression::check::{Check, Checks};
 use crate::expression::default::{check_default, default_value, parse_default};
-use crate::storage::alteration::{Alteration, altered};
+use crate::storage::alteration::Alteration;
 use crate::storage::definition::TableDefinition;
 use crate::storage::engine::{Alone, Basis};
 use crate::storage::schema::{Column, TableSchema};
@@ -56,16 +59,26 @@ async fn carry_out(
     let engine = session.handle().engine();
     let within = session.current().get();
     let (snapshot, since) = engine.snapshot_within(&within);
-    let (reference, table) = match target(session, &statement.name).await {
-        Err(error) if !statement.if_exists => return Err(error),
-        Err(_) => return Ok(()),
-        Ok(found) => found,
-    };
-    // What was found now may be newer than the snapshot: that counts.
-    let table = snapshot.require(&table.table_schema().name)?;
+    let names = normalizer(session);
+    let normalizes =
+        session.context().copied_config().options().sql_parser.enable_ident_normalization;
+    let reference = object_name_to_table_reference(statement.name.clone(), normalizes)?;
+    let name = reference.table();
+    if session.in_database(&reference) != Some(false) || snapshot.table(name).is_none() {
+        if statement.if_exists && !session.context().table_exist(reference.clone())? {
+            return Ok(());
+        }
+        // Says what it is instead, if anything.
+        target(session, &statement.name).await?;
+    }
+    let table = snapshot.require(name)?;
     let from = Arc::clone(table.schema());
-    let alterations = alterations(session, &from, &statement.operations).await?;
-    let to = altered(&from, &alterations)?;
+    let mut to = TableSchema::clone(&from);
+    for operation in &statement.operations {
+        for alteration in alterations(session, &names, &to, operation).await? {
+            to = alteration.apply(&to)?;
+        }
+    }
     let name = TableReference::bare(to.name.as_str());
     if to.name != from.name && session.in_database(&name) == Some(true) {
         return Err(taken(&name).into());
@@ -75,102 +88,100 @@ async fn carry_out(
     Ok(engine.alter_table(&basis, to, is_checked, alone).await?)
 }
 
+/// What one action does to a table that is `schema` by then.
 async fn alterations(
     session: &Session,
+    names: &IdentNormalizer,
     schema: &TableSchema,
-    operations: &[AlterTableOperation],
+    operation: &AlterTableOperation,
 ) -> Result<Vec<Alteration>> {
-    let names = normalizer(session);
     let name = |ident: &Ident| names.normalize(ident.clone());
     let has = |column: &str| schema.visible().column_with_name(column).is_some();
-    let mut alterations = Vec::new();
-    for operation in operations {
-        match operation {
-            AlterTableOperation::AddColumn { column_position: Some(_), .. } => {
-                return Err(Error::invalid(
-                    "ADD COLUMN puts the column behind all others; FIRST and AFTER are not \
-                     supported",
-                )
-                .into());
-            }
-            AlterTableOperation::AddColumn { if_not_exists, column_def, .. } => {
-                if !(*if_not_exists && has(&name(&column_def.name))) {
-                    alterations.extend(add_column(session, schema, column_def).await?);
-                }
-            }
-            AlterTableOperation::DropColumn { column_names, if_exists, .. } => {
-                let columns = column_names.iter().map(name);
-                let columns = columns.filter(|column| !*if_exists || has(column));
-                alterations.extend(columns.map(Alteration::DropColumn));
-            }
-            AlterTableOperation::RenameColumn { old_column_name, new_column_name } => {
-                let (from, to) = (name(old_column_name), name(new_column_name));
-                alterations.push(Alteration::RenameColumn { from, to });
-            }
-            AlterTableOperation::RenameTable {
-                table_name: RenameTableNameKind::To(to) | RenameTableNameKind::As(to),
-            } => match &to.0[..] {
-                [part] if part.as_ident().is_some() => {
-                    let to = part.as_ident().map(&name).unwrap_or_default();
-                    alterations.push(Alteration::RenameTable(to));
-                }
-                _ => {
-                    return Err(Error::invalid(format!(
-                        "RENAME TO {to}: the new name is one word; a table stays in its schema"
-                    ))
-                    .into());
-                }
-            },
-            AlterTableOperation::AddConstraint {
-                constraint: TableConstraint::Check(check),
-                not_valid: false,
-            } => {
-                let own = match &check.name {
-                    Some(own) => name(own),
-                    None => free_check_name(schema, &alterations),
-                };
-                let check = Check::new(own, &check.expr, name);
-                alterations.push(Alteration::AddCheck(check));
-            }
-            AlterTableOperation::DropConstraint { if_exists, name: own, .. } => {
-                let own = name(own);
-                if !*if_exists || schema.checks.iter().any(|check| check.name == own) {
-                    alterations.push(Alteration::DropCheck(own));
-                }
-            }
-            AlterTableOperation::AlterColumn { column_name, op } => {
-                alterations.push(alter_column(session, schema, column_name, op).await?);
-            }
-            other => {
+    let alteration = match operation {
+        AlterTableOperation::AddColumn { column_position: Some(_), .. } => {
+            return Err(Error::invalid(
+                "ADD COLUMN puts the column behind all others; FIRST and AFTER are not supported",
+            )
+            .into());
+        }
+        AlterTableOperation::AddColumn { if_not_exists, column_def, .. } => {
+            return match *if_not_exists && has(&name(&column_def.name)) {
+                true => Ok(Vec::new()),
+                false => add_column(session, names, schema, column_def).await,
+            };
+        }
+        AlterTableOperation::DropColumn { column_names, if_exists, .. } => {
+            let columns = column_names.iter().map(name);
+            let columns = columns.filter(|column| !*if_exists || has(column));
+            return Ok(columns.map(Alteration::DropColumn).collect());
+        }
+        AlterTableOperation::RenameColumn { old_column_name, new_column_name } => {
+            Alteration::RenameColumn { from: name(old_column_name), to: name(new_column_name) }
+        }
+        AlterTableOperation::RenameTable {
+            table_name: RenameTableNameKind::To(to) | RenameTableNameKind::As(to),
+        } => match &to.0[..] {
+            [ObjectNamePart::Identifier(to)] => Alteration::RenameTable(name(to)),
+            _ => {
                 return Err(Error::invalid(format!(
-                    "ALTER TABLE … {other} is not supported; ADD, DROP, RENAME and ALTER COLUMN, \
-                     ADD CONSTRAINT … CHECK, DROP CONSTRAINT and RENAME TO are"
+                    "RENAME TO {to}: the new name is one word; a table stays in its schema"
                 ))
                 .into());
             }
+        },
+        AlterTableOperation::AddConstraint {
+            constraint: TableConstraint::Check(check),
+            not_valid: false,
+        } => {
+            let own = match &check.name {
+                Some(own) => name(own),
+                None => free_check_name(schema, &format!("{}_check", schema.name)),
+            };
+            Alteration::AddCheck(Check::new(own, &check.expr, &schema.name, name))
         }
-    }
-    Ok(alterations)
+        AlterTableOperation::DropConstraint { if_exists, name: own, .. } => {
+            let own = name(own);
+            if *if_exists && !schema.checks.iter().any(|check| check.name == own) {
+                return Ok(Vec::new());
+            }
+            Alteration::DropCheck(own)
+        }
+        AlterTableOperation::AlterColumn { column_name, op } => {
+            alter_column(session, schema, &name(column_name), column_name, op).await?
+        }
+        other => {
+            return Err(Error::invalid(format!(
+                "ALTER TABLE … {other} is not supported; ADD, DROP, RENAME and ALTER COLUMN, ADD \
+                 CONSTRAINT … CHECK, DROP CONSTRAINT and RENAME TO are"
+            ))
+            .into());
+        }
+    };
+    Ok(vec![alteration])
 }
 
 /// A name for a condition that has none.
-fn free_check_name(schema: &TableSchema, alterations: &[Alteration]) -> String {
-    let is_taken = |name: &str| {
-        let added = |alteration: &Alteration| match alteration {
-            Alteration::AddCheck(check) => check.name == name,
-            _ => false,
-        };
-        schema.checks.iter().any(|check| check.name == name) || alterations.iter().any(added)
-    };
-    free_name(&format!("{}_check", schema.name), is_taken)
+fn free_check_name(schema: &TableSchema, usual: &str) -> String {
+    free_name(usual, |name| schema.checks.iter().any(|check| check.name == name))
 }
 
 async fn add_column(
     session: &Session,
+    names: &IdentNormalizer,
     schema: &TableSchema,
     column: &ColumnDef,
 ) -> Result<Vec<Alteration>> {
-    let TableDefinition { columns, checks, .. } = column_of(session, &schema.name, column).await?;
+    let mut column = column.clone();
+    let usual = format!("{}_{}_check", schema.name, names.normalize(column.name.clone()));
+    for option in &mut column.options {
+        if let ColumnOption::Check(check) = &mut option.option
+            && check.name.is_none()
+            && option.name.is_none()
+        {
+            check.name = Some(Ident::with_quote('"', free_check_name(schema, &usual)));
+        }
+    }
+    let TableDefinition { columns, checks, .. } = column_of(session, &schema.name, &column).await?;
     let mut alterations = Vec::with_capacity(1 + checks.len());
     for (field, default) in columns {
         let missing = match &default {
@@ -200,10 +211,11 @@ fn value_of_earlier_rows(column: &str, kind: &DataType, sql: &str) -> Result<Opt
 async fn alter_column(
     session: &Session,
     schema: &TableSchema,
+    name: &str,
     column: &Ident,
     operation: &AlterColumnOperation,
 ) -> Result<Alteration> {
-    let name = normalizer(session).normalize(column.clone());
+    let name = name.to_string();
     match operation {
         AlterColumnOperation::SetNotNull => Ok(Alteration::SetNotNull(name)),
         AlterColumnOperation::DropNotNull => Ok(Alteration::DropNotNull(name)),
@@ -260,18 +272,10 @@ async fn check_rows(
             .into());
         }
     }
-    for check in checks {
-        let state = session.context().state();
-        let condition = state.create_logical_expr(&check.sql, rows.schema())?;
-        let wrong = rows.clone().filter(condition.is_false())?.count().await?;
-        if wrong > 0 {
-            return Err(Error::invalid(format!(
-                "{wrong} rows of table \"{}\" violate CHECK ({}), constraint \"{}\"; UPDATE or \
-                 DELETE them first",
-                from.name, check.sql, check.name
-            ))
-            .into());
-        }
+    let conditions = Checks::compile(&checks, to.visible())?;
+    let mut batches = rows.execute_stream().await?;
+    while let Some(batch) = batches.try_next().await? {
+        conditions.check(&from.name, to.visible().fields().len(), &batch)?;
     }
     Ok(true)
 }
@@ -290,15 +294,17 @@ fn new_not_null<'a>(
 }
 
 /// Conditions that rows were not held to before.
-fn new_checks<'a>(from: &TableSchema, to: &'a TableSchema) -> Result<Vec<&'a Check>> {
-    let id = |table: &TableSchema, name: &str| {
-        table.columns.iter().find(|column| column.field.name() == name).map(|column| column.id)
+fn new_checks(from: &TableSchema, to: &TableSchema) -> Result<Vec<Check>> {
+    let is_named = |column: &&Column, name: &str| column.field.name() == name;
+    let column = |table: &TableSchema, name: &str| {
+        let found = table.columns.iter().find(|column| is_named(column, name));
+        found.map(|column| (column.id, column.field.data_type().clone()))
     };
     let mut new = Vec::new();
     for check in &to.checks {
-        let is_same = |name: &String| id(from, name) == id(to, name);
+        let is_same = |name: &String| column(from, name) == column(to, name);
         if !(from.checks.contains(check) && check.columns()?.iter().all(is_same)) {
-            new.push(check);
+            new.push(check.clone());
         }
     }
     Ok(new)

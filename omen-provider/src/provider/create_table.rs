@@ -96,7 +96,7 @@ fn take_checks(create: &mut CreateTable, names: &IdentNormalizer) -> Vec<(String
             Some(name) => names.normalize(name),
             None => free_name(&usual, |name| checks.iter().any(|(taken, _)| taken == name)),
         };
-        let check = Check::new(name, &condition, |ident| names.normalize(ident.clone()));
+        let check = Check::new(name, &condition, &table, |ident| names.normalize(ident.clone()));
         checks.push((check.name, check.sql));
     }
     checks
@@ -127,7 +127,7 @@ fn refuse_unenforced(create: &CreateTable) -> Result<()> {
     });
     match columns.chain(table).flatten().next() {
         Some(what) => Err(Error::invalid(format!(
-            "{what} in CREATE TABLE is not supported: it would not be enforced. PRIMARY KEY, NOT \
+            "{what} is not supported: it would not be enforced. PRIMARY KEY, NOT \
              NULL, CHECK and DEFAULT are supported"
         ))
         .into()),

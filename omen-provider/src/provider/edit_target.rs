@@ -25,6 +25,7 @@ use datafusion::physical_plan::{
 use futures::StreamExt;
 
 use super::returned_rows::ReturnedRows;
+use super::sink::in_types_of;
 use super::table_provider::OmenTable;
 use crate::error::Error;
 use crate::expression::guard::{planned, polled_with_stack};
@@ -245,8 +246,13 @@ impl EditTarget {
             // Of an attempt before.
             returned.take();
         }
+        let table_schema = Arc::clone(schema);
         let rows = rows.map(move |batch| {
-            let batch = batch?;
+            let batch = match is_deletion {
+                // Keys, and what RETURNING shows of their rows.
+                true => batch?,
+                false => in_types_of(&table_schema, &batch?, begin)?,
+            };
             if let Some(returned) = &returned {
                 returned.keep(batch.project(&kept)?)?;
             }

@@ -163,9 +163,9 @@ impl Session {
     }
 
     async fn plan(&self, mut statement: Statement) -> Result<DataFrame> {
-        give_own_names(&mut statement);
         let state = self.ctx.state();
         let normalize_names = state.config_options().sql_parser.enable_ident_normalization;
+        give_own_names(&mut statement, normalize_names);
         let clauses = TableClauses::take(&mut statement, normalize_names)?;
         if let Some(frame) = self.plan_own(&statement).await? {
             return Ok(frame);

@@ -10,15 +10,17 @@
 use std::fmt::{self, Formatter};
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileOpener, FileScanConfig, FileSource};
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::Result;
+use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalSortExpr};
-use datafusion::physical_plan::filter_pushdown::FilterPushdownPropagation;
+use datafusion::physical_plan::filter_pushdown::{FilterPushdownPropagation, PushedDown};
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion::physical_plan::{DisplayFormatType, PhysicalExpr, SortOrderPushdownResult};
 use datafusion_datasource::morsel::Morselizer;
@@ -119,9 +121,19 @@ impl FileSource for SegmentSource {
         filters: Vec<Arc<dyn PhysicalExpr>>,
         config: &ConfigOptions,
     ) -> Result<FilterPushdownPropagation<Arc<dyn FileSource>>> {
-        let pushed = self.inner.try_pushdown_filters(filters, config)?;
+        let schema = Arc::clone(self.table_schema().table_schema());
+        let may_prune: Vec<bool> =
+            filters.iter().map(|filter| !reads_floats(filter, &schema)).collect();
+        let asked = filters.into_iter().zip(&may_prune).filter(|(_, may_prune)| **may_prune);
+        let asked = asked.map(|(filter, _)| filter).collect();
+        let pushed = self.inner.try_pushdown_filters(asked, config)?;
+        let mut answers = pushed.filters.into_iter();
+        let answer = |may_prune: bool| match may_prune {
+            true => answers.next().unwrap_or(PushedDown::No),
+            false => PushedDown::No,
+        };
         Ok(FilterPushdownPropagation {
-            filters: pushed.filters,
+            filters: may_prune.into_iter().map(answer).collect(),
             updated_node: pushed.updated_node.map(|inner| self.wrap(inner)),
         })
     }
@@ -152,4 +164,18 @@ impl FileSource for SegmentSource {
     ) -> Result<TreeNodeRecursion> {
         self.inner.apply_expressions(f)
     }
+}
+
+/// Whether a filter is about a column of floats. Parquet's statistics leave NaN out, which is above
+/// all other numbers in a comparison: by them, rows would be skipped that are to be found.
+fn reads_floats(filter: &Arc<dyn PhysicalExpr>, schema: &SchemaRef) -> bool {
+    let mut found = false;
+    // Nothing of it fails.
+    let _ = filter.apply(|part| {
+        let column = part.downcast_ref::<Column>();
+        let field = column.and_then(|column| schema.field_with_name(column.name()).ok());
+        found |= field.is_some_and(|field| field.data_type().is_floating());
+        Ok(TreeNodeRecursion::Continue)
+    });
+    found
 }

@@ -7,6 +7,7 @@ mod plans;
 mod scans;
 mod statements;
 mod transactions;
+mod views;
 
 use std::sync::Arc;
 

@@ -20,6 +20,9 @@ use crate::expression::check::Check;
 /// Digits of the integers of 8, 16, 32 and 64 bits.
 const INTEGER_DIGITS: [u8; 4] = [3, 5, 10, 20];
 
+/// Memory of the value of a new column in rows that there are: each of those in memory has it.
+const MISSING_BYTES_MAX: usize = 4 << 10;
+
 /// One change of a table.
 #[derive(Debug, Clone)]
 pub enum Alteration {
@@ -67,25 +70,13 @@ pub enum Alteration {
     },
 }
 
-/// The schema of `table` with all of these changes, one after the other.
-///
-/// # Errors
-/// As [`Alteration::apply`].
-pub fn altered(table: &TableSchema, alterations: &[Alteration]) -> Result<TableSchema> {
-    let mut altered = table.clone();
-    for alteration in alterations {
-        altered = alteration.apply(&altered)?;
-    }
-    Ok(altered)
-}
-
 impl Alteration {
     /// The schema of `table` with this changed.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] saying why it cannot be, [`Error::NotFound`] for a column that there
     /// is not.
-    fn apply(&self, table: &TableSchema) -> Result<TableSchema> {
+    pub fn apply(&self, table: &TableSchema) -> Result<TableSchema> {
         let mut columns = table.columns.clone();
         let mut key = table.key.clone();
         let mut name = table.name.clone();
@@ -126,6 +117,9 @@ impl Alteration {
                 if to.is_empty() {
                     return Err(Error::invalid("a table needs a name"));
                 }
+                if *to == table.name {
+                    return Err(Error::AlreadyExists(format!("table \"{to}\", which is this one")));
+                }
                 name.clone_from(to);
             }
             Self::SetDefault { column, default } => {
@@ -156,6 +150,7 @@ impl Alteration {
         let mut altered =
             TableSchema::restore(id, name, columns, key, hidden_key, next_column_id, checks)?;
         added_check.map_or(Ok(()), |check| altered.add_check(check))?;
+        altered.check_conditions()?;
         Ok(altered)
     }
 }
@@ -185,10 +180,23 @@ fn added(
 ) -> Result<Column> {
     check_name(table, field.name())?;
     check_storable(field)?;
+    if let Some(value) = missing
+        && value.get_array_memory_size() > MISSING_BYTES_MAX
+    {
+        return Err(Error::invalid(format!(
+            "the DEFAULT of column \"{}\" is too long for the rows that there are (limit: \
+             {MISSING_BYTES_MAX} bytes); ADD COLUMN without it, then ALTER COLUMN … SET DEFAULT",
+            field.name()
+        )));
+    }
+    // Rows that are deleted have NULL where there is no value.
+    let is_required = !field.is_nullable() && missing.is_none();
+    let field = field.clone().with_nullable(field.is_nullable() || is_required);
     Ok(Column {
         default: default.clone(),
         missing: missing.clone(),
-        ..Column::new(table.next_column_id, Arc::new(field.clone()))
+        is_required,
+        ..Column::new(table.next_column_id, Arc::new(field))
     })
 }
 
@@ -206,6 +214,9 @@ fn place(table: &TableSchema, name: &str) -> Result<usize> {
 }
 
 fn check_name(table: &TableSchema, name: &str) -> Result<()> {
+    if name.is_empty() {
+        return Err(Error::invalid(format!("a column of table \"{}\" needs a name", table.name)));
+    }
     if name == ROW_ID_COLUMN {
         return Err(Error::invalid(format!("the column name {ROW_ID_COLUMN} is reserved")));
     }
@@ -236,8 +247,9 @@ fn widen(table: &TableSchema, place: usize, column: &mut Column, to: &DataType) 
     refuse_key(table, place, "keeps its type")?;
     if !is_wider(to, &from) {
         return Err(Error::invalid(format!(
-            "column \"{}\" of table \"{}\" is of type {from}, and {to} does not have all its \
-             values; ADD COLUMN of that type and UPDATE, which can say what becomes of them",
+            "column \"{}\" of table \"{}\" is of type {from}, which does not become {to}: numbers \
+             become wider ones, texts and bytes longer ones; ADD COLUMN of that type and UPDATE, \
+             which can say what becomes of the values",
             column.field.name(),
             table.name
         )));

@@ -50,6 +50,12 @@ impl TableDefinition {
         if self.columns.iter().any(|(field, _)| field.name() == ROW_ID_COLUMN) {
             return Err(Error::invalid(format!("the column name {ROW_ID_COLUMN} is reserved")));
         }
+        if self.columns.iter().any(|(field, _)| field.name().is_empty()) {
+            return Err(Error::invalid(format!(
+                "a column of table \"{}\" needs a name",
+                self.name
+            )));
+        }
         for (field, _) in &self.columns {
             check_storable(field)?;
         }
@@ -74,7 +80,8 @@ impl TableDefinition {
             .collect();
         let mut schema = TableSchema::new(id, self.name, columns, key)?;
         for (name, condition) in self.checks {
-            schema.add_check(Check::parse(name, &condition)?)?;
+            let check = Check::parse(name, &condition, &schema.name)?;
+            schema.add_check(check)?;
         }
         Ok(Arc::new(schema))
     }

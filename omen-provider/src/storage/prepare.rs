@@ -26,7 +26,7 @@ const SLICE_SLACK_BYTES: usize = 16 << 10;
 ///
 /// # Errors
 /// [`Error::InvalidInput`] naming the column for one that is missing, unknown, of another type, or
-/// NULL where it must not be.
+/// NULL where it must not be; [`Error::CheckViolation`] for a row for which a CHECK is false.
 pub fn conform(table: &TableVersion, batch: &RecordBatch, mode: WriteMode) -> Result<RecordBatch> {
     let row_ids = match table.schema.hidden_key && mode == WriteMode::Update {
         true => batch.columns().last().cloned(),

@@ -192,6 +192,14 @@ impl TableSchema {
         Ok(())
     }
 
+    /// Whether all conditions make sense.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] for the first one that does not.
+    pub fn check_conditions(&self) -> Result<()> {
+        Checks::compile(&self.checks, &self.visible).map(drop)
+    }
+
     /// Refuses stored rows for which a CHECK is false.
     ///
     /// # Errors
@@ -223,6 +231,16 @@ impl TableSchema {
             columns.map(|column| (column.id, column.field.data_type().clone())).collect()
         };
         self.id == other.id && self.hidden_key == other.hidden_key && key(self) == key(other)
+    }
+
+    /// Whether all rows that were made ready for `other` may be written as they are.
+    pub fn takes_rows_of(&self, other: &Self) -> bool {
+        let required = |schema: &Self| -> Vec<bool> {
+            schema.columns.iter().map(Column::takes_null).collect()
+        };
+        self.stored == other.stored
+            && self.checks == other.checks
+            && required(self) == required(other)
     }
 
     /// Stored rows of the table as it was, `before`, as it is now.

@@ -218,6 +218,40 @@ async fn statements_for_the_table_as_it_was_are_refused() {
     assert!(matches!(Error::from(refused), Error::SerializationFailure(_)));
 }
 
+/// What was made ready before a condition was there is not written without it.
+#[tokio::test]
+async fn no_row_comes_past_a_condition_that_is_new() {
+    for condition in ["ADD CHECK (v > 0)", "ALTER COLUMN v SET NOT NULL"] {
+        let store = Store::object_store(Arc::new(InMemory::new()), "db");
+        let db = options().open_store(store).await.unwrap();
+        let (one, other) = (db.session(), db.session());
+        run(&one, "CREATE TABLE t (id BIGINT PRIMARY KEY, v INT)").await;
+        let wrong = if condition.starts_with("ADD") { "-1" } else { "NULL" };
+        // In a transaction, in a plan, and in a bulk statement.
+        run(&one, "BEGIN").await;
+        run(&one, &format!("INSERT INTO t VALUES (1, {wrong})")).await;
+        let planned = other.sql(&format!("INSERT INTO t VALUES (2, {wrong})")).await.unwrap();
+        let planned = planned.create_physical_plan().await.unwrap();
+        let many = format!(
+            "INSERT INTO t SELECT value, {wrong} FROM generate_series(10, 9000) AS g(value)"
+        );
+        let bulk = other.sql(&many).await.unwrap().create_physical_plan().await.unwrap();
+        run(&other, &format!("ALTER TABLE t {condition}")).await;
+        assert!(matches!(fails(&one, "COMMIT").await, Error::SerializationFailure(_)));
+        for plan in [planned, bulk] {
+            let context = other.context().task_ctx();
+            let refused = datafusion::physical_plan::collect(plan, context).await.unwrap_err();
+            assert!(matches!(Error::from(refused), Error::SerializationFailure(_)));
+        }
+        assert_eq!(number(&one, "SELECT count(*) FROM t").await, 0);
+        // A condition less is in nobody's way.
+        run(&one, "BEGIN").await;
+        run(&one, "INSERT INTO t VALUES (1, 1)").await;
+        run(&other, "ALTER TABLE t ALTER COLUMN v SET DEFAULT 7").await;
+        run(&one, "COMMIT").await;
+    }
+}
+
 /// Inserts beside alterations: each is whole, with the columns of before or after.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn rows_are_written_while_columns_come_and_go() {

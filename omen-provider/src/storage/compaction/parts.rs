@@ -27,6 +27,8 @@ pub(super) struct Part<'a> {
     pub(super) bytes: u64,
     /// Whether its learned index is damaged.
     pub(super) impaired: bool,
+    /// Whether the table was altered since it was written.
+    pub(super) outdated: bool,
     pub(super) rank: Rank<'a>,
 }
 
@@ -50,6 +52,7 @@ impl<'a> Part<'a> {
             dead,
             bytes: record.bytes,
             impaired: segment.is_impaired(),
+            outdated: segment.is_outdated(),
             rank: Box::new(move |key| live_rank(segment, key, live)),
         }
     }

@@ -91,7 +91,7 @@ pub fn pick(version: &Version, options: &CompactionOptions) -> Option<Task> {
 
 /// The next task on the way to disjoint segments without deleted rows, none of which is small
 /// beside a small one; `None` if `table` is so already. `worn`: of which segments deleted rows are
-/// to go.
+/// to go, and columns that are not the table's any more.
 pub fn pick_everything(
     table: &TableVersion,
     options: &CompactionOptions,
@@ -124,7 +124,8 @@ pub(super) fn everything(
     options: &CompactionOptions,
     of_interest: &[u64],
 ) -> Option<Vec<usize>> {
-    let is_worn = |part: &Part<'_>| part.dead > 0 && of_interest.contains(&part.file);
+    let is_worn =
+        |part: &Part<'_>| (part.dead > 0 || part.outdated) && of_interest.contains(&part.file);
     let stacks = parts.stacks();
     down(parts, &stacks)
         .or_else(|| together(parts, &stacks, 2))

@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 
@@ -53,7 +52,7 @@ pub(super) enum Change {
     /// A view is dropped.
     DropView(String),
     /// Rows, and the same rows as log records.
-    Put { table: TableId, batch: KeyedBatch, records: Vec<Bytes>, mode: WriteMode },
+    Put { schema: Arc<TableSchema>, batch: KeyedBatch, records: Vec<Bytes>, mode: WriteMode },
     /// Segments that a bulk statement wrote.
     Attach { table: TableId, segments: Vec<Arc<Segment>>, mode: WriteMode },
     /// Keys, ascending, whose rows are deleted.
@@ -95,7 +94,7 @@ impl Change {
     /// The rows that it wrote.
     pub(super) fn into_written(self) -> Option<(TableId, Written)> {
         match self {
-            Self::Put { table, batch, .. } => Some((table, Written::keys(batch.into_keys()))),
+            Self::Put { schema, batch, .. } => Some((schema.id, Written::keys(batch.into_keys()))),
             Self::Delete { table, keys } => Some((table, Written::keys(keys))),
             Self::Attach { table, segments, .. } => Some((table, Written::segments(&segments)?)),
             Self::Truncate(table) => Some((table, Written::All)),
@@ -110,7 +109,7 @@ impl Change {
 
 /// A put of sorted rows; `None` for no rows.
 pub(super) fn prepare_put(
-    table: TableId,
+    schema: &Arc<TableSchema>,
     batch: KeyedBatch,
     mode: WriteMode,
 ) -> Result<Option<Change>> {
@@ -119,7 +118,7 @@ pub(super) fn prepare_put(
     }
     let mut records = Vec::new();
     encode_records(batch.rows(), &mut records)?;
-    Ok(Some(Change::Put { table, batch, records, mode }))
+    Ok(Some(Change::Put { schema: Arc::clone(schema), batch, records, mode }))
 }
 
 /// Encodes rows as log records of bounded size: what is too long is halved.
@@ -202,20 +201,20 @@ pub(super) async fn apply(
             ops.push(Op::DropView(name.clone()));
             Ok(Applied::default())
         }
-        Change::Put { table: id, batch, records, mode } => {
-            let mut table = TableVersion::clone(version.require(*id)?);
-            check_columns(&table.schema, &batch.rows().schema())?;
+        Change::Put { schema, batch, records, mode } => {
+            let mut table = TableVersion::clone(version.require(schema.id)?);
+            check_schema(&table.schema, schema)?;
             let fresh = put_rows(&mut table, batch, *mode, frozen).await?;
             raise_row_id(&table)?;
             version.put_table(table);
             let records = records.iter().cloned();
-            ops.extend(records.map(|rows| Op::Put { table: *id, fresh, rows }));
+            ops.extend(records.map(|rows| Op::Put { table: schema.id, fresh, rows }));
             Ok(Applied { count: 0, wrote: true })
         }
         Change::Attach { table: id, segments, mode } => {
             let mut table = TableVersion::clone(version.require(*id)?);
             for segment in segments {
-                check_columns(&table.schema, segment.schema().stored())?;
+                check_schema(&table.schema, segment.schema())?;
             }
             let fresh = put_segments(&mut table, segments, *mode).await?;
             raise_row_id(&table)?;
@@ -247,9 +246,9 @@ pub(super) async fn apply(
     }
 }
 
-/// Refuses rows that were prepared for other columns than the table has.
-fn check_columns(table: &TableSchema, prepared: &SchemaRef) -> Result<()> {
-    match Arc::ptr_eq(table.stored(), prepared) || table.stored() == prepared {
+/// Refuses rows that were prepared for the table as it was, where that took others.
+fn check_schema(table: &Arc<TableSchema>, prepared: &Arc<TableSchema>) -> Result<()> {
+    match Arc::ptr_eq(table, prepared) || table.takes_rows_of(prepared) {
         true => Ok(()),
         false => Err(altered_meanwhile(table)),
     }

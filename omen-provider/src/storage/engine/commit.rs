@@ -152,7 +152,7 @@ impl Engine {
         let version = self.require_named(table)?;
         let rows = conform(&version, batch, mode)?;
         let sorted = sort_by_key(&version, &rows, mode)?;
-        match prepare_put(version.schema.id, sorted, mode)? {
+        match prepare_put(&version.schema, sorted, mode)? {
             Some(change) => self.commit(vec![change]).await?,
             None => 0,
         };

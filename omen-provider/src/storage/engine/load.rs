@@ -211,7 +211,7 @@ impl Engine {
         if segments.is_empty() {
             let rows = portion.concat(table)?;
             let sorted = sort_by_key(table, &rows, mode)?;
-            let change = prepare_put(table.schema.id, sorted, mode)?;
+            let change = prepare_put(&table.schema, sorted, mode)?;
             return Ok((change.into_iter().collect(), count, portion.share));
         }
         if !portion.batches.is_empty() {

@@ -224,9 +224,8 @@ impl Change {
     /// The table that must be there, and be as it was as far as the change goes.
     fn table(&self) -> Option<TableId> {
         match self {
-            Self::Put { table, .. } | Self::Attach { table, .. } | Self::Delete { table, .. } => {
-                Some(*table)
-            }
+            Self::Put { schema, .. } => Some(schema.id),
+            Self::Attach { table, .. } | Self::Delete { table, .. } => Some(*table),
             Self::Drop(table) | Self::Truncate(table) => Some(*table),
             Self::Alter { from, .. } => Some(from.id),
             Self::Create(_) | Self::CreateView { .. } | Self::DropView(_) => None,

@@ -54,6 +54,12 @@ impl ColumnMap {
         self.roots[column]
     }
 
+    /// Whether the file has the table's columns in their order, and no others.
+    pub(super) fn is_straight(&self) -> bool {
+        self.roots.len() == self.leaves.len()
+            && self.roots.iter().enumerate().all(|(column, root)| *root == Some(column))
+    }
+
     /// The leaf columns of a root column of the file.
     pub(super) fn leaves(&self, root: usize) -> Range<usize> {
         self.leaves[root].clone()

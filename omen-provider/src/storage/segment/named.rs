@@ -2,7 +2,7 @@
 //!
 //! Our own reading goes by ids. A reader that goes by names (DataFusion's) gets the metadata with
 //! the table's names of today: a renamed column has its new one, and one that the table does not
-//! have any more a name that none has. Called where a segment is opened for a schema.
+//! have any more a name that nobody gives. Called where a segment is opened for a schema.
 
 use std::sync::Arc;
 

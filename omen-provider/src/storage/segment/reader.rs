@@ -11,6 +11,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use arrow::datatypes::Field;
 use bytes::Bytes;
 use omen_index::RmiStats;
 use parquet::DecodeResult;
@@ -28,7 +29,7 @@ use super::tail::{self, Core, Hints};
 use crate::error::{Error, Result};
 use crate::storage::key::Keys;
 use crate::storage::record::{SegmentRecord, bound_above, bound_below};
-use crate::storage::schema::TableSchema;
+use crate::storage::schema::{Column, TableSchema};
 use crate::storage::store::{Pin, Store};
 use crate::teeth::{Tooth, planted};
 use omen_index::fingerprints::{self, Fingerprints};
@@ -56,6 +57,8 @@ pub struct Segment {
     pub(super) users: Arc<()>,
     /// Counts all of this against the page cache.
     pub(super) _resident: Arc<Resident>,
+    /// The same for metadata with other names.
+    pub(super) _named_resident: Option<Arc<Resident>>,
 }
 
 impl Segment {
@@ -109,14 +112,15 @@ impl Segment {
             cache: Arc::clone(cache),
             name: name.as_str().into(),
             record: Arc::new(record),
-            parquet,
             layout: Arc::new(layout),
             index: Arc::new(index),
             fingerprints: fingerprints.map(Arc::new),
             impaired,
             schema: Arc::clone(schema),
             columns: Arc::new(columns),
+            _named_resident: named_resident(cache, &named, &parquet),
             named,
+            parquet,
             _pin: None,
             users: Arc::default(),
             _resident: Arc::new(cache.hold(bytes as u64)),
@@ -140,8 +144,9 @@ impl Segment {
         let columns = ColumnMap::new(schema, &self.parquet).map_err(damaged)?;
         let named = with_names_of(schema, &columns, &self.parquet);
         let named = named.map_err(|error| damaged(error.to_string()))?;
+        let _named_resident = named_resident(&self.cache, &named, &self.parquet);
         let (schema, columns) = (Arc::clone(schema), Arc::new(columns));
-        Ok(Arc::new(Self { schema, columns, named, ..Self::clone(self) }))
+        Ok(Arc::new(Self { schema, columns, named, _named_resident, ..Self::clone(self) }))
     }
 
     /// Counts who uses the open file: nobody, when this is the last of its clones.
@@ -186,6 +191,18 @@ impl Segment {
         self.impaired
     }
 
+    /// Whether the file has other columns than the table, or others in name or type: the table was
+    /// altered since it was written. Another tool would read what the table was.
+    pub fn is_outdated(&self) -> bool {
+        let kinds = self.parquet.schema().fields().iter().zip(&self.schema.columns);
+        let is_same = |(file, column): (&Arc<Field>, &Column)| {
+            file.data_type().equals_datatype(column.field.data_type())
+        };
+        !self.columns.is_straight()
+            || !Arc::ptr_eq(&self.named, self.parquet.metadata())
+            || !kinds.into_iter().all(is_same)
+    }
+
     /// An error for damage at `offset`.
     pub(super) fn damaged(&self, offset: u64, reason: impl Into<String>) -> Error {
         Error::corruption(&*self.name, offset, reason)
@@ -210,6 +227,16 @@ impl Segment {
         let tail = read_tail(&self.store, &self.record).await?;
         Ok(tail.bytes.slice((self.record.core_offset - self.record.tail_offset) as usize..))
     }
+}
+
+/// Counts metadata that are not those of the file.
+fn named_resident(
+    cache: &Arc<PageCache>,
+    named: &Arc<ParquetMetaData>,
+    parquet: &ArrowReaderMetadata,
+) -> Option<Arc<Resident>> {
+    let is_own = Arc::ptr_eq(named, parquet.metadata());
+    (!is_own).then(|| Arc::new(cache.hold(named.memory_size() as u64)))
 }
 
 /// A tail whose core is what was written.

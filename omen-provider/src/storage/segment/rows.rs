@@ -27,10 +27,16 @@ impl Segment {
         let projection = Projection::new(&self.schema, columns)?;
         let touched = self.touched_pages(rows);
         let pages: Vec<u32> = touched.iter().map(|(page, _)| *page).collect();
-        let decoded = self.page_columns(&pages, &projection.columns, stats).await?;
+        let is_there = |column: &&usize| self.columns.root(**column).is_some();
+        let there: Vec<usize> = projection.columns.iter().filter(is_there).copied().collect();
+        let decoded = self.page_columns(&pages, &there, stats).await?;
         let count = touched.iter().flat_map(|(_, ranges)| ranges).map(|r| r.len()).sum();
         let mut arrays = Vec::with_capacity(projection.columns.len());
-        for (index, field) in projection.schema.fields().iter().enumerate() {
+        for (column, field) in projection.columns.iter().zip(projection.schema.fields()) {
+            let Some(index) = there.iter().position(|there| there == column) else {
+                arrays.push(self.schema.columns[*column].absent(count)?);
+                continue;
+            };
             let parts = touched
                 .iter()
                 .zip(&decoded)
@@ -65,7 +71,8 @@ impl Segment {
         touched
     }
 
-    /// Whole decoded pages, ascending: for each one array per stored column of `columns`.
+    /// Whole decoded pages, ascending: for each one array per stored column of `columns`, which the
+    /// file has.
     pub(super) async fn page_columns(
         &self,
         pages: &[u32],
@@ -75,8 +82,7 @@ impl Segment {
         let mut found = Vec::with_capacity(pages.len());
         let mut missing: Vec<(u32, Vec<usize>)> = Vec::new();
         for &page in pages {
-            let arrays = columns.iter().map(|&column| self.resident_column(page, column));
-            let arrays = arrays.collect::<Result<Vec<_>>>()?;
+            let arrays: Vec<_> = columns.iter().map(|&c| self.cached_column(page, c)).collect();
             self.count_page(page, columns, stats);
             if arrays.iter().any(Option::is_none) {
                 let absent = columns.iter().zip(&arrays).filter(|(_, array)| array.is_none());
@@ -112,15 +118,10 @@ impl Segment {
         Ok(out)
     }
 
-    /// A page of a stored column, if that takes no reading.
-    fn resident_column(&self, page: u32, column: usize) -> Result<Option<ArrayRef>> {
-        match self.columns.root(column) {
-            Some(root) => {
-                let (file, root) = (self.record.file, root as u32);
-                Ok(self.cache.column(PageKey::Column { file, root, page }))
-            }
-            None => self.schema.columns[column].absent(self.layout.positions(page).len()).map(Some),
-        }
+    /// A decoded page of a stored column, if it is in the cache.
+    fn cached_column(&self, page: u32, column: usize) -> Option<ArrayRef> {
+        let (file, root) = (self.record.file, self.columns.root(column)? as u32);
+        self.cache.column(PageKey::Column { file, root, page })
     }
 
     /// Counts one page of each leaf of stored columns as asked for.

@@ -53,6 +53,7 @@ impl Segment {
             dead: self.dead.len() as u64,
             bytes: self.rows.len() as u64,
             impaired: false,
+            outdated: false,
             rank: Box::new(move |key| {
                 let key = u32::from_be_bytes(key.try_into().unwrap());
                 let position = self.rows.partition_point(|row| *row < key) as u64;

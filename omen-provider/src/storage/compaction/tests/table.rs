@@ -30,6 +30,7 @@ fn picked(segments: &[Made]) -> (Option<Vec<u64>>, Option<Vec<u64>>) {
         dead: *dead,
         bytes: live + dead,
         impaired: false,
+        outdated: false,
         rank: Box::new(move |key| {
             let key = u64::from(u32::from_be_bytes(key.try_into().unwrap()));
             let (min, max) = (u64::from(*min), u64::from(*max));
