@@ -179,7 +179,9 @@ impl Session {
                 super::create_table::create_table(self, command, clauses).await
             }
             LogicalPlan::Ddl(DdlStatement::DropTable(command)) => self.drop_table(command).await,
-            LogicalPlan::Ddl(DdlStatement::DropView(command)) => drop_view(self, command).await,
+            LogicalPlan::Ddl(DdlStatement::DropView(command)) => {
+                Box::pin(drop_view(self, command)).await
+            }
             LogicalPlan::Ddl(DdlStatement::CreateView(mut view)) => {
                 // Of this session alone.
                 view.temporary = false;
@@ -199,11 +201,12 @@ impl Session {
                     return self.no_rows().map(Some);
                 }
                 if let SqlStatement::AlterTable(alteration) = statement.as_ref() {
-                    alter_table(self, alteration).await?;
+                    // Such futures are large; every statement would carry them.
+                    Box::pin(alter_table(self, alteration)).await?;
                     return self.no_rows().map(Some);
                 }
                 if let Some(view) = views::of_database(statement) {
-                    return create_view(self, view.clone()).await.map(Some);
+                    return Box::pin(create_view(self, view.clone())).await.map(Some);
                 }
                 if let Some(syntax) = InsertSyntax::of(statement) {
                     return plan_insert(self, syntax).await.map(Some);

@@ -295,3 +295,43 @@ async fn rows_are_written_while_columns_come_and_go() {
     }
     assert_eq!(number(&session, "SELECT count(*) FROM t WHERE v = id").await, written);
 }
+
+/// Another tool reads the table from files that were compacted, and nothing of what was before.
+#[tokio::test]
+async fn compacted_files_have_the_columns_of_the_table() {
+    use futures::TryStreamExt;
+    use object_store::{ObjectStore, ObjectStoreExt};
+    let objects = Arc::new(InMemory::new());
+    let store = Store::object_store(Arc::clone(&objects) as Arc<dyn ObjectStore>, "db");
+    let db = options().open_store(store).await.unwrap();
+    let session = db.session();
+    run(&session, "CREATE TABLE t (id BIGINT PRIMARY KEY, a INT, b TEXT, c INT)").await;
+    run(&session, "INSERT INTO t VALUES (1, 10, 'secret', 3)").await;
+    db.checkpoint().await.unwrap();
+    for alteration in [
+        "RENAME a TO x, RENAME c TO a, RENAME x TO c",
+        "DROP COLUMN b",
+        "ADD COLUMN d INT DEFAULT 7",
+        "ALTER COLUMN a TYPE BIGINT",
+    ] {
+        run(&session, &format!("ALTER TABLE t {alteration}")).await;
+        db.compact().await.unwrap();
+        let wanted = run(&session, "SELECT * FROM t").await;
+        let prefix = object_store::path::Path::from("db/segments");
+        let files: Vec<_> = objects.list(Some(&prefix)).try_collect().await.unwrap();
+        let parquet = files.iter().filter(|file| file.location.as_ref().ends_with(".parquet"));
+        let parquet: Vec<_> = parquet.collect();
+        assert_eq!(parquet.len(), 1, "{alteration}");
+        let bytes = objects.get(&parquet[0].location).await.unwrap().bytes().await.unwrap();
+        let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes);
+        let rows: Vec<_> = reader.unwrap().build().unwrap().map(Result::unwrap).collect();
+        assert_eq!(super::text(&rows), super::text(&wanted), "{alteration}");
+    }
+    // There is nothing to do for a table that was not altered.
+    let before =
+        db.inspect().await.tables[0].parts.iter().map(|p| p.file.clone()).collect::<Vec<_>>();
+    db.compact().await.unwrap();
+    let after =
+        db.inspect().await.tables[0].parts.iter().map(|p| p.file.clone()).collect::<Vec<_>>();
+    assert_eq!(before, after);
+}

@@ -112,7 +112,7 @@ async fn clauses_that_would_not_hold_are_refused() {
     let session = database().await.session();
     for sql in [
         "CREATE TABLE t (id INT PRIMARY KEY, u INT UNIQUE)",
-        "CREATE TABLE t (id INT PRIMARY KEY, u INT CHECK (u > 0))",
+        "CREATE TABLE t (id INT PRIMARY KEY, u INT CHECK (w > 0))",
         "CREATE TABLE t (id INT PRIMARY KEY, u INT REFERENCES o (id))",
         "CREATE TABLE t (id INT PRIMARY KEY, UNIQUE (id))",
         "CREATE TABLE t (id INT PRIMARY KEY, u INT, PRIMARY KEY (u))",
@@ -186,6 +186,12 @@ async fn objects_of_the_session_stay_out_of_the_way() {
         Error::AlreadyExists(_)
     ));
     run(&session, "CREATE TABLE IF NOT EXISTS taken (id INT)").await;
+    run(&session, "DROP VIEW taken").await;
+    run(&session, "CREATE TEMPORARY VIEW taken AS SELECT 1 AS x").await;
+    assert!(matches!(
+        fails(&session, "CREATE TABLE taken (id INT)").await,
+        Error::AlreadyExists(_)
+    ));
     run(&session, "DROP VIEW taken").await;
     run(&session, "CREATE TABLE \"Mixed Case\" (\"Id\" INT PRIMARY KEY DEFAULT 7)").await;
     run(&session, "INSERT INTO \"Mixed Case\" (\"Id\") VALUES (7)").await;

@@ -18,8 +18,9 @@ async fn a_context_sees_the_views_of_the_database() {
     let rows = ctx.sql("SELECT x FROM four").await.unwrap().collect().await.unwrap();
     assert_eq!(rows.iter().map(|batch| batch.num_rows()).sum::<usize>(), 1);
     assert!(ctx.table_exist("doubled").unwrap());
-    let refused = ctx.sql("DROP VIEW four").await.err().unwrap().to_string();
-    assert!(refused.contains("belongs to the database"), "{refused}");
+    // Dropped in a session of the database alone.
+    assert!(ctx.sql("DROP VIEW four").await.is_err());
+    ctx.sql("SELECT x FROM four").await.unwrap().collect().await.unwrap();
     // Its own come behind them.
     ctx.sql("CREATE VIEW own AS SELECT 1 AS one").await.unwrap();
     ctx.sql("SELECT one FROM own").await.unwrap().collect().await.unwrap();

@@ -104,12 +104,12 @@ impl Engine {
         if_not_exists: bool,
     ) -> Result<bool> {
         let name = definition.name.clone();
-        if self.sees_table(within, &name) {
+        if self.sees_name(within, &name) {
             return if if_not_exists { Ok(false) } else { Err(exists(&name)) };
         }
         let schema = self.new_schema(definition)?;
         match self.carry_out(within, None, vec![Change::Create(schema)]).await {
-            Err(Error::AlreadyExists(_)) if if_not_exists && self.sees_table(within, &name) => {
+            Err(Error::AlreadyExists(_)) if if_not_exists && self.sees_name(within, &name) => {
                 Ok(false)
             }
             other => other.map(|_| true),

@@ -114,7 +114,7 @@ impl Engine {
         rows: BoxStream<'static, Result<RecordBatch>>,
     ) -> Result<Option<u64>> {
         let name = definition.name.clone();
-        if self.sees_table(within, &name) {
+        if self.sees_name(within, &name) {
             return match if_not_exists {
                 true => Ok(None),
                 false => Err(Error::AlreadyExists(format!("table \"{name}\""))),
@@ -124,7 +124,7 @@ impl Engine {
         let table = TableVersion::new(Arc::clone(&schema));
         let loaded = self.load(&table, WriteMode::Insert, rows).await?;
         match self.commit_loaded(within, None, vec![Change::Create(schema)], loaded).await {
-            Err(Error::AlreadyExists(_)) if if_not_exists && self.sees_table(within, &name) => {
+            Err(Error::AlreadyExists(_)) if if_not_exists && self.sees_name(within, &name) => {
                 Ok(None)
             }
             other => other.map(Some),

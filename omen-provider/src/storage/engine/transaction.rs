@@ -114,9 +114,10 @@ impl Engine {
         }
     }
 
-    /// Whether there is a table of that name.
-    pub(super) fn sees_table(&self, within: &Within, name: &str) -> bool {
-        self.snapshot_within(within).0.table(name).is_some()
+    /// Whether a table or a view has that name.
+    pub(super) fn sees_name(&self, within: &Within, name: &str) -> bool {
+        let snapshot = self.snapshot_within(within).0;
+        snapshot.table(name).is_some() || snapshot.view(name).is_some()
     }
 
     /// Begins a transaction. (In a database opened read-only it reads one moment.)
