@@ -36,6 +36,7 @@ mod current_transaction;
 
 mod sink;
 
+mod table_definition;
 mod table_provider;
 
 mod returned_rows;

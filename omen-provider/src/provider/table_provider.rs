@@ -8,7 +8,7 @@
 //! every row. [`super::edits`] makes something else of these statements before.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
@@ -23,6 +23,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use super::filter::select_keys;
 use super::scan::plan_scan;
 use super::sink::InsertSink;
+use super::table_definition::definition;
 use crate::error::Error;
 use crate::expression::default::parse_default;
 use crate::storage::apply::WriteMode;
@@ -51,6 +52,8 @@ pub(crate) struct OmenTable {
 struct Facts {
     constraints: Constraints,
     defaults: HashMap<String, Expr>,
+    /// Made when it is asked for.
+    definition: OnceLock<String>,
 }
 
 impl OmenTable {
@@ -67,7 +70,8 @@ impl OmenTable {
             true => Vec::new(),
             false => vec![Constraint::PrimaryKey(schema.key.clone())],
         };
-        let facts = Arc::new(Facts { constraints: Constraints::new_unverified(key), defaults });
+        let constraints = Constraints::new_unverified(key);
+        let facts = Arc::new(Facts { constraints, defaults, definition: OnceLock::new() });
         let columns = Arc::clone(snapshot.schema().visible());
         Ok(Self { handle, snapshot, facts, columns, within: Within::default() })
     }
@@ -124,6 +128,10 @@ impl TableProvider for OmenTable {
 
     fn table_type(&self) -> TableType {
         TableType::Base
+    }
+
+    fn get_table_definition(&self) -> Option<&str> {
+        Some(self.facts.definition.get_or_init(|| definition(self.table_schema())))
     }
 
     fn get_column_default(&self, column: &str) -> Option<&Expr> {

@@ -28,7 +28,7 @@ impl Blocks {
             return Err(ErrorKind::InvalidInput.into());
         }
         let call = self.calls.fetch_add(1, SeqCst) + 1;
-        let is_short = self.short_calls > 0 && call % self.short_calls == 0;
+        let is_short = call.is_multiple_of(self.short_calls);
         Ok(if is_short { bytes.len().min(512) } else { bytes.len() })
     }
 

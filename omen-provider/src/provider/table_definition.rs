@@ -1,0 +1,86 @@
+//! The statement that would create a table as it is: what SHOW CREATE TABLE shows.
+//!
+//! Called by [`super::table_provider`].
+
+use std::fmt::Write;
+
+use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
+use datafusion::sql::sqlparser::keywords::ALL_KEYWORDS;
+
+use crate::storage::schema::{Column, TableSchema};
+
+/// `CREATE TABLE …` with all that is declared. Types that SQL has no name for are called as Arrow
+/// calls them.
+pub(super) fn definition(schema: &TableSchema) -> String {
+    let visible = &schema.columns[..schema.visible().fields().len()];
+    let mut parts: Vec<String> = visible.iter().map(column).collect();
+    if !schema.hidden_key {
+        let key: Vec<String> = schema.key_names().into_iter().map(quoted).collect();
+        parts.push(format!("PRIMARY KEY ({})", key.join(", ")));
+    }
+    for check in &schema.checks {
+        parts.push(format!("CONSTRAINT {} CHECK ({})", quoted(&check.name), check.sql));
+    }
+    format!("CREATE TABLE {} ({})", quoted(&schema.name), parts.join(", "))
+}
+
+fn column(column: &Column) -> String {
+    let mut text = format!("{} {}", quoted(column.field.name()), kind(column.field.data_type()));
+    if !column.takes_null() {
+        text.push_str(" NOT NULL");
+    }
+    if let Some(default) = &column.default {
+        // Writing to a String does not fail.
+        let _ = write!(text, " DEFAULT {default}");
+    }
+    text
+}
+
+/// A name, in quotes where it would mean another without, or a word of SQL.
+fn quoted(name: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let is_word = name.chars().all(is_plain) && name.starts_with(|c: char| c.is_ascii_lowercase());
+    let is_keyword = ALL_KEYWORDS.binary_search(&name.to_ascii_uppercase().as_str()).is_ok();
+    match is_word && !is_keyword {
+        true => name.to_string(),
+        false => format!("\"{}\"", name.replace('"', "\"\"")),
+    }
+}
+
+fn kind(kind: &DataType) -> String {
+    let unsigned = |name: &str| format!("{name} UNSIGNED");
+    match kind {
+        DataType::Boolean => "BOOLEAN".to_string(),
+        DataType::Int8 => "TINYINT".to_string(),
+        DataType::Int16 => "SMALLINT".to_string(),
+        DataType::Int32 => "INT".to_string(),
+        DataType::Int64 => "BIGINT".to_string(),
+        DataType::UInt8 => unsigned("TINYINT"),
+        DataType::UInt16 => unsigned("SMALLINT"),
+        DataType::UInt32 => unsigned("INT"),
+        DataType::UInt64 => unsigned("BIGINT"),
+        DataType::Float32 => "REAL".to_string(),
+        DataType::Float64 => "DOUBLE".to_string(),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "TEXT".to_string(),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "BYTEA".to_string(),
+        DataType::Date32 => "DATE".to_string(),
+        DataType::Time64(TimeUnit::Nanosecond) => "TIME".to_string(),
+        DataType::Timestamp(unit, None) => format!("TIMESTAMP({})", digits(*unit)),
+        DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => {
+            format!("DECIMAL({precision}, {scale})")
+        }
+        DataType::Interval(IntervalUnit::MonthDayNano) => "INTERVAL".to_string(),
+        DataType::List(item) => format!("{}[]", self::kind(item.data_type())),
+        other => other.to_string(),
+    }
+}
+
+/// Digits of a second.
+fn digits(unit: TimeUnit) -> u8 {
+    match unit {
+        TimeUnit::Second => 0,
+        TimeUnit::Millisecond => 3,
+        TimeUnit::Microsecond => 6,
+        TimeUnit::Nanosecond => 9,
+    }
+}
