@@ -104,8 +104,12 @@ impl Executor {
         Failure::Error(format!("there is no table \"{name}\"; {hint}"))
     }
 
-    /// Gives what a statement that failed has left a moment to end: it removes its files then.
+    /// Gives what a statement that failed has left a moment to end: it removes its files then. Says
+    /// so if a transaction ends with it.
     pub(crate) async fn end(mut self) {
+        if self.session.in_transaction() {
+            notes::note("the open transaction is undone: COMMIT would have kept what it did");
+        }
         if let Some(left) = self.workers.leave_behind() {
             left.ends_soon().await;
         }

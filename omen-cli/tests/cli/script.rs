@@ -241,3 +241,15 @@ fn statements_that_the_disk_is_not_waited_for_are_there_afterwards() {
         assert!(help.contains(said), "{said}");
     }
 }
+
+#[test]
+fn who_forgets_to_commit_is_told_so() {
+    let place = Place::new();
+    place.sql("CREATE TABLE t (id BIGINT PRIMARY KEY)");
+    let forgotten = place.run_with_input(&["db"], "BEGIN;\nINSERT INTO t VALUES (1);\n").success();
+    assert!(forgotten.stderr.contains("the open transaction is undone"), "{forgotten:?}");
+    let script = "BEGIN;\nINSERT INTO t VALUES (2);\nCOMMIT;\n";
+    let committed = place.run_with_input(&["db"], script).success();
+    assert!(!committed.stderr.contains("transaction"), "{committed:?}");
+    assert_eq!(place.sql("SELECT * FROM t"), "id\n2\n");
+}

@@ -233,6 +233,11 @@ impl Session {
         }
     }
 
+    /// Whether a transaction has begun that has not ended.
+    pub fn in_transaction(&self) -> bool {
+        self.current.get().0.is_some()
+    }
+
     /// DataFusion's context of this session: for settings, functions and further tables. SQL that
     /// it is given itself is not checked for its depth, and `SET datafusion.runtime.…` would give
     /// it memory of its own.
