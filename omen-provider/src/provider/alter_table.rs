@@ -173,12 +173,18 @@ async fn add_column(
 ) -> Result<Vec<Alteration>> {
     let mut column = column.clone();
     let usual = format!("{}_{}_check", schema.name, names.normalize(column.name.clone()));
+    let mut given: Vec<String> = Vec::new();
     for option in &mut column.options {
         if let ColumnOption::Check(check) = &mut option.option
             && check.name.is_none()
             && option.name.is_none()
         {
-            check.name = Some(Ident::with_quote('"', free_check_name(schema, &usual)));
+            let is_taken = |name: &str| {
+                given.iter().any(|other| other == name)
+                    || schema.checks.iter().any(|check| check.name == name)
+            };
+            given.push(free_name(&usual, is_taken));
+            check.name = given.last().map(|name| Ident::with_quote('"', name));
         }
     }
     let TableDefinition { columns, checks, .. } = column_of(session, &schema.name, &column).await?;

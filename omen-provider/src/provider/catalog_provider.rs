@@ -13,6 +13,7 @@ use datafusion::catalog::{
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::TableType;
 use datafusion::prelude::SessionContext;
 
 use super::current_transaction::CurrentTransaction;
@@ -201,13 +202,23 @@ impl SchemaProvider for OmenSchema {
         let Some(snapshot) = all.table(shown) else {
             let view = all.view(name).and_then(|text| Some((text, (self.state.0)()?)));
             return match view {
-                Some((text, state)) => views::planned(&state, &all, name, text).await.map(Some),
+                Some((text, state)) => views::listed(&state, name, text).await.map(Some),
                 None => self.inner.table(name).await,
             };
         };
         let table = OmenTable::new(Arc::clone(&self.handle), snapshot)?;
         let with_row_ids = with_row_ids && table.table_schema().hidden_key;
         Ok(Some(Arc::new(if with_row_ids { table.with_row_ids() } else { table })))
+    }
+
+    async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
+        let snapshot = self.snapshot();
+        match (snapshot.table(name), snapshot.view(name)) {
+            (Some(_), _) => Ok(Some(TableType::Base)),
+            // Which need not be planned for that.
+            (None, Some(_)) => Ok(Some(TableType::View)),
+            (None, None) => self.inner.table_type(name).await,
+        }
     }
 
     fn register_table(

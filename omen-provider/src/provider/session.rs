@@ -170,8 +170,12 @@ impl Session {
         if let Some(frame) = self.plan_own(&statement).await? {
             return Ok(frame);
         }
-        let plan = guard::planned(state.statement_to_plan(statement)).await?;
+        let names_views = views::are_named(self, &statement);
+        let plan = views::named(guard::planned(state.statement_to_plan(statement))).await?;
         refuse_own_files(self.handle.engine().location(), &plan)?;
+        if names_views {
+            views::check_statement(&plan)?;
+        }
         // What is prepared is optimised before the analyzer sees it.
         let plan = RewriteEdits.analyze(plan, state.config_options())?;
         match plan {

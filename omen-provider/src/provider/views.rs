@@ -1,45 +1,65 @@
 //! Views of the database: their text is kept, and planned anew wherever a statement names one.
 //!
 //! So a view shows its tables as they are, and the statement's snapshot of them. Views may name
-//! views: what that comes to is counted before anything is planned, for a few lines of text could
-//! name a table a billion times, or a view itself. Called by [`super::catalog_provider`] and
-//! [`super::session`].
+//! views: which are being planned, and how many were, goes along with the task that plans, for a
+//! few lines of text could name a table a billion times, or a view itself. Called by
+//! [`super::catalog_provider`] and [`super::session`].
 
-use std::collections::HashMap;
+use std::cell::Cell;
+use std::future::Future;
 use std::sync::Arc;
 
+use arrow::datatypes::{Schema, SchemaRef};
+use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use datafusion::common::not_impl_err;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::config::Dialect;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::ViewTable;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::{DdlStatement, DropView, LogicalPlan};
+use datafusion::logical_expr::{DdlStatement, DropView, Expr, LogicalPlan, TableType};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
-use datafusion::sql::sqlparser::ast::{
-    CreateView, ObjectName, Statement as SqlStatement, visit_relations,
-};
+use datafusion::sql::planner::object_name_to_table_reference;
+use datafusion::sql::sqlparser::ast::{CreateView, ObjectName, Statement as SqlStatement};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 
 use super::session::{Session, taken};
 use crate::error::Error;
 use crate::expression::guard;
-use crate::storage::snapshot::Snapshot;
 
-/// How many queries one view may come to.
-const QUERIES_MAX: u64 = 1_000;
+/// How many views one may come to.
+const QUERIES_MAX: u64 = 200;
+/// How deep views are nested.
+const DEPTH_MAX: usize = 40;
+/// Joins, unions, windows and views of a view: one may read the other, and what runs them recurses.
+const JOINS_MAX: usize = 40;
 
 /// Creates a view that outlasts the session.
 pub(super) async fn create_view(session: &Session, statement: CreateView) -> Result<DataFrame> {
     let (or_replace, if_not_exists) = (statement.or_replace, statement.if_not_exists);
     let plain = CreateView { or_replace: false, if_not_exists: false, ..statement };
-    let statement = SqlStatement::CreateView(plain);
-    let text = statement.to_string();
+    let plain_name = plain.name.clone();
+    let text = SqlStatement::CreateView(plain).to_string();
     let state = session.context().state();
-    let statement = Statement::Statement(Box::new(statement));
-    let plan = guard::planned(state.statement_to_plan(statement)).await?;
+    let options = &state.config_options().sql_parser;
+    if options.dialect != Dialect::Generic || !options.enable_ident_normalization {
+        return Err(Error::invalid(
+            "a view is kept as text, which means the same in every session: SET \
+             datafusion.sql_parser.dialect = 'generic' and enable_ident_normalization = true \
+             before CREATE VIEW, or CREATE TEMPORARY VIEW",
+        )
+        .into());
+    }
+    let name = normalized_name(&plain_name)?;
+    let own = Expansion { path: vec![name], planned: Cell::new(0) };
+    // As it will be planned.
+    let planning = guard::planned(state.statement_to_plan(parsed(&text)?));
+    let plan = EXPANSION.scope(own, planning).await?;
     let LogicalPlan::Ddl(DdlStatement::CreateView(view)) = plan else {
         return Err(Error::invalid(format!("{text} is no view")).into());
     };
@@ -61,8 +81,8 @@ pub(super) async fn create_view(session: &Session, statement: CreateView) -> Res
     if if_not_exists && (snapshot.view(&name).is_some() || snapshot.table(&name).is_some()) {
         return session.no_rows();
     }
-    // As it would be planned.
-    view_table(&state, &snapshot, &name, &text, view.input.as_ref().clone())?;
+    refuse_passing(session, &text)?;
+    view_table(&state, &name, &text, view.input.as_ref().clone())?;
     engine.create_view(&within, name, text, or_replace).await?;
     session.no_rows()
 }
@@ -87,31 +107,140 @@ pub(super) async fn drop_view(session: &Session, command: DropView) -> Result<Da
     }
 }
 
-/// What a statement reads that names a view.
-pub(super) async fn planned(
+/// Refuses what is gone when the session ends.
+fn refuse_passing(session: &Session, text: &str) -> Result<()> {
+    let named = session.context().state().resolve_table_references(&parsed(text)?)?;
+    match named.iter().find(|name| session.in_database(name) == Some(true)) {
+        Some(name) => Err(Error::invalid(format!(
+            "\"{}\" ends with the session, and the view would not; CREATE TEMPORARY VIEW",
+            name.table()
+        ))
+        .into()),
+        None => Ok(()),
+    }
+}
+
+fn normalized_name(name: &ObjectName) -> Result<String> {
+    Ok(object_name_to_table_reference(name.clone(), true)?.table().to_string())
+}
+
+/// The views that a task is planning, each named by the one before, and how many it has planned
+/// for the outermost.
+struct Expansion {
+    path: Vec<String>,
+    planned: Cell<u64>,
+}
+
+tokio::task_local! {
+    static EXPANSION: Expansion;
+    /// Set while the names of a statement are looked up.
+    static STATEMENT: ();
+}
+
+/// Plans a statement: the views that it names must make sense.
+pub(super) async fn named<T>(planning: impl Future<Output = T>) -> T {
+    STATEMENT.scope((), planning).await
+}
+
+/// A view as a table; where nobody asked for it by its name, also one that makes no sense any more,
+/// so that it can be listed.
+pub(super) async fn listed(
     state: &SessionState,
-    snapshot: &Snapshot,
     name: &str,
     text: &str,
 ) -> Result<Arc<dyn TableProvider>> {
-    check_size(snapshot, name, text)?;
-    let statement = parsed(text)?;
-    let plan = guard::planned(state.statement_to_plan(statement));
-    let plan = guard::polled_with_stack(plan).await?;
+    let is_named = STATEMENT.try_with(|()| ()).is_ok() || EXPANSION.try_with(|_| ()).is_ok();
+    match planned(state, name, text).await {
+        Err(error) if !is_named => {
+            let (definition, error) = (text.to_string(), error.strip_backtrace());
+            Ok(Arc::new(BrokenView { definition, error }))
+        }
+        planned => planned,
+    }
+}
+
+/// A view that cannot be planned.
+#[derive(Debug)]
+struct BrokenView {
+    definition: String,
+    error: String,
+}
+
+#[async_trait]
+impl TableProvider for BrokenView {
+    fn schema(&self) -> SchemaRef {
+        Arc::new(Schema::empty())
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::View
+    }
+
+    fn get_table_definition(&self) -> Option<&str> {
+        Some(&self.definition)
+    }
+
+    async fn scan(
+        &self,
+        _state: &dyn datafusion::catalog::Session,
+        _projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Err(Error::invalid(format!("{}: {}", self.definition, self.error)).into())
+    }
+}
+
+/// What a statement reads that names a view.
+///
+/// # Errors
+/// [`Error::InvalidInput`] for a view that comes to itself, or to more than can be planned.
+async fn planned(state: &SessionState, name: &str, text: &str) -> Result<Arc<dyn TableProvider>> {
+    let (path, count) = EXPANSION
+        .try_with(|above| {
+            above.planned.set(above.planned.get() + 1);
+            (above.path.clone(), above.planned.get())
+        })
+        .unwrap_or_default();
+    if path.iter().any(|above| above == name) {
+        return Err(Error::invalid(format!("view \"{name}\" is made of itself")).into());
+    }
+    if path.len() >= DEPTH_MAX || count > QUERIES_MAX {
+        return Err(Error::invalid(format!(
+            "view \"{name}\": views are nested {DEPTH_MAX} deep at most, and come to {QUERIES_MAX} \
+             others; make a table of one of them (CREATE TABLE … AS)"
+        ))
+        .into());
+    }
+    let own =
+        Expansion { path: [path, vec![name.to_string()]].concat(), planned: Cell::new(count) };
+    let planning = async {
+        let plan = guard::planned(state.statement_to_plan(parsed(text)?)).await?;
+        let planned = EXPANSION.try_with(|own| own.planned.get()).unwrap_or_default();
+        Ok::<_, DataFusionError>((plan, planned))
+    };
+    let (plan, planned) = guard::polled_with_stack(EXPANSION.scope(own, planning)).await?;
+    // Those that were planned for this one count for the ones above.
+    let _ = EXPANSION.try_with(|above| above.planned.set(planned));
     let LogicalPlan::Ddl(DdlStatement::CreateView(view)) = plan else {
         return not_impl_err!("the view {name} is {text}");
     };
-    view_table(state, snapshot, name, text, Arc::unwrap_or_clone(view.input))
+    view_table(state, name, text, Arc::unwrap_or_clone(view.input))
 }
 
 fn view_table(
     state: &SessionState,
-    snapshot: &Snapshot,
     name: &str,
     text: &str,
     input: LogicalPlan,
 ) -> Result<Arc<dyn TableProvider>> {
-    check_size(snapshot, name, text)?;
+    if joins(&input)? > JOINS_MAX {
+        return Err(Error::invalid(format!(
+            "view \"{name}\" comes to more than {JOINS_MAX} joins and unions with the views that \
+             it names; make a table of one of them (CREATE TABLE … AS)"
+        ))
+        .into());
+    }
     let input = TypeCoercion::new().analyze(input, state.config_options())?;
     let mut columns: Vec<&String> = input.schema().fields().iter().map(|f| f.name()).collect();
     columns.sort_unstable();
@@ -135,65 +264,44 @@ fn parsed(text: &str) -> Result<Statement> {
     one.ok_or_else(|| Error::invalid(format!("the text of a view is no statement: {text}")).into())
 }
 
-/// Refuses a view that comes to more queries than are planned for one statement, or to itself.
-fn check_size(snapshot: &Snapshot, name: &str, text: &str) -> Result<()> {
-    let mut sizes = Sizes { snapshot, known: HashMap::new(), path: Vec::new() };
-    sizes.of(name, text).map(drop)
+/// Joins, unions and windows of a plan, with those of the views that it names.
+pub(super) fn joins(plan: &LogicalPlan) -> Result<usize> {
+    let mut count = 0;
+    plan.apply_with_subqueries(|node| {
+        match node {
+            LogicalPlan::Join(_) | LogicalPlan::Union(_) | LogicalPlan::Window(_) => count += 1,
+            LogicalPlan::TableScan(scan) => {
+                if let Some(view) = scan.source.get_logical_plan() {
+                    count += 1 + joins(&view)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(if count > JOINS_MAX { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(count)
 }
 
-struct Sizes<'a> {
-    snapshot: &'a Snapshot,
-    known: HashMap<String, u64>,
-    /// The views that are being looked at, each named by the one before.
-    path: Vec<String>,
-}
-
-impl Sizes<'_> {
-    fn of(&mut self, name: &str, text: &str) -> Result<u64> {
-        if self.path.iter().any(|above| above == name) {
-            return Err(Error::invalid(format!("view \"{name}\" is made of itself")).into());
-        }
-        if let Some(known) = self.known.get(name) {
-            return Ok(*known);
-        }
-        self.path.push(name.to_string());
-        let mut size = 1u64;
-        for named in named_relations(text)? {
-            let text = self.snapshot.view(&named).map(str::to_string);
-            if let Some(text) = text {
-                size = size.saturating_add(self.of(&named, &text)?);
-            }
-            if size > QUERIES_MAX {
-                return Err(Error::invalid(format!(
-                    "view \"{name}\" comes to more than {QUERIES_MAX} queries, with the views that \
-                     it names; make a table of one of them (CREATE TABLE … AS)"
-                ))
-                .into());
-            }
-        }
-        self.path.pop();
-        self.known.insert(name.to_string(), size);
-        Ok(size)
+/// Whether a statement names views of the database.
+pub(super) fn are_named(session: &Session, statement: &Statement) -> bool {
+    let snapshot = session.handle().engine().snapshot_within(&session.current().get()).0;
+    if snapshot.view_names().is_empty() {
+        return false;
     }
+    let named = session.context().state().resolve_table_references(statement);
+    named.is_ok_and(|named| named.iter().any(|name| snapshot.view(name.table()).is_some()))
 }
 
-/// The last parts of the names of what a view reads, as often as it does.
-fn named_relations(text: &str) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    if let Statement::Statement(statement) = parsed(text)?
-        && let SqlStatement::CreateView(view) = *statement
-    {
-        let _: std::ops::ControlFlow<()> = visit_relations(&view.query, |name: &ObjectName| {
-            if let Some(last) = name.0.last().and_then(|part| part.as_ident()) {
-                names.push(match last.quote_style {
-                    Some(_) => last.value.clone(),
-                    None => last.value.to_lowercase(),
-                });
-            }
-            std::ops::ControlFlow::Continue(())
-        });
+/// Refuses a statement that comes to more with its views than one may.
+pub(super) fn check_statement(plan: &LogicalPlan) -> Result<()> {
+    if joins(plan)? <= JOINS_MAX {
+        return Ok(());
     }
-    Ok(names)
+    Err(Error::invalid(format!(
+        "the statement comes to more than {JOINS_MAX} joins and unions with the views that it \
+         names; make a table of one of them (CREATE TABLE … AS)"
+    ))
+    .into())
 }
 
 /// Whether a statement makes a view that outlasts the session.
