@@ -35,6 +35,20 @@ pub enum Error {
         /// The key, as `(column, ...) = (value, ...)`.
         key: String,
     },
+    /// A row with the values that another one has in the columns of a UNIQUE constraint or index.
+    /// The whole statement was refused.
+    #[error(
+        "duplicate values in table \"{table}\": {values} are there already, or twice in the \
+         statement (unique \"{constraint}\")"
+    )]
+    NotUnique {
+        /// The table.
+        table: String,
+        /// The name of the constraint or index.
+        constraint: String,
+        /// The values, as `(column, ...) = (value, ...)`.
+        values: String,
+    },
     /// A row for which a CHECK is false. The whole statement was refused.
     #[error(
         "a row of table \"{table}\" violates CHECK ({condition}), constraint \"{constraint}\": \

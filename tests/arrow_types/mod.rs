@@ -56,6 +56,7 @@ fn definition(name: &str, column: &ArrayRef) -> TableDefinition {
         columns,
         key: vec!["id".to_string()],
         checks: Vec::new(),
+        uniques: Vec::new(),
     }
 }
 

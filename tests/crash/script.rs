@@ -32,6 +32,8 @@ pub enum Statement {
     Move(&'static str, i64, i64, i64),
     /// ALTER TABLE: the column of texts is another one, whose DEFAULT all rows have.
     Renew(&'static str),
+    /// CREATE INDEX over the texts, UNIQUE or not; it goes with their column.
+    Index(&'static str, bool),
     /// Several of these as one.
     Transaction(Vec<Statement>),
     /// Everything to segments.
@@ -40,8 +42,11 @@ pub enum Statement {
     Compact,
 }
 
+/// Planning takes its time: lookups are tried in one of so many tables.
+const LOOKED_UP_EVERY: usize = 16;
+
 use Statement::{
-    Checkpoint, Compact, Create, Delete, Drop, Insert, InsertMany, Move, Renew, Transaction,
+    Checkpoint, Compact, Create, Delete, Drop, Index, Insert, InsertMany, Move, Renew, Transaction,
     Truncate, Upsert,
 };
 
@@ -59,6 +64,7 @@ pub fn thought_of() -> Vec<Statement> {
         Delete("a", vec![0, 4, 77]),
         Insert("a", vec![0]),
         Checkpoint,
+        Index("a", false),
         Insert("a", keys(100..140)),
         Upsert("a", scattered(30, 11)),
         Upsert("b", vec![1, 5]),
@@ -66,6 +72,7 @@ pub fn thought_of() -> Vec<Statement> {
         Delete("a", keys(100..120)),
         Checkpoint,
         Insert("b", vec![3]),
+        Index("b", true),
         Upsert("a", keys(110..150)),
         InsertMany("b", keys(1000..2200)),
         Delete("b", keys(1500..1600)),
@@ -125,6 +132,7 @@ impl Statement {
                     columns,
                     key: vec!["id".to_string()],
                     checks: Vec::new(),
+                    uniques: Vec::new(),
                 };
                 database.create_table(definition, false).await.map(drop)
             }
@@ -139,7 +147,7 @@ impl Statement {
             Delete(name, keys) => {
                 database.table(name)?.delete(keys.iter().copied()).await.map(drop)
             }
-            Truncate(_) | Move(..) | Renew(_) => {
+            Truncate(_) | Move(..) | Renew(_) | Index(..) => {
                 run_sql(&database.session(), &self.sql(number)).await
             }
             Transaction(statements) => {
@@ -175,6 +183,10 @@ impl Statement {
                 format!("DELETE FROM {name} WHERE id IN ({})", keys.join(", "))
             }
             Truncate(name) => format!("TRUNCATE TABLE {name}"),
+            Index(name, unique) => format!(
+                "CREATE {}INDEX {name}_by_text ON {name} (text, id)",
+                if *unique { "UNIQUE " } else { "" }
+            ),
             Renew(name) => format!(
                 "ALTER TABLE {name} DROP COLUMN text, ADD COLUMN text TEXT DEFAULT '{number}'"
             ),
@@ -220,7 +232,7 @@ impl Statement {
             Transaction(statements) => {
                 statements.iter().for_each(|statement| statement.apply(state, number));
             }
-            Checkpoint | Compact => {}
+            Checkpoint | Compact | Index(..) => {}
         }
     }
 }
@@ -270,7 +282,32 @@ pub async fn read(database: &Database) -> Result<State> {
             }
         }
         assert_eq!(table.row_count()?, found.len() as u64, "{name}: the count");
+        if found.len() % LOOKED_UP_EVERY == 1 {
+            check_lookups(database, &name, &found).await?;
+        }
         state.insert(name, found);
     }
     Ok(state)
+}
+
+/// Whether rows are found by their texts, by an index if there is one.
+async fn check_lookups(
+    database: &Database,
+    name: &str,
+    rows: &BTreeMap<i64, String>,
+) -> Result<()> {
+    let session = database.session();
+    for (_, text) in rows.first_key_value().into_iter().chain(rows.last_key_value()) {
+        let sql = format!("SELECT id FROM {name} WHERE text = '{text}'");
+        let found = session.sql(&sql).await?.collect().await?;
+        let ids = found.iter().flat_map(|b| b.column(0).as_primitive::<Int64Type>().values());
+        let ids: Vec<i64> = ids.copied().collect();
+        let there = rows.iter().filter(|(_, other)| *other == text);
+        let mut ids_there: Vec<i64> = there.map(|(id, _)| *id).collect();
+        let mut ids = ids;
+        ids.sort_unstable();
+        ids_there.sort_unstable();
+        assert_eq!(ids, ids_there, "{sql}");
+    }
+    Ok(())
 }

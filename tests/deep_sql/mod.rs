@@ -176,6 +176,7 @@ async fn answer(way: &str, sql: &str) -> omen_provider::Result<usize> {
                 columns,
                 key: vec!["a".to_string()],
                 checks: Vec::new(),
+                uniques: Vec::new(),
             };
             database.create_table(definition, false).await?;
             "SELECT a FROM d".to_string()

@@ -83,6 +83,7 @@ fn definition(name: &str, batch: &RecordBatch, key: &str) -> TableDefinition {
         columns,
         key: vec![key.to_string()],
         checks: Vec::new(),
+        uniques: Vec::new(),
     }
 }
 

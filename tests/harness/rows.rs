@@ -53,7 +53,13 @@ impl Shape {
     pub fn definition(self, name: &str) -> TableDefinition {
         let columns = self.schema().fields().iter().map(|f| (f.as_ref().clone(), None)).collect();
         let key = self.key_fields().iter().map(|f| f.name().clone()).collect();
-        TableDefinition { name: name.to_string(), columns, key, checks: Vec::new() }
+        TableDefinition {
+            name: name.to_string(),
+            columns,
+            key,
+            checks: Vec::new(),
+            uniques: Vec::new(),
+        }
     }
 }
 

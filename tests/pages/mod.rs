@@ -49,7 +49,13 @@ async fn large(medium: &Medium) -> Database {
     let database = medium.open(options()).await.unwrap();
     let columns = schema().fields().iter().map(|f| (f.as_ref().clone(), None)).collect();
     let key = vec!["id".to_string()];
-    let definition = TableDefinition { name: "m".to_string(), columns, key, checks: Vec::new() };
+    let definition = TableDefinition {
+        name: "m".to_string(),
+        columns,
+        key,
+        checks: Vec::new(),
+        uniques: Vec::new(),
+    };
     database.create_table(definition, false).await.unwrap();
     let table = database.table("m").unwrap();
     for start in (0..ROWS).step_by(BATCH as usize) {
@@ -154,6 +160,7 @@ async fn new_table(medium: &Medium) -> (Database, Table) {
         columns,
         key: vec!["id".to_string()],
         checks: Vec::new(),
+        uniques: Vec::new(),
     };
     database.create_table(definition, false).await.unwrap();
     let table = database.table("m").unwrap();

@@ -21,6 +21,7 @@ fn table(name: &str, columns: Vec<Field>, key: &[&str]) -> TableDefinition {
         columns: columns.into_iter().map(|field| (field, None)).collect(),
         key: key.iter().map(ToString::to_string).collect(),
         checks: Vec::new(),
+        uniques: Vec::new(),
     }
 }
 

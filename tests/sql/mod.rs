@@ -110,6 +110,10 @@ fn scripts() -> Vec<PathBuf> {
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut scripts: Vec<_> = files.filter(|p| p.extension().is_some_and(|e| e == "slt")).collect();
     scripts.sort();
+    // One alone, for whoever works on it.
+    if let Ok(only) = std::env::var("OMEN_SCRIPT") {
+        scripts.retain(|script| script.file_stem().is_some_and(|name| *name == *only));
+    }
     scripts
 }
 
@@ -127,7 +131,7 @@ async fn run_script(script: &Path, medium: Medium) -> Result<(), String> {
 #[test]
 fn scripts_give_their_answers_on_every_medium() {
     let scripts = scripts();
-    assert!(scripts.len() >= 8, "only {} scripts", scripts.len());
+    assert!(!scripts.is_empty(), "no script");
     let mut failures = Vec::new();
     for script in scripts {
         for medium in Medium::all() {

@@ -23,7 +23,7 @@ const BATCH_ROWS: usize = 512;
 /// # Errors
 /// Those met while reading.
 pub(super) async fn check_table(table: &Arc<TableVersion>) -> Result<Vec<(RecordBatch, Keys)>> {
-    let set = TableSnapshot::new(Arc::clone(table)).select(None, false).await?;
+    let set = TableSnapshot::new(Arc::clone(table)).select(None).await?;
     let mut scan = merge_scan(&table.schema, set.into_sources(), BATCH_ROWS);
     let stats = ReadStats::default();
     let (mut rows, mut last, mut batches) = (0, None::<Vec<u8>>, Vec::new());

@@ -14,69 +14,120 @@ use datafusion::logical_expr::{Expr, ExprSchemable, ident, lit};
 use datafusion::sql::planner::{IdentNormalizer, object_name_to_table_reference};
 use datafusion::sql::sqlparser::ast::{
     AlterColumnOperation, AlterTable, AlterTableOperation, ColumnDef, ColumnOption, Ident,
-    ObjectNamePart, RenameTableNameKind, TableConstraint,
+    ObjectName, ObjectNamePart, RenameTableNameKind, TableConstraint,
 };
 
 use futures::TryStreamExt;
 
-use super::create_table::{column_of, free_name};
+use super::create_table::column_of;
 use super::edit_statements::{normalizer, target};
 use super::session::{Session, taken};
+use super::unique::{free_name, refuse_duplicates, unique_columns, unique_name};
 use crate::error::Error;
 use crate::expression::check::{Check, Checks};
 use crate::expression::default::{check_default, default_value, parse_default};
 use crate::storage::alteration::Alteration;
 use crate::storage::definition::TableDefinition;
 use crate::storage::engine::{Alone, Basis};
-use crate::storage::schema::{Column, TableSchema};
+use crate::storage::schema::{Column, IndexSchema, TableSchema};
 
 /// How often a statement is tried beside others, which may alter or write its table meanwhile. Then
 /// they wait for it.
 const ATTEMPTS_MAX: usize = 3;
 
+/// What is to be altered.
+#[derive(Clone, Copy)]
+pub(super) enum Change<'a> {
+    /// As ALTER TABLE says it.
+    Operations(&'a [AlterTableOperation]),
+    /// One after the other.
+    Alterations(&'a [Alteration]),
+}
+
 /// Carries out an ALTER TABLE.
 pub(super) async fn alter_table(session: &Session, statement: &AlterTable) -> Result<()> {
+    let change = Change::Operations(&statement.operations);
+    alter(session, &statement.name, statement.if_exists, change).await
+}
+
+/// Alters a table; then what indexes lack is made, unless a transaction is open.
+pub(super) async fn alter(
+    session: &Session,
+    table: &ObjectName,
+    if_exists: bool,
+    change: Change<'_>,
+) -> Result<()> {
     let engine = session.handle().engine();
-    for _ in 0..ATTEMPTS_MAX {
-        let error = match carry_out(session, statement, None).await {
-            Ok(()) => return Ok(()),
-            Err(error) => Error::from(error),
-        };
-        let is_overtaken = matches!(error, Error::SerializationFailure(_));
-        if !is_overtaken || session.current().get().0.is_some() {
-            return Err(error.into());
-        }
-        engine.wait_published().await?;
+    let statement = Statement { table, if_exists, change };
+    let adds_index = statement.carry_out_alone(session).await?;
+    if adds_index && !session.in_transaction() {
+        engine.build_indexes(&|_, _| ()).await?;
     }
-    carry_out(session, statement, Some(engine.alone().await?)).await
+    Ok(())
+}
+
+/// A statement that alters a table.
+struct Statement<'a> {
+    table: &'a ObjectName,
+    if_exists: bool,
+    change: Change<'a>,
+}
+
+impl Statement<'_> {
+    /// Carries it out, beside others or, where they always come between, alone; whether the table
+    /// has a further index then.
+    async fn carry_out_alone(&self, session: &Session) -> Result<bool> {
+        let engine = session.handle().engine();
+        for _ in 0..ATTEMPTS_MAX {
+            let error = match carry_out(session, self, None).await {
+                Ok(adds_index) => return Ok(adds_index),
+                Err(error) => Error::from(error),
+            };
+            let is_overtaken = matches!(error, Error::SerializationFailure(_));
+            if !is_overtaken || session.in_transaction() {
+                return Err(error.into());
+            }
+            engine.wait_published().await?;
+        }
+        carry_out(session, self, Some(engine.alone().await?)).await
+    }
 }
 
 async fn carry_out(
     session: &Session,
-    statement: &AlterTable,
+    statement: &Statement<'_>,
     alone: Option<Alone<'_>>,
-) -> Result<()> {
+) -> Result<bool> {
     let engine = session.handle().engine();
     let within = session.current().get();
     let (snapshot, since) = engine.snapshot_within(&within);
     let names = normalizer(session);
     let normalizes =
         session.context().copied_config().options().sql_parser.enable_ident_normalization;
-    let reference = object_name_to_table_reference(statement.name.clone(), normalizes)?;
+    let reference = object_name_to_table_reference(statement.table.clone(), normalizes)?;
     let name = reference.table();
     if session.in_database(&reference) != Some(false) || snapshot.table(name).is_none() {
         if statement.if_exists && !session.context().table_exist(reference.clone())? {
-            return Ok(());
+            return Ok(false);
         }
         // Says what it is instead, if anything.
-        target(session, &statement.name).await?;
+        target(session, statement.table).await?;
     }
     let table = snapshot.require(name)?;
     let from = Arc::clone(table.schema());
     let mut to = TableSchema::clone(&from);
-    for operation in &statement.operations {
-        for alteration in alterations(session, &names, &to, operation).await? {
-            to = alteration.apply(&to)?;
+    match statement.change {
+        Change::Operations(operations) => {
+            for operation in operations {
+                for alteration in alterations(session, &names, &to, operation).await? {
+                    to = alteration.apply(&to)?;
+                }
+            }
+        }
+        Change::Alterations(alterations) => {
+            for alteration in alterations {
+                to = alteration.apply(&to)?;
+            }
         }
     }
     let name = TableReference::bare(to.name.as_str());
@@ -84,8 +135,10 @@ async fn carry_out(
         return Err(taken(&name).into());
     }
     let is_checked = check_rows(session, reference, &from, &to).await?;
+    let adds_index = to.indexes.iter().any(|index| index.index.id >= from.next_index_id);
     let basis = Basis { within, since, table };
-    Ok(engine.alter_table(&basis, to, is_checked, alone).await?)
+    engine.alter_table(&basis, to, is_checked, alone).await?;
+    Ok(adds_index)
 }
 
 /// What one action does to a table that is `schema` by then.
@@ -135,16 +188,27 @@ async fn alterations(
         } => {
             let own = match &check.name {
                 Some(own) => name(own),
-                None => free_check_name(schema, &format!("{}_check", schema.name)),
+                None => free_constraint_name(schema, &format!("{}_check", schema.name)),
             };
             Alteration::AddCheck(Check::new(own, &check.expr, &schema.name, name))
         }
+        AlterTableOperation::AddConstraint {
+            constraint: TableConstraint::Unique(unique),
+            not_valid: false,
+        } => {
+            let columns = unique_columns(unique, names)?;
+            let own = match &unique.name {
+                Some(own) => name(own),
+                None => free_constraint_name(schema, &unique_name(&schema.name, &columns)),
+            };
+            add_unique(own, columns)
+        }
         AlterTableOperation::DropConstraint { if_exists, name: own, .. } => {
             let own = name(own);
-            if *if_exists && !schema.checks.iter().any(|check| check.name == own) {
+            if *if_exists && !has_own_constraint(schema, &own) {
                 return Ok(Vec::new());
             }
-            Alteration::DropCheck(own)
+            Alteration::DropConstraint(own)
         }
         AlterTableOperation::AlterColumn { column_name, op } => {
             alter_column(session, schema, &name(column_name), column_name, op).await?
@@ -152,7 +216,7 @@ async fn alterations(
         other => {
             return Err(Error::invalid(format!(
                 "ALTER TABLE … {other} is not supported; ADD, DROP, RENAME and ALTER COLUMN, ADD \
-                 CONSTRAINT … CHECK, DROP CONSTRAINT and RENAME TO are"
+                 CONSTRAINT … CHECK or UNIQUE, DROP CONSTRAINT and RENAME TO are"
             ))
             .into());
         }
@@ -160,9 +224,20 @@ async fn alterations(
     Ok(vec![alteration])
 }
 
-/// A name for a condition that has none.
-fn free_check_name(schema: &TableSchema, usual: &str) -> String {
-    free_name(usual, |name| schema.checks.iter().any(|check| check.name == name))
+/// A name for a constraint that has none.
+fn free_constraint_name(schema: &TableSchema, usual: &str) -> String {
+    free_name(usual, |name| schema.has_constraint(name))
+}
+
+/// Whether DROP CONSTRAINT may drop a constraint of this name.
+fn has_own_constraint(schema: &TableSchema, name: &str) -> bool {
+    let mut unique = schema.indexes.iter().filter(|index| index.index.is_constraint);
+    schema.checks.iter().any(|check| check.name == name)
+        || unique.any(|index| index.index.name == name)
+}
+
+fn add_unique(name: String, columns: Vec<String>) -> Alteration {
+    Alteration::AddIndex { name, columns, is_unique: true, is_constraint: true }
 }
 
 async fn add_column(
@@ -179,16 +254,15 @@ async fn add_column(
             && check.name.is_none()
             && option.name.is_none()
         {
-            let is_taken = |name: &str| {
-                given.iter().any(|other| other == name)
-                    || schema.checks.iter().any(|check| check.name == name)
-            };
+            let is_taken =
+                |name: &str| given.iter().any(|other| other == name) || schema.has_constraint(name);
             given.push(free_name(&usual, is_taken));
             check.name = given.last().map(|name| Ident::with_quote('"', name));
         }
     }
-    let TableDefinition { columns, checks, .. } = column_of(session, &schema.name, &column).await?;
-    let mut alterations = Vec::with_capacity(1 + checks.len());
+    let TableDefinition { columns, checks, uniques, .. } =
+        column_of(session, &schema.name, &column).await?;
+    let mut alterations = Vec::with_capacity(1 + checks.len() + uniques.len());
     for (field, default) in columns {
         let missing = match &default {
             Some(sql) => value_of_earlier_rows(field.name(), field.data_type(), sql)?,
@@ -198,6 +272,7 @@ async fn add_column(
     }
     let checks = checks.into_iter().map(|(name, sql)| Alteration::AddCheck(Check { name, sql }));
     alterations.extend(checks);
+    alterations.extend(uniques.into_iter().map(|(name, columns)| add_unique(name, columns)));
     Ok(alterations)
 }
 
@@ -259,7 +334,8 @@ async fn check_rows(
 ) -> Result<bool> {
     let not_null: Vec<&str> = new_not_null(from, to).collect();
     let checks = new_checks(from, to)?;
-    if not_null.is_empty() && checks.is_empty() {
+    let uniques: Vec<_> = new_uniques(from, to).collect();
+    if not_null.is_empty() && checks.is_empty() && uniques.is_empty() {
         return Ok(false);
     }
     let rows = session.context().table(table).await?;
@@ -277,6 +353,13 @@ async fn check_rows(
             ))
             .into());
         }
+    }
+    for index in uniques {
+        let (name, columns) = (&index.index.name, index.names(to));
+        refuse_duplicates(rows.clone(), &from.name, name, &columns).await?;
+    }
+    if checks.is_empty() {
+        return Ok(true);
     }
     let conditions = Checks::compile(&checks, to.visible())?;
     let mut batches = rows.execute_stream().await?;
@@ -297,6 +380,15 @@ fn new_not_null<'a>(
     };
     let new = to.columns.iter().filter(move |column| !column.takes_null() && !had_none(column));
     new.map(|column| column.field.name().as_str())
+}
+
+/// Indexes that rows were not held to before.
+fn new_uniques<'a>(
+    from: &'a TableSchema,
+    to: &'a TableSchema,
+) -> impl Iterator<Item = &'a IndexSchema> + 'a {
+    let was = |id: u32| from.indexes.iter().any(|old| old.index.id == id && old.index.is_unique);
+    to.indexes.iter().filter(move |index| index.index.is_unique && !was(index.index.id))
 }
 
 /// Conditions that rows were not held to before.

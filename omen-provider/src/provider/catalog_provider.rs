@@ -19,6 +19,7 @@ use datafusion::prelude::SessionContext;
 use super::current_transaction::CurrentTransaction;
 use super::edits::RewriteEdits;
 use super::exact_counts::with_summaries;
+use super::first_rows::ReadFirstRows;
 use super::insert_values::NullableValues;
 use super::pin::PinSnapshot;
 use super::table_provider::OmenTable;
@@ -84,6 +85,7 @@ pub(super) fn register(
     ctx.add_analyzer_rule(Arc::new(NullableValues));
     ctx.add_analyzer_rule(Arc::new(RewriteEdits));
     ctx.add_analyzer_rule(Arc::new(PinSnapshot::new(Arc::clone(handle), current.clone())));
+    ctx.add_optimizer_rule(Arc::new(ReadFirstRows));
     add_summaries(ctx);
     Ok(())
 }

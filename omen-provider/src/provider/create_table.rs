@@ -20,6 +20,7 @@ use datafusion::sql::sqlparser::ast::{
 use futures::StreamExt;
 
 use super::session::{Session, taken};
+use super::unique::{free_name, take_uniques};
 use crate::error::Error;
 use crate::expression::check::Check;
 use crate::expression::default::check_default;
@@ -35,6 +36,8 @@ pub(super) struct TableClauses {
     not_null: HashSet<String>,
     /// Names of constraints and conditions.
     checks: Vec<(String, String)>,
+    /// Names and columns of UNIQUE constraints.
+    uniques: Vec<(String, Vec<String>)>,
 }
 
 impl TableClauses {
@@ -49,7 +52,10 @@ impl TableClauses {
         let SqlStatement::CreateTable(create) = statement.as_mut() else { return Ok(clauses) };
         refuse_unenforced(create)?;
         let normalizer = IdentNormalizer::new(normalize_names);
-        clauses.checks = take_checks(create, &normalizer);
+        let table = create.name.0.last().and_then(|part| part.as_ident()).cloned();
+        let table = table.map(|ident| normalizer.normalize(ident)).unwrap_or_default();
+        clauses.checks = take_checks(create, &table, &normalizer);
+        clauses.uniques = take_uniques(create, &table, &normalizer)?;
         for column in &create.columns {
             let name = normalizer.normalize(column.name.clone());
             for option in &column.options {
@@ -70,9 +76,11 @@ impl TableClauses {
 
 /// The conditions of a CREATE TABLE, which DataFusion does not plan. Those without a name get one
 /// as PostgreSQL gives it.
-fn take_checks(create: &mut CreateTable, names: &IdentNormalizer) -> Vec<(String, String)> {
-    let table = create.name.0.last().and_then(|part| part.as_ident()).cloned();
-    let table = table.map(|ident| names.normalize(ident)).unwrap_or_default();
+fn take_checks(
+    create: &mut CreateTable,
+    table: &str,
+    names: &IdentNormalizer,
+) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for column in &mut create.columns {
         let of = format!("{table}_{}_check", names.normalize(column.name.clone()));
@@ -96,22 +104,14 @@ fn take_checks(create: &mut CreateTable, names: &IdentNormalizer) -> Vec<(String
             Some(name) => names.normalize(name),
             None => free_name(&usual, |name| checks.iter().any(|(taken, _)| taken == name)),
         };
-        let check = Check::new(name, &condition, &table, |ident| names.normalize(ident.clone()));
+        let check = Check::new(name, &condition, table, |ident| names.normalize(ident.clone()));
         checks.push((check.name, check.sql));
     }
     checks
 }
 
-/// `usual`, or if that is taken, with a number behind it.
-pub(super) fn free_name(usual: &str, is_taken: impl Fn(&str) -> bool) -> String {
-    let numbered = (1u64..).map(|number| format!("{usual}{number}"));
-    let mut names = std::iter::once(usual.to_string()).chain(numbered);
-    names.find(|name| !is_taken(name)).unwrap_or_default()
-}
-
 fn refuse_unenforced(create: &CreateTable) -> Result<()> {
     let columns = create.columns.iter().flat_map(|c| &c.options).map(|o| match &o.option {
-        ColumnOption::Unique(_) => Some("UNIQUE"),
         ColumnOption::ForeignKey(_) => Some("REFERENCES"),
         ColumnOption::Generated { .. } => Some("GENERATED"),
         ColumnOption::DialectSpecific(_) => Some("AUTOINCREMENT"),
@@ -120,14 +120,15 @@ fn refuse_unenforced(create: &CreateTable) -> Result<()> {
         _ => None,
     });
     let table = create.constraints.iter().map(|constraint| match constraint {
-        TableConstraint::PrimaryKey(_) | TableConstraint::Check(_) => None,
-        TableConstraint::Unique(_) => Some("UNIQUE"),
+        TableConstraint::PrimaryKey(_) | TableConstraint::Check(_) | TableConstraint::Unique(_) => {
+            None
+        }
         TableConstraint::ForeignKey(_) => Some("FOREIGN KEY"),
         _ => Some("this kind of constraint"),
     });
     match columns.chain(table).flatten().next() {
         Some(what) => Err(Error::invalid(format!(
-            "{what} is not supported: it would not be enforced. PRIMARY KEY, NOT \
+            "{what} is not supported: it would not be enforced. PRIMARY KEY, UNIQUE, NOT \
              NULL, CHECK and DEFAULT are supported"
         ))
         .into()),
@@ -229,6 +230,7 @@ fn definition(command: &CreateMemoryTable, clauses: &TableClauses) -> Result<Tab
         columns,
         key: key.iter().map(name_of).collect(),
         checks: clauses.checks.clone(),
+        uniques: clauses.uniques.clone(),
     })
 }
 

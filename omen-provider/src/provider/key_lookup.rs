@@ -27,6 +27,8 @@ use datafusion::physical_plan::{
 use futures::{StreamExt, TryStreamExt};
 
 use super::table_provider::OmenTable;
+use crate::error::Error;
+use crate::storage::schema::IndexSchema;
 
 /// What a key that was seen takes beside its bytes, roughly.
 const SEEN_BYTES: usize = 48;
@@ -35,19 +37,30 @@ const SEEN_BYTES: usize = 48;
 #[derive(Debug, Clone)]
 pub(super) struct KeyLookup {
     table: OmenTable,
-    /// Whether of rows that share a key the first one alone is taken.
-    is_distinct: bool,
+    /// The UNIQUE index by which rows are the same; `None`: the key.
+    index: Option<u32>,
+    /// The UNIQUE indexes (`None`: the key) in which rows must differ: of those that do not the
+    /// first one alone is taken. Of none, all are.
+    distinct: Vec<Option<u32>>,
+    /// Whether a row that finds nothing must not have the key of another row.
+    or_new: bool,
 }
 
 impl KeyLookup {
     /// All rows of the input.
-    pub(super) fn new(table: OmenTable) -> Self {
-        Self { table, is_distinct: false }
+    pub(super) fn new(table: OmenTable, index: Option<u32>) -> Self {
+        Self { table, index, distinct: Vec::new(), or_new: false }
     }
 
-    /// Of rows that share a key the first one alone.
-    pub(super) fn distinct(table: OmenTable) -> Self {
-        Self { table, is_distinct: true }
+    /// All rows of the input; where they are looked up by an index, one that finds nothing must not
+    /// have the key of another row.
+    pub(super) fn or_new(table: OmenTable, index: Option<u32>) -> Self {
+        Self { or_new: true, ..Self::new(table, index) }
+    }
+
+    /// Of rows that share the key, or the values of one of the indexes, the first one alone.
+    pub(super) fn distinct(table: OmenTable, distinct: Vec<Option<u32>>) -> Self {
+        Self { table, index: distinct.first().copied().flatten(), distinct, or_new: false }
     }
 
     pub(super) fn table(&self) -> &OmenTable {
@@ -56,7 +69,7 @@ impl KeyLookup {
 
     /// The same in the table of another moment.
     pub(super) fn at(&self, table: OmenTable) -> Self {
-        Self { table, is_distinct: self.is_distinct }
+        Self { table, ..self.clone() }
     }
 
     /// The columns of `input`, qualified as `given`, and those of the table, qualified as `found`.
@@ -72,8 +85,24 @@ impl KeyLookup {
         DFSchema::new_with_metadata(ours.chain(theirs).collect(), Default::default())
     }
 
-    fn identity(&self) -> (u32, bool) {
-        (self.table.table_schema().id, self.is_distinct)
+    fn identity(&self) -> (u32, Option<u32>, &[Option<u32>]) {
+        (self.table.table_schema().id, self.index, &self.distinct)
+    }
+
+    /// An index as the table has it.
+    ///
+    /// # Errors
+    /// [`Error::SerializationFailure`] if it was dropped.
+    fn index(&self, id: Option<u32>) -> Result<Option<&IndexSchema>> {
+        let Some(id) = id else { return Ok(None) };
+        let schema = self.table.table_schema();
+        match schema.indexes.iter().find(|index| index.index.id == id) {
+            Some(index) => Ok(Some(index)),
+            None => {
+                let what = format!("a UNIQUE of table \"{}\" was dropped meanwhile", schema.name);
+                Err(Error::SerializationFailure(what).into())
+            }
+        }
     }
 }
 
@@ -144,9 +173,9 @@ impl ExecutionPlan for KeyLookupExec {
     }
 
     fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        let one = match self.lookup.is_distinct {
-            true => Distribution::SinglePartition,
-            false => Distribution::UnspecifiedDistribution,
+        let one = match self.lookup.distinct.is_empty() {
+            true => Distribution::UnspecifiedDistribution,
+            false => Distribution::SinglePartition,
         };
         InputDistributionRequirements::new(vec![one])
     }
@@ -167,44 +196,79 @@ impl ExecutionPlan for KeyLookupExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let (table, schema) = (self.lookup.table.clone(), self.schema());
+        let (lookup, schema) = (self.lookup.clone(), self.schema());
         let memory = MemoryConsumer::new("KeyLookup").register(context.memory_pool());
-        let mut seen = self.lookup.is_distinct.then(|| SeenKeys { keys: HashSet::new(), memory });
+        let sets = vec![HashSet::new(); lookup.distinct.len()];
+        let mut seen = SeenKeys { sets, memory };
         let input = self.input.execute(partition, context)?;
         let rows = input
-            .map(move |batch| match &mut seen {
-                Some(seen) => seen.first_ones(&table, &batch?).map(|batch| (table.clone(), batch)),
-                None => Ok((table.clone(), batch?)),
+            .map(move |batch| match lookup.distinct.is_empty() {
+                true => Ok((lookup.clone(), batch?)),
+                false => Ok((lookup.clone(), seen.first_ones(&lookup, &batch?)?)),
             })
-            .and_then(move |(table, batch)| {
+            .and_then(move |(lookup, batch)| {
                 let schema = Arc::clone(&schema);
-                async move { beside(&table, &batch, schema).await }
+                async move { beside(&lookup, &batch, schema).await }
             });
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows.boxed())))
     }
 }
 
-/// The keys of rows that have come.
+/// The keys of rows that were taken, and their values in indexes.
 struct SeenKeys {
-    keys: HashSet<Vec<u8>>,
+    sets: Vec<HashSet<Vec<u8>>>,
     memory: MemoryReservation,
 }
 
 impl SeenKeys {
-    /// The rows of `batch` whose keys have not come before.
-    fn first_ones(&mut self, table: &OmenTable, batch: &RecordBatch) -> Result<RecordBatch> {
-        let schema = table.table_schema();
-        let key: Vec<_> = schema.key.iter().map(|&i| Arc::clone(batch.column(i))).collect();
-        let keys = schema.codec().encode(&key)?;
-        self.memory.try_grow(keys.byte_size() + keys.len() * SEEN_BYTES)?;
-        let is_first = (0..keys.len()).map(|i| self.keys.insert(keys.get(i).into_owned()));
-        Ok(filter_record_batch(batch, &is_first.collect::<Vec<_>>().into())?)
+    /// The rows of `batch` that share nothing with one that was taken before.
+    fn first_ones(&mut self, lookup: &KeyLookup, batch: &RecordBatch) -> Result<RecordBatch> {
+        let mut keys = Vec::with_capacity(self.sets.len());
+        for id in &lookup.distinct {
+            keys.push(match lookup.index(*id)? {
+                Some(index) => values_of(index, batch)?,
+                None => keys_of(&lookup.table, batch)?,
+            });
+        }
+        let bytes = keys.iter().flatten().flatten().map(|key| key.len() + SEEN_BYTES);
+        self.memory.try_grow(bytes.sum())?;
+        let mut is_first = Vec::with_capacity(batch.num_rows());
+        for row in 0..batch.num_rows() {
+            // NULL is like nothing.
+            let own = || self.sets.iter().zip(&keys).map(|(set, keys)| (set, &keys[row]));
+            let is_new = own().all(|(set, key)| key.as_ref().is_none_or(|key| !set.contains(key)));
+            is_first.push(is_new);
+            if is_new {
+                for (set, keys) in self.sets.iter_mut().zip(&mut keys) {
+                    set.extend(keys[row].take());
+                }
+            }
+        }
+        Ok(filter_record_batch(batch, &is_first.into())?)
     }
 }
 
+/// The encoded keys of rows.
+fn keys_of(table: &OmenTable, batch: &RecordBatch) -> Result<Vec<Option<Vec<u8>>>> {
+    let schema = table.table_schema();
+    let key: Vec<_> = schema.key.iter().map(|&i| Arc::clone(batch.column(i))).collect();
+    let keys = schema.codec().encode(&key)?;
+    Ok((0..keys.len()).map(|row| Some(keys.get(row).into_owned())).collect())
+}
+
+/// For each row its encoded values in an index; `None` if one is NULL.
+fn values_of(index: &IndexSchema, batch: &RecordBatch) -> Result<Vec<Option<Vec<u8>>>> {
+    let ranges = index.value_ranges(batch)?;
+    Ok(ranges.into_iter().map(|range| range.map(|range| range.start)).collect())
+}
+
 /// The rows of `batch`, each with the row of its key.
-async fn beside(table: &OmenTable, batch: &RecordBatch, schema: SchemaRef) -> Result<RecordBatch> {
-    let found = table.snapshot().rows_of(batch).await?;
+async fn beside(lookup: &KeyLookup, batch: &RecordBatch, schema: SchemaRef) -> Result<RecordBatch> {
+    let snapshot = lookup.table.snapshot();
+    let found = match lookup.index(lookup.index)? {
+        Some(index) => snapshot.rows_by(index, batch, lookup.or_new).await?,
+        None => snapshot.rows_of(batch).await?,
+    };
     let columns = batch.columns().iter().cloned().chain(found).collect();
     Ok(RecordBatch::try_new(schema, columns)?)
 }

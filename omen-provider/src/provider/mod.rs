@@ -39,6 +39,8 @@ mod sink;
 mod table_definition;
 mod table_provider;
 
+mod first_rows;
+
 mod returned_rows;
 
 mod edit_target;
@@ -60,12 +62,17 @@ mod views;
 
 mod column_names;
 
+mod unique;
+
 mod create_table;
 
 mod alter_table;
 mod edit_statements;
+mod on_conflict;
 mod transactions;
 mod upserts;
+
+mod indexes;
 
 mod session;
 

@@ -35,12 +35,13 @@ use datafusion::physical_plan::{ExecutionPlan, Partitioning};
 
 use super::access_plan::access_plan;
 use super::explain::ScanSummary;
-use super::filter::select_keys;
+use super::filter::{select_entries, select_keys};
 use super::masking::MaskedRows;
 use super::missing_columns::MissingColumns;
 use super::reader_factory::{SegmentOfFile, SegmentReaderFactory};
 use super::run_source::RunSource;
 use super::source::SegmentSource;
+use crate::storage::index_choice::FirstRows;
 use crate::storage::row_ranges::RowRanges;
 use crate::storage::run::RunScan;
 use crate::storage::schema::TableSchema;
@@ -53,16 +54,31 @@ const PARTITION_ROWS_MIN: u64 = 32_768;
 const ORDERED_PARTS_MAX: usize = 32;
 
 /// The plan that reads the rows of `table`, of its first `columns`, that `args` asks for, and
-/// possibly more rows of those filters that were not promised as exact.
+/// possibly more rows of those filters that were not promised as exact. Without filters, no more
+/// than the `first` rows are needed.
 pub(super) async fn plan_scan(
     table: &TableSnapshot,
     columns: &SchemaRef,
+    first: Option<FirstRows>,
     state: &dyn Session,
     args: &ScanArgs<'_>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let selection = select_keys(args.filters().unwrap_or_default(), table.schema());
-    let set = table.select(selection.ranges.as_deref(), true).await?;
-    let summary = Arc::new(ScanSummary::new(&selection, &set));
+    let filters = args.filters().unwrap_or_default();
+    let selection = select_keys(filters, table.schema());
+    let (set, probed) = match first.filter(|_| filters.is_empty()) {
+        Some(first) => {
+            let text = if first.descending { "last" } else { "first" };
+            let probed = vec![(first.index, format!("{text} {}", first.count))];
+            (table.select_first(first).await?, probed)
+        }
+        None => {
+            let (probes, texts): (Vec<_>, Vec<_>) =
+                select_entries(filters, table.schema()).into_iter().unzip();
+            let set = table.select_by(selection.ranges.as_deref(), &probes).await?;
+            (set, probes.iter().map(|probe| probe.index).zip(texts).collect())
+        }
+    };
+    let summary = Arc::new(ScanSummary::new(table.schema(), &selection, probed, &set));
     let scan = Scan { schema: table.schema(), columns, state, args, summary };
     let ScanSet { segments, runs, .. } = set;
     let has_segments = !segments.is_empty();

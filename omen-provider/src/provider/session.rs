@@ -28,6 +28,7 @@ use super::edit_query::EditSyntax;
 use super::edit_statements::plan_edit;
 use super::edits::RewriteEdits;
 use super::exact_counts::with_summaries;
+use super::indexes;
 use super::large_joins::with_large_joins;
 use super::own_files::refuse_own_files;
 use super::own_nodes::OwnPlanner;
@@ -209,6 +210,10 @@ impl Session {
                     Box::pin(alter_table(self, alteration)).await?;
                     return self.no_rows().map(Some);
                 }
+                if indexes::is_one(statement) {
+                    Box::pin(indexes::carry_out(self, statement)).await?;
+                    return self.no_rows().map(Some);
+                }
                 if let Some(view) = views::of_database(statement) {
                     return Box::pin(create_view(self, view.clone())).await.map(Some);
                 }
@@ -224,6 +229,7 @@ impl Session {
                 if let Statement::Statement(statement) = explain.statement.as_ref()
                     && (transactions::is_one(statement)
                         || matches!(statement.as_ref(), SqlStatement::AlterTable(_))
+                        || indexes::is_one(statement)
                         || views::of_database(statement).is_some())
                 {
                     return Err(Error::invalid("there is nothing to explain about it").into());

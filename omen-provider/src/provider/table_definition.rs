@@ -18,6 +18,11 @@ pub(super) fn definition(schema: &TableSchema) -> String {
         let key: Vec<String> = schema.key_names().into_iter().map(quoted).collect();
         parts.push(format!("PRIMARY KEY ({})", key.join(", ")));
     }
+    for index in schema.indexes.iter().filter(|index| index.index.is_constraint) {
+        let (name, columns) = (quoted(&index.index.name), index.names(schema));
+        let columns: Vec<String> = columns.into_iter().map(quoted).collect();
+        parts.push(format!("CONSTRAINT {name} UNIQUE ({})", columns.join(", ")));
+    }
     for check in &schema.checks {
         parts.push(format!("CONSTRAINT {} CHECK ({})", quoted(&check.name), check.sql));
     }

@@ -29,6 +29,7 @@ use crate::expression::default::parse_default;
 use crate::storage::apply::WriteMode;
 use crate::storage::engine::Within;
 use crate::storage::handle::Handle;
+use crate::storage::index_choice::FirstRows;
 use crate::storage::schema::TableSchema;
 use crate::storage::snapshot::TableSnapshot;
 
@@ -45,6 +46,8 @@ pub(crate) struct OmenTable {
     columns: SchemaRef,
     /// The transaction to which its statements belong.
     within: Within,
+    /// The rows of which a scan gives at least all; none: of all of them.
+    first: Option<FirstRows>,
 }
 
 /// What depends on the schema alone.
@@ -73,13 +76,23 @@ impl OmenTable {
         let constraints = Constraints::new_unverified(key);
         let facts = Arc::new(Facts { constraints, defaults, definition: OnceLock::new() });
         let columns = Arc::clone(snapshot.schema().visible());
-        Ok(Self { handle, snapshot, facts, columns, within: Within::default() })
+        Ok(Self { handle, snapshot, facts, columns, within: Within::default(), first: None })
     }
 
     /// The same table with its hidden row ids as last column.
     pub(super) fn with_row_ids(&self) -> Self {
         let columns = self.table_schema().columns.iter().map(|column| Arc::clone(&column.field));
         Self { columns: Arc::new(Schema::new(columns.collect::<Vec<_>>())), ..self.clone() }
+    }
+
+    /// The same table, of which a scan without filters need not give more than these rows.
+    pub(super) fn with_first(&self, first: FirstRows) -> Self {
+        Self { first: Some(first), ..self.clone() }
+    }
+
+    /// The rows of which a scan gives at least all.
+    pub(super) fn first(&self) -> Option<FirstRows> {
+        self.first
     }
 
     /// What it reads.
@@ -149,7 +162,7 @@ impl TableProvider for OmenTable {
             .with_projection(projection.map(Vec::as_slice))
             .with_filters(Some(filters))
             .with_limit(limit);
-        plan_scan(&self.snapshot, &self.columns, state, &args).await
+        plan_scan(&self.snapshot, &self.columns, self.first, state, &args).await
     }
 
     async fn scan_with_args<'a>(
@@ -157,7 +170,7 @@ impl TableProvider for OmenTable {
         state: &dyn Session,
         args: ScanArgs<'a>,
     ) -> Result<ScanResult> {
-        Ok(plan_scan(&self.snapshot, &self.columns, state, &args).await?.into())
+        Ok(plan_scan(&self.snapshot, &self.columns, self.first, state, &args).await?.into())
     }
 
     /// Exact where the key ranges of a filter select just its rows: nothing filters above the scan

@@ -14,19 +14,19 @@ use datafusion::error::Result;
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::expr_schema::ExprSchemable;
 use datafusion::logical_expr::{
-    DmlStatement, Expr, LogicalPlan, LogicalPlanBuilder, WriteOp, when,
+    DmlStatement, Expr, LogicalPlan, LogicalPlanBuilder, WriteOp, lit, when,
 };
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    self, ConflictTarget, DoUpdate, Ident, Insert, ObjectName, OnConflict, OnConflictAction,
-    OnInsert, Query, SetExpr, SqliteOnConflict, Statement as SqlStatement, TableObject, With,
-    visit_expressions_mut,
+    self, DoUpdate, Ident, Insert, ObjectName, Query, SetExpr, SqliteOnConflict,
+    Statement as SqlStatement, TableObject, With, visit_expressions_mut,
 };
 
 use super::edit_query::{assigned, default_of, is_default};
 use super::edit_statements::{expression, normalizer, returned, target};
 use super::edit_target::{Edit, EditTarget};
 use super::key_lookup::KeyLookup;
+use super::on_conflict::{OnKey, on_key};
 use super::own_nodes::OwnNode;
 use super::session::Session;
 use super::table_provider::OmenTable;
@@ -80,14 +80,6 @@ fn names_default(source: &Query) -> bool {
     }
 }
 
-/// What happens to a row whose key is there.
-enum OnKey {
-    /// The statement fails, or, with INSERT OR REPLACE, the row is written over.
-    AsPlanned,
-    Nothing,
-    Update(Box<DoUpdate>),
-}
-
 /// Plans an INSERT.
 pub(super) async fn plan_insert(session: &Session, syntax: InsertSyntax) -> Result<DataFrame> {
     let InsertSyntax { mut insert, with } = syntax;
@@ -116,13 +108,13 @@ pub(super) async fn plan_insert(session: &Session, syntax: InsertSyntax) -> Resu
             };
             (Edit::Insert { mode, looked_up: false }, rows)
         }
-        OnKey::Nothing => {
+        OnKey::Nothing(uniques) => {
             let mode = WriteMode::Insert;
-            (Edit::Insert { mode, looked_up: true }, new_rows(&table, rows)?)
+            (Edit::Insert { mode, looked_up: true }, new_rows(&table, rows, uniques)?)
         }
-        OnKey::Update(update) => {
+        OnKey::Update(by, update) => {
             let mode = WriteMode::Merge;
-            let rows = merged_rows(session, &table, &qualifier, rows, *update)?;
+            let rows = merged_rows(session, &table, &qualifier, rows, by, *update)?;
             (Edit::Insert { mode, looked_up: true }, rows)
         }
     };
@@ -131,63 +123,6 @@ pub(super) async fn plan_insert(session: &Session, syntax: InsertSyntax) -> Resu
         None => Ok(DataFrame::new(session.context().state(), edit.into_statement())),
         Some(items) => returned(session, edit, &qualifier, &items),
     }
-}
-
-/// Takes ON CONFLICT and the like out of the statement.
-fn on_key(session: &Session, insert: &mut Insert, table: &OmenTable) -> Result<OnKey> {
-    let or = insert.or;
-    if matches!(or, Some(SqliteOnConflict::Ignore | SqliteOnConflict::Abort)) {
-        insert.or = None;
-    }
-    let on = match (insert.on.take(), or) {
-        (None, Some(SqliteOnConflict::Ignore)) => return Ok(OnKey::Nothing),
-        (None, _) => return Ok(OnKey::AsPlanned),
-        (Some(OnInsert::OnConflict(on)), None) if !insert.replace_into => on,
-        (Some(on), _) => {
-            return Err(Error::invalid(format!(
-                "{on} is not supported here; write INSERT INTO ... ON CONFLICT (key) DO UPDATE SET \
-                 ..., without OR"
-            ))
-            .into());
-        }
-    };
-    check_target(session, &on, table)?;
-    match on.action {
-        OnConflictAction::DoNothing => Ok(OnKey::Nothing),
-        OnConflictAction::DoUpdate(update) => Ok(OnKey::Update(Box::new(update))),
-    }
-}
-
-/// Refuses a conflict that no constraint of the table makes.
-fn check_target(session: &Session, on: &OnConflict, table: &OmenTable) -> Result<()> {
-    let schema = table.table_schema();
-    let names = normalizer(session);
-    let has = match schema.hidden_key {
-        true => "it has no unique key".to_string(),
-        false => format!("its unique key is ({})", schema.key_names().join(", ")),
-    };
-    let is_met = match &on.conflict_target {
-        None => !schema.hidden_key || matches!(on.action, OnConflictAction::DoNothing),
-        Some(ConflictTarget::OnConstraint(name)) => {
-            !schema.hidden_key && name.to_string() == schema.constraint_name()
-        }
-        Some(ConflictTarget::Columns(columns)) => {
-            let mut given: Vec<String> =
-                columns.iter().map(|column| names.normalize(column.clone())).collect();
-            let mut key = schema.key_names();
-            given.sort_unstable();
-            key.sort_unstable();
-            !schema.hidden_key && given == key
-        }
-    };
-    if is_met {
-        return Ok(());
-    }
-    let name = &schema.name;
-    Err(Error::invalid(format!(
-        "ON CONFLICT does not name a unique key of table \"{name}\"; {has}"
-    ))
-    .into())
 }
 
 /// Puts the defaults of columns where DEFAULT stands for them, and before the rows the tables of
@@ -259,19 +194,45 @@ async fn plan_rows(session: &Session, insert: Insert) -> Result<(LogicalPlan, In
     }
 }
 
-/// The rows whose keys are not there; of those that share one, the first.
-fn new_rows(table: &OmenTable, rows: LogicalPlan) -> Result<LogicalPlan> {
-    let schema = table.table_schema();
-    if schema.hidden_key {
-        return Ok(rows);
+/// The rows that share nothing of `uniques` with a row that is there; of those that share something
+/// with one another, the first.
+fn new_rows(
+    table: &OmenTable,
+    mut rows: LogicalPlan,
+    uniques: Vec<Option<u32>>,
+) -> Result<LogicalPlan> {
+    if let [_, _, ..] = uniques[..] {
+        for by in &uniques {
+            rows = without_found(table, rows, KeyLookup::new(table.clone(), *by))?;
+        }
     }
+    match uniques.is_empty() {
+        true => Ok(rows),
+        false => without_found(table, rows, KeyLookup::distinct(table.clone(), uniques)),
+    }
+}
+
+/// The rows for which `lookup` finds nothing.
+fn without_found(table: &OmenTable, rows: LogicalPlan, lookup: KeyLookup) -> Result<LogicalPlan> {
     let names = names(&rows);
-    let lookup = KeyLookup::distinct(table.clone());
     let looked_up = OwnNode::key_lookup(rows, EXCLUDED, lookup, "\u{1}")?;
     let all = columns(looked_up.schema());
-    let is_new = all[names.len() + schema.key[0]].clone().is_null();
+    let is_new = is_missing(table, &all[names.len()..]);
     let given = all.into_iter().zip(&names).map(|(column, name)| column.alias(name));
     LogicalPlanBuilder::from(looked_up).filter(is_new)?.project(given.collect::<Vec<_>>())?.build()
+}
+
+/// Whether no row was found: its key is never NULL. Of a table without a key a row may be all NULL,
+/// but not one that has values in a UNIQUE index.
+fn is_missing(table: &OmenTable, found: &[Expr]) -> Expr {
+    let schema = table.table_schema();
+    match schema.hidden_key {
+        false => found[schema.key[0]].clone().is_null(),
+        true => {
+            let nothing = found.iter().map(|column| column.clone().is_null());
+            nothing.reduce(Expr::and).unwrap_or_else(|| lit(true))
+        }
+    }
 }
 
 /// The rows whose keys are not there, and those that are as the assignments make them.
@@ -280,9 +241,18 @@ fn merged_rows(
     table: &OmenTable,
     qualifier: &str,
     rows: LogicalPlan,
+    by: Option<u32>,
     update: DoUpdate,
 ) -> Result<LogicalPlan> {
     let schema = table.table_schema();
+    if schema.hidden_key {
+        return Err(Error::invalid(format!(
+            "ON CONFLICT DO UPDATE needs a table with a PRIMARY KEY, which \"{}\" has not; DO \
+             NOTHING, or UPDATE and INSERT in a transaction, are ways",
+            schema.name
+        ))
+        .into());
+    }
     let mut values = assigned(&update.assignments, schema, &normalizer(session))?;
     if schema.key.iter().any(|&column| values[column].is_some()) {
         return Err(Error::invalid(format!(
@@ -296,11 +266,11 @@ fn merged_rows(
     let hidden = columns(rows.schema()).into_iter().zip(&names);
     let hidden = hidden.map(|(column, name)| column.alias(excluded_name(name)));
     let rows = LogicalPlanBuilder::from(rows).project(hidden.collect::<Vec<_>>())?.build()?;
-    let lookup = KeyLookup::new(table.clone());
+    let lookup = KeyLookup::or_new(table.clone(), by);
     let looked_up = OwnNode::key_lookup(rows, EXCLUDED, lookup, qualifier)?;
     let columns_of_both = Arc::clone(looked_up.schema());
     let all = columns(&columns_of_both);
-    let is_new = all[names.len() + schema.key[0]].clone().is_null();
+    let is_new = is_missing(table, &all[names.len()..]);
     let mut merged = Vec::with_capacity(names.len());
     for (index, name) in names.iter().enumerate() {
         let (given, there) = (all[index].clone(), all[names.len() + index].clone());

@@ -12,7 +12,7 @@ use arrow::array::ArrayRef;
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field};
 
-use super::schema::{Column, ROW_ID_COLUMN, TableSchema};
+use super::schema::{Column, IndexSchema, ROW_ID_COLUMN, SecondaryIndex, TableSchema};
 use super::storable::check_storable;
 use crate::error::{Error, Result};
 use crate::expression::check::Check;
@@ -59,8 +59,23 @@ pub enum Alteration {
     DropNotNull(String),
     /// A condition that no row may make false; none does.
     AddCheck(Check),
-    /// A condition less.
-    DropCheck(String),
+    /// A condition or a UNIQUE less.
+    DropConstraint(String),
+    /// A secondary index.
+    AddIndex {
+        /// Its name.
+        name: String,
+        /// Its columns, in order.
+        columns: Vec<String>,
+        /// Whether no two rows may have the same values; none do.
+        is_unique: bool,
+        /// Whether it goes by DROP CONSTRAINT.
+        is_constraint: bool,
+    },
+    /// An index less.
+    DropIndex(String),
+    /// No two rows may have the same values in an index that there is; none do.
+    MakeUnique(String),
     /// A type that has all values of the old one.
     Widen {
         /// The column.
@@ -83,6 +98,9 @@ impl Alteration {
         let mut next_column_id = table.next_column_id;
         let mut checks = table.checks.clone();
         let mut added_check = None;
+        let mut indexes: Vec<SecondaryIndex> =
+            table.indexes.iter().map(|index| index.index.clone()).collect();
+        let mut next_index_id = table.next_index_id;
         match self {
             Self::AddColumn { field, default, missing } => {
                 let column = added(table, field, default, missing)?;
@@ -101,8 +119,9 @@ impl Alteration {
                         table.name
                     )));
                 }
-                columns.remove(place);
+                let dropped = columns.remove(place).id;
                 // As PostgreSQL does: what is about the column goes with it.
+                indexes.retain(|index| !index.columns.contains(&dropped));
                 checks = without_column(checks, column)?;
                 key.iter_mut().filter(|index| **index > place).for_each(|index| *index -= 1);
             }
@@ -137,18 +156,46 @@ impl Alteration {
                 column.field = Arc::new(column.field.as_ref().clone().with_nullable(true));
             }
             Self::AddCheck(check) => added_check = Some(check.clone()),
-            Self::DropCheck(name) => {
-                let place = checks.iter().position(|check| check.name == *name);
-                checks.remove(place.ok_or_else(|| no_constraint(table, name))?);
+            Self::DropConstraint(name) => {
+                let count = checks.len() + indexes.len();
+                checks.retain(|check| check.name != *name);
+                indexes.retain(|index| !(index.is_constraint && index.name == *name));
+                if checks.len() + indexes.len() == count {
+                    return Err(no_constraint(table, name));
+                }
             }
+            Self::AddIndex { name, columns, is_unique, is_constraint } => {
+                let id = |column: &String| Ok(table.columns[place(table, column)?].id);
+                indexes.push(SecondaryIndex {
+                    id: next_index_id,
+                    name: name.clone(),
+                    columns: columns.iter().map(id).collect::<Result<_>>()?,
+                    is_unique: *is_unique,
+                    is_constraint: *is_constraint,
+                });
+                next_index_id += 1;
+            }
+            Self::DropIndex(name) => {
+                let place = index_place(table, name)?;
+                if indexes.remove(place).is_constraint {
+                    return Err(Error::invalid(format!(
+                        "index \"{name}\" is a constraint of table \"{0}\"; ALTER TABLE {0} DROP \
+                         CONSTRAINT {name} drops it",
+                        table.name
+                    )));
+                }
+            }
+            Self::MakeUnique(name) => indexes[index_place(table, name)?].is_unique = true,
             Self::Widen { column, to } => {
                 let place = place(table, column)?;
+                refuse_indexed(table, place, to)?;
                 widen(table, place, &mut columns[place], to)?;
             }
         }
         let (id, hidden_key) = (table.id, table.hidden_key);
         let mut altered =
-            TableSchema::restore(id, name, columns, key, hidden_key, next_column_id, checks)?;
+            TableSchema::restore(id, name, columns, key, hidden_key, next_column_id, checks)?
+                .with_indexes(indexes, next_index_id)?;
         added_check.map_or(Ok(()), |check| altered.add_check(check))?;
         altered.check_conditions()?;
         Ok(altered)
@@ -166,10 +213,36 @@ fn without_column(checks: Vec<Check>, column: &str) -> Result<Vec<Check>> {
 }
 
 fn no_constraint(table: &TableSchema, name: &str) -> Error {
-    let names: Vec<_> = table.checks.iter().map(|check| check.name.as_str()).collect();
+    let constraints = table.indexes.iter().filter(|index| index.index.is_constraint);
+    let unique = constraints.map(|index| index.index.name.as_str());
+    let names: Vec<_> =
+        table.checks.iter().map(|check| check.name.as_str()).chain(unique).collect();
     let have = if names.is_empty() { "none".to_string() } else { names.join(", ") };
     let of = &table.name;
     Error::NotFound(format!("constraint \"{name}\" of table \"{of}\"; constraints to drop: {have}"))
+}
+
+/// Where an index is among those of its table.
+fn index_place(table: &TableSchema, name: &str) -> Result<usize> {
+    let place = table.indexes.iter().position(|index| index.index.name == name);
+    place.ok_or_else(|| Error::NotFound(format!("index \"{name}\" of table \"{}\"", table.name)))
+}
+
+/// Entries are of the type that the column had when they were made.
+fn refuse_indexed(table: &TableSchema, place: usize, to: &DataType) -> Result<()> {
+    let is_over = |index: &&IndexSchema| index.places.contains(&place);
+    match table.indexes.iter().find(is_over) {
+        Some(index) if table.columns[place].field.data_type() != to => {
+            Err(Error::invalid(format!(
+                "column \"{}\" of table \"{}\" is in index \"{}\" and keeps its type; drop the \
+                 index first, and create it again afterwards",
+                table.columns[place].field.name(),
+                table.name,
+                index.index.name
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn added(
@@ -299,102 +372,4 @@ fn integer(kind: &DataType) -> Option<(bool, usize)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use DataType::*;
-
-    use super::*;
-
-    fn table() -> TableSchema {
-        let fields = [("a", Int64), ("b", Int32), ("c", Utf8)];
-        let columns = (1..)
-            .zip(fields)
-            .map(|(id, (name, kind))| Column::new(id, Arc::new(Field::new(name, kind, true))));
-        TableSchema::new(7, "t", columns.collect(), Vec::new()).unwrap()
-    }
-
-    fn names(table: &TableSchema) -> Vec<&str> {
-        table.columns.iter().map(|column| column.field.name().as_str()).collect()
-    }
-
-    #[test]
-    fn ids_are_never_used_again_and_the_key_stays() {
-        let first = table();
-        let add = |name| Alteration::AddColumn {
-            field: Field::new(name, Int64, true),
-            default: None,
-            missing: None,
-        };
-        let added = add("d").apply(&first).unwrap();
-        assert_eq!(names(&added), ["a", "b", "c", "d", ROW_ID_COLUMN]);
-        assert_eq!((added.columns[3].id, added.next_column_id), (5, 6));
-        let dropped = Alteration::DropColumn("d".to_string()).apply(&added).unwrap();
-        let again = add("d").apply(&dropped).unwrap();
-        assert_eq!(again.columns[3].id, 6);
-        let renamed = Alteration::RenameColumn { from: "a".to_string(), to: "x".to_string() };
-        let renamed = renamed.apply(&again).unwrap();
-        assert_eq!(names(&renamed), ["x", "b", "c", "d", ROW_ID_COLUMN]);
-        for schema in [&added, &dropped, &again, &renamed] {
-            assert!(schema.has_key_of(&first));
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_is_refused() {
-        let keyed = TableSchema::new(7, "t", table().columns[..2].to_vec(), vec![0]).unwrap();
-        let column = "a".to_string();
-        let refused = [
-            Alteration::DropColumn(column.clone()),
-            Alteration::DropNotNull(column.clone()),
-            Alteration::Widen { column: column.clone(), to: Decimal128(38, 0) },
-            Alteration::Widen { column: "b".to_string(), to: Int16 },
-            Alteration::RenameColumn { from: column.clone(), to: "b".to_string() },
-            Alteration::RenameColumn { from: column, to: ROW_ID_COLUMN.to_string() },
-            Alteration::RenameTable(String::new()),
-            Alteration::DropColumn("x".to_string()),
-        ];
-        for alteration in refused {
-            assert!(alteration.apply(&keyed).is_err(), "{alteration:?}");
-        }
-    }
-
-    #[test]
-    fn wider_types_have_all_values() {
-        let wider = [
-            (Int8, Int16),
-            (UInt8, Int16),
-            (Int32, Int64),
-            (UInt32, UInt64),
-            (Int32, Float64),
-            (Int16, Float32),
-            (Float32, Float64),
-            (Int64, Decimal128(20, 0)),
-            (Decimal128(10, 2), Decimal128(12, 4)),
-            (Utf8, LargeUtf8),
-            (Utf8, Utf8View),
-            (Binary, LargeBinary),
-        ];
-        for (from, to) in wider {
-            assert!(is_wider(&to, &from), "{from} to {to}");
-            assert!(
-                !is_wider(&from, &to) || from.is_string() || from.is_binary(),
-                "{to} to {from}"
-            );
-        }
-        let narrower = [
-            (Int8, UInt8),
-            (UInt8, Int8),
-            (UInt64, Int64),
-            (Int64, Float64),
-            (Int32, Float32),
-            (Int64, Decimal128(19, 0)),
-            (Decimal128(10, 2), Decimal128(12, 5)),
-            (Decimal128(10, 2), Float64),
-            (Int64, Utf8),
-            (Utf8, Int64),
-            (Utf8, Binary),
-        ];
-        for (from, to) in narrower {
-            assert!(!is_wider(&to, &from), "{from} to {to}");
-        }
-    }
-}
+mod tests;

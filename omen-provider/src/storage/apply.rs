@@ -47,7 +47,7 @@ pub async fn put_rows(
     refuse_duplicates(table, batch.keys(), &found, mode)?;
     let fresh = found.is_empty();
     table.mark(found.into_iter().map(|(_, place)| place));
-    table.add_rows(batch, frozen);
+    table.add_rows(batch, frozen)?;
     Ok(fresh)
 }
 

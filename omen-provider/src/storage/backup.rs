@@ -22,7 +22,7 @@ use super::flush::write_runs;
 use super::manifest::{self, Line, Manifest, deletions_name, manifest_name};
 use super::medium::{Medium, delete_unpinned};
 use super::publication::{SavedDeletions, describe, save_deletions};
-use super::record::{SegmentRecord, segment_name};
+use super::record::SegmentRecord;
 use super::recovery::{check_length, read_deletions, segment_lengths};
 use super::segment::Segment;
 use super::store::Store;
@@ -144,17 +144,18 @@ async fn copy(
     let options = Options { cache_bytes_max: CACHE_BYTES, ..options.clone() };
     let medium = Medium::new(target, options, identity.epoch);
     let lengths = segment_lengths(&medium).await?;
-    let copied = segments(version).map(|view| view.segment.record().file_name());
+    let copied = segments(version).flat_map(|view| view.segment.record().file_names());
     let own = |name: String| own_number(&name, identity.epoch);
     let last = copied.chain(lengths.keys().cloned()).filter_map(own).max();
     medium.skip_files(last.unwrap_or(FIRST_OWN_FILE));
     let report = BackupReport { lsn: version.lsn, ..BackupReport::default() };
-    let total = segments(version).map(|view| view.segment.record().bytes).sum();
+    let files = segments(version).flat_map(|view| view.segment.files());
+    let total = files.map(|segment| segment.record().bytes).sum();
     let unsure = false;
     let mut copying = Copying { medium, before, lengths, report, progress, total, unsure };
     progress(0, total);
-    for view in segments(version) {
-        copying.bring(&view.segment).await?;
+    for segment in segments(version).flat_map(|view| view.segment.files()) {
+        copying.bring(segment).await?;
     }
     let next = copying.with_runs_written(version).await?;
     let saved = copying.vectors_there(&next).await?;
@@ -227,11 +228,13 @@ impl Copying<'_> {
     async fn make_way(&self, record: &SegmentRecord) -> Result<()> {
         let name = record.file_name();
         match self.record_before(record.file) {
-            Some(there) if *there != record.bounded() => Err(Error::invalid(format!(
-                "{} takes no backup of this database: {name} is another file there; it is a \
+            Some(there) if there.alone() != record.bounded().alone() => {
+                Err(Error::invalid(format!(
+                    "{} takes no backup of this database: {name} is another file there; it is a \
                  backup of a copy that has gone another way; name another directory",
-                self.medium.store.location
-            ))),
+                    self.medium.store.location
+                )))
+            }
             _ => self.medium.store.blobs.delete(&name).await,
         }
     }
@@ -239,8 +242,8 @@ impl Copying<'_> {
     /// What the manifest that was there before says of a segment.
     fn record_before(&self, file: u64) -> Option<&SegmentRecord> {
         let tables = self.before.iter().flat_map(|before| &before.tables);
-        let mut records = tables.flat_map(|table| &table.segments).flat_map(|s| &s.segment);
-        records.find(|there| there.file == file)
+        let records = tables.flat_map(|table| &table.segments).flat_map(|s| &s.segment);
+        records.flat_map(SegmentRecord::all).find(|there| there.file == file)
     }
 
     /// An attempt that failed, or died, may have left files whose names are not durable. Any file
@@ -309,7 +312,7 @@ impl Copying<'_> {
     ) -> Result<()> {
         let store = &self.medium.store;
         let mut named: HashSet<String> =
-            segments(version).map(|view| segment_name(view.segment.record().file)).collect();
+            segments(version).flat_map(|view| view.segment.record().file_names()).collect();
         named.extend(saved.values().map(|record| record.file_name()));
         for number in manifest::before(store, manifest.number).await? {
             if delete_unpinned(store, &manifest_name(number)).await? {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, SchemaRef};
 
-use super::schema::{Column, ROW_ID_COLUMN, TableId, TableSchema};
+use super::schema::{Column, ROW_ID_COLUMN, SecondaryIndex, TableId, TableSchema};
 use super::storable::check_storable;
 use crate::error::{Error, Result};
 use crate::expression::check::Check;
@@ -20,13 +20,21 @@ pub struct TableDefinition {
     pub key: Vec<String>,
     /// Conditions that no row may make false, each with the name of its constraint, as SQL text.
     pub checks: Vec<(String, String)>,
+    /// Columns in which no two rows may have the same values, each with the name of the constraint.
+    pub uniques: Vec<(String, Vec<String>)>,
 }
 
 impl TableDefinition {
     /// A table with the columns of an Arrow schema and no primary key yet.
     pub fn new(name: impl Into<String>, schema: &SchemaRef) -> Self {
         let columns = schema.fields().iter().map(|f| (f.as_ref().clone(), None)).collect();
-        Self { name: name.into(), columns, key: Vec::new(), checks: Vec::new() }
+        Self {
+            name: name.into(),
+            columns,
+            key: Vec::new(),
+            checks: Vec::new(),
+            uniques: Vec::new(),
+        }
     }
 
     /// Sets the primary key.
@@ -83,6 +91,25 @@ impl TableDefinition {
             let check = Check::parse(name, &condition, &schema.name)?;
             schema.add_check(check)?;
         }
-        Ok(Arc::new(schema))
+        let uniques = (1..).zip(self.uniques).map(|(id, (name, columns))| {
+            let columns = columns.iter().map(|column| column_id(&schema, column));
+            let columns = columns.collect::<Result<_>>()?;
+            Ok(SecondaryIndex { id, name, columns, is_unique: true, is_constraint: true })
+        });
+        let uniques = uniques.collect::<Result<Vec<_>>>()?;
+        let next_id = uniques.len() as u32 + 1;
+        Ok(Arc::new(schema.with_indexes(uniques, next_id)?))
     }
+}
+
+/// The id of a column that UNIQUE names.
+fn column_id(schema: &TableSchema, name: &str) -> Result<u32> {
+    let mut columns = schema.columns.iter();
+    let column = columns.find(|column| column.field.name() == name);
+    column.map(|column| column.id).ok_or_else(|| {
+        let of = &schema.name;
+        Error::invalid(format!(
+            "UNIQUE of table \"{of}\" names \"{name}\", which is no column of it"
+        ))
+    })
 }

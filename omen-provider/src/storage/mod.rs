@@ -33,10 +33,12 @@ pub(crate) mod version;
 
 pub(crate) mod apply;
 pub(crate) mod carry;
+pub(crate) mod index_choice;
 pub(crate) mod prepare;
 pub(crate) mod publication;
 pub(crate) mod rewrite;
 pub(crate) mod snapshot;
+pub(crate) mod uniqueness;
 
 pub(crate) mod compaction;
 pub(crate) mod flush;

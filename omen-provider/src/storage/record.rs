@@ -15,7 +15,7 @@ use arrow::ipc::writer::DictionaryTracker;
 use bytes::Bytes;
 
 use super::row_bytes::{decode_rows, encode_rows};
-use super::schema::{Column, TableId, TableSchema};
+use super::schema::{Column, SecondaryIndex, TableId, TableSchema};
 use crate::error::{Error, Result};
 use crate::expression::check::Check;
 
@@ -43,6 +43,43 @@ pub struct TableRecord {
     /// Conditions that no row may make false.
     #[prost(message, repeated, tag = "7")]
     pub checks: Vec<CheckRecord>,
+    /// Its secondary indexes.
+    #[prost(message, repeated, tag = "8")]
+    pub indexes: Vec<IndexRecord>,
+    /// One less than the id of the next index.
+    #[prost(uint32, tag = "9")]
+    pub last_index_id: u32,
+}
+
+/// A secondary index of a table.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct IndexRecord {
+    /// Its id.
+    #[prost(uint32, tag = "1")]
+    pub id: u32,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub name: String,
+    /// The ids of its columns.
+    #[prost(uint32, repeated, tag = "3")]
+    pub columns: Vec<u32>,
+    /// Whether no two rows have the same values.
+    #[prost(bool, tag = "4")]
+    pub unique: bool,
+    /// Whether it is a constraint of the table.
+    #[prost(bool, tag = "5")]
+    pub constraint: bool,
+}
+
+/// The entries of a segment's rows in a secondary index: a segment of their own.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct EntriesRecord {
+    /// The id of the index.
+    #[prost(uint32, tag = "1")]
+    pub index: u32,
+    /// The entries.
+    #[prost(message, optional, tag = "2")]
+    pub segment: Option<SegmentRecord>,
 }
 
 /// A CHECK.
@@ -127,6 +164,9 @@ pub struct SegmentRecord {
     /// CRC32C of the bytes from `core_offset` to the end of the file.
     #[prost(fixed32, tag = "11")]
     pub core_crc: u32,
+    /// The entries of its rows in secondary indexes, as far as they were made.
+    #[prost(message, repeated, tag = "12")]
+    pub entries: Vec<EntriesRecord>,
 }
 
 impl SegmentRecord {
@@ -139,7 +179,32 @@ impl SegmentRecord {
     /// room in one manifest, whatever their keys. The file knows them whole.
     pub fn bounded(&self) -> Self {
         let (min_key, max_key) = (bound_below(&self.min_key), bound_above(&self.max_key));
-        Self { min_key: min_key.to_vec(), max_key: max_key.into_owned(), ..self.clone() }
+        let bounded = |entries: &EntriesRecord| EntriesRecord {
+            segment: entries.segment.as_ref().map(Self::bounded),
+            ..*entries
+        };
+        Self {
+            min_key: min_key.to_vec(),
+            max_key: max_key.into_owned(),
+            entries: self.entries.iter().map(bounded).collect(),
+            ..self.clone()
+        }
+    }
+
+    /// The record without entries in indexes: what says whether a file is the same.
+    pub fn alone(&self) -> Self {
+        Self { entries: Vec::new(), ..self.clone() }
+    }
+
+    /// The record itself and those of its entries.
+    pub fn all(&self) -> impl Iterator<Item = &Self> {
+        let entries = self.entries.iter().filter_map(|entries| entries.segment.as_ref());
+        std::iter::once(self).chain(entries)
+    }
+
+    /// The names of its file and those of its entries.
+    pub fn file_names(&self) -> impl Iterator<Item = String> {
+        self.all().map(Self::file_name)
     }
 }
 
@@ -177,6 +242,32 @@ impl From<&TableSchema> for TableRecord {
             hidden_key: schema.hidden_key,
             next_column_id: schema.next_column_id,
             checks: schema.checks.iter().map(CheckRecord::from).collect(),
+            indexes: schema.indexes.iter().map(|index| IndexRecord::from(&index.index)).collect(),
+            last_index_id: schema.next_index_id.saturating_sub(1),
+        }
+    }
+}
+
+impl From<&SecondaryIndex> for IndexRecord {
+    fn from(index: &SecondaryIndex) -> Self {
+        Self {
+            id: index.id,
+            name: index.name.clone(),
+            columns: index.columns.clone(),
+            unique: index.is_unique,
+            constraint: index.is_constraint,
+        }
+    }
+}
+
+impl From<IndexRecord> for SecondaryIndex {
+    fn from(record: IndexRecord) -> Self {
+        Self {
+            id: record.id,
+            name: record.name,
+            columns: record.columns,
+            is_unique: record.unique,
+            is_constraint: record.constraint,
         }
     }
 }
@@ -222,7 +313,11 @@ impl TryFrom<TableRecord> for TableSchema {
         if key.is_empty() {
             return Err(Error::invalid(format!("table \"{}\" has no key", record.name)));
         }
-        Self::restore(
+        let next_index_id = record
+            .last_index_id
+            .checked_add(1)
+            .ok_or_else(|| Error::invalid(format!("no index follows in \"{}\"", record.name)))?;
+        let schema = Self::restore(
             record.id,
             record.name,
             columns,
@@ -230,7 +325,9 @@ impl TryFrom<TableRecord> for TableSchema {
             record.hidden_key,
             record.next_column_id,
             record.checks.into_iter().map(Check::from).collect(),
-        )
+        )?;
+        let indexes = record.indexes.into_iter().map(SecondaryIndex::from).collect();
+        schema.with_indexes(indexes, next_index_id)
     }
 }
 

@@ -6,12 +6,14 @@
 
 use std::sync::Arc;
 
+use arrow::record_batch::RecordBatch;
 use futures::TryStreamExt;
 
+use super::key::Keys;
 use super::keyed_batch::KeyedBatch;
 use super::medium::{Medium, Unnamed};
 use super::merge_scan::{Source, merge_scan};
-use super::record::segment_name;
+use super::record::{SegmentRecord, segment_name};
 use super::schema::TableSchema;
 use super::segment::{Segment, SegmentWriter};
 use crate::error::Result;
@@ -110,13 +112,13 @@ impl Rewrite<'_> {
                     || u64::from(current.rows()) >= self.cuts.rows
                     || current.bytes() >= self.cuts.bytes;
                 match is_full {
-                    true => segments.extend(self.finish(current).await?),
+                    true => segments.extend(self.finish(current, begun).await?),
                     false => writer = Some(current),
                 }
             }
         }
         if let Some(writer) = writer {
-            segments.extend(self.finish(writer).await?);
+            segments.extend(self.finish(writer, begun).await?);
         }
         Ok(segments)
     }
@@ -129,11 +131,69 @@ impl Rewrite<'_> {
         SegmentWriter::create(store, file, self.schema, (min, max), rows, self.overlapping).await
     }
 
-    async fn finish(&self, writer: SegmentWriter) -> Result<Option<Arc<Segment>>> {
+    async fn finish(
+        &self,
+        writer: SegmentWriter,
+        begun: &mut Unnamed<'_>,
+    ) -> Result<Option<Arc<Segment>>> {
         let Some(record) = writer.finish().await? else { return Ok(None) };
         let (store, cache) = (&self.medium.store, &self.medium.cache);
-        Segment::open(store, cache, record, self.schema).await.map(Some)
+        let segment = Segment::open(store, cache, record, self.schema).await?;
+        write_entries(self.medium, &segment, begun, self.go_on).await.map(Some)
     }
+}
+
+/// Writes the entries of a segment's rows in all indexes in which it has none; the segment with
+/// them. Their files are in `begun` then. Those that do not fit into memory, or a file, are left
+/// out.
+pub async fn write_entries(
+    medium: &Medium,
+    segment: &Arc<Segment>,
+    begun: &mut Unnamed<'_>,
+    go_on: GoOn<'_>,
+) -> Result<Arc<Segment>> {
+    let mut written = Vec::new();
+    for index in segment.missing_entries() {
+        let Some((entries, keys)) = segment.make_entries(index).await? else { continue };
+        let file = medium.next_file();
+        begun.push(segment_name(file));
+        let schema = index.entries();
+        let Some(record) = write_file(medium, file, schema, &entries, &keys, go_on).await? else {
+            continue;
+        };
+        let opened = Segment::open(&medium.store, &medium.cache, record, schema).await?;
+        written.push((index.index.id, opened));
+    }
+    Ok(match written.is_empty() {
+        true => Arc::clone(segment),
+        false => segment.with_entries(written),
+    })
+}
+
+/// Writes rows in the order of their keys as one segment; `None` if it does not take them all.
+async fn write_file(
+    medium: &Medium,
+    file: u64,
+    schema: &Arc<TableSchema>,
+    rows: &RecordBatch,
+    keys: &Keys,
+    go_on: GoOn<'_>,
+) -> Result<Option<SegmentRecord>> {
+    let Some(last) = keys.len().checked_sub(1) else { return Ok(None) };
+    let (min, max) = (keys.get(0), keys.get(last));
+    let (bounds, group_rows) = ((&*min, &*max), medium.options.row_group_rows);
+    let mut writer =
+        SegmentWriter::create(&medium.store, file, schema, bounds, group_rows, false).await?;
+    for start in (0..keys.len()).step_by(BATCH_ROWS) {
+        go_on()?;
+        let count = BATCH_ROWS.min(keys.len() - start);
+        let order: Vec<u32> = (start as u32..(start + count) as u32).collect();
+        let taken = writer.write(&rows.slice(start, count), &keys.take(&order)).await?;
+        if taken < count {
+            return Ok(None);
+        }
+    }
+    writer.finish().await
 }
 
 /// Writes rows of `batch` and says how many were taken.

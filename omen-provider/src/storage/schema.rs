@@ -15,6 +15,10 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use super::key::KeyCodec;
+mod index;
+
+pub use index::{IndexSchema, SecondaryIndex};
+
 use crate::error::{Error, Result};
 use crate::expression::check::{Check, Checks};
 
@@ -82,6 +86,10 @@ pub struct TableSchema {
     /// Conditions that no row may make false, in the order of their declaration.
     pub checks: Vec<Check>,
     compiled_checks: OnceLock<Arc<Checks>>,
+    /// Secondary indexes, in the order of their declaration.
+    pub indexes: Vec<IndexSchema>,
+    /// The id that the next index gets.
+    pub next_index_id: u32,
     stored: SchemaRef,
     visible: SchemaRef,
     codec: Arc<KeyCodec>,
@@ -158,10 +166,65 @@ impl TableSchema {
             next_column_id,
             checks,
             compiled_checks: OnceLock::new(),
+            indexes: Vec::new(),
+            next_index_id: 1,
             stored,
             visible,
             codec,
         })
+    }
+
+    /// The same table with these secondary indexes and no others.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] for one that cannot be, [`Error::AlreadyExists`] for a name that the
+    /// table has twice.
+    pub fn with_indexes(mut self, indexes: Vec<SecondaryIndex>, next_id: u32) -> Result<Self> {
+        self.indexes = Vec::with_capacity(indexes.len());
+        for index in indexes {
+            let is_taken = self.has_constraint(&index.name)
+                || self.indexes.iter().any(|other| other.index.id == index.id);
+            if is_taken || index.id >= next_id {
+                return Err(Error::AlreadyExists(format!(
+                    "constraint or index \"{}\" of table \"{}\"",
+                    index.name, self.name
+                )));
+            }
+            self.indexes.push(IndexSchema::new(&self.name, &self.columns, index)?);
+        }
+        self.next_index_id = next_id;
+        Ok(self)
+    }
+
+    /// The schema of the entries of an index: all columns are its key, and all but the last, the
+    /// position of the row, take NULL.
+    fn of_entries(index: &str, fields: Vec<Field>) -> Result<Self> {
+        let key: Vec<usize> = (0..fields.len()).collect();
+        let codec = KeyCodec::of_entries(fields.iter())?;
+        let columns = (1..).zip(fields).map(|(id, field)| Column::new(id, Arc::new(field)));
+        let columns: Vec<Column> = columns.collect();
+        let mut schema = Self::restore(
+            0,
+            index.to_string(),
+            columns.clone(),
+            key,
+            false,
+            columns.len() as u32 + 1,
+            Vec::new(),
+        )?;
+        let stored = columns.iter().map(|c| with_field_id(&c.field, c.id)).collect::<Vec<_>>();
+        schema.stored = Arc::new(Schema::new(stored));
+        schema.visible = Arc::clone(&schema.stored);
+        schema.columns = columns;
+        schema.codec = Arc::new(codec);
+        Ok(schema)
+    }
+
+    /// Whether the primary key, a CHECK or an index has this name.
+    pub fn has_constraint(&self, name: &str) -> bool {
+        name == self.constraint_name()
+            || self.checks.iter().any(|check| check.name == name)
+            || self.indexes.iter().any(|other| other.index.name == name)
     }
 
     /// The Arrow schema of stored rows, field ids in its metadata, hidden row id included.
@@ -179,8 +242,7 @@ impl TableSchema {
     /// # Errors
     /// [`Error::InvalidInput`] if it cannot be one, [`Error::AlreadyExists`] if its name is taken.
     pub fn add_check(&mut self, check: Check) -> Result<()> {
-        if check.name == self.constraint_name() || self.checks.iter().any(|c| c.name == check.name)
-        {
+        if self.has_constraint(&check.name) {
             return Err(Error::AlreadyExists(format!(
                 "constraint \"{}\" of table \"{}\"",
                 check.name, self.name
@@ -233,7 +295,8 @@ impl TableSchema {
         self.id == other.id && self.hidden_key == other.hidden_key && key(self) == key(other)
     }
 
-    /// Whether all rows that were made ready for `other` may be written as they are.
+    /// Whether all rows that were made ready for `other` may be written as they are. (Entries in
+    /// indexes are made when they are written.)
     pub fn takes_rows_of(&self, other: &Self) -> bool {
         let required = |schema: &Self| -> Vec<bool> {
             schema.columns.iter().map(Column::takes_null).collect()

@@ -145,5 +145,8 @@ async fn check_segment(
     whole: bool,
 ) -> Result<()> {
     check_length(record, lengths)?;
+    for entries in record.entries.iter().flat_map(|entries| &entries.segment) {
+        check_length(entries, lengths)?;
+    }
     if whole { open_segment(medium, record, schema).await?.verify().await } else { Ok(()) }
 }

@@ -13,21 +13,18 @@ use arrow::record_batch::RecordBatch;
 use futures::stream::{self, BoxStream, StreamExt};
 
 use super::key::{Key, KeyRange, Keys};
-use super::live_rows::LiveRows;
-use super::merge_scan::{Source, merge_scan};
-use super::row_ranges::RowRanges;
-use super::run::RunScan;
-use super::schema::TableSchema;
-use super::segment::{ReadStats, Segment};
+use super::merge_scan::merge_scan;
+use super::schema::{IndexSchema, TableSchema};
+use super::segment::ReadStats;
 use super::version::{PartId, Place, TableVersion, Version};
 use crate::error::{Error, Result};
 
+mod select;
+
+pub use select::{ScanSet, SegmentScan};
+
 /// Rows of a batch that a range read returns at most.
 const BATCH_ROWS: usize = 8192;
-
-/// A run of no more rows is read in key order even where any order will do: that costs little, and
-/// may save a sort.
-const ORDERED_ROWS_MAX: u32 = 4096;
 
 /// The database at one log position.
 #[derive(Debug, Clone)]
@@ -39,32 +36,6 @@ pub struct Snapshot {
 #[derive(Debug, Clone)]
 pub struct TableSnapshot {
     table: Arc<TableVersion>,
-}
-
-/// What to read for a set of key ranges: live rows only, each exactly once.
-#[derive(Debug)]
-pub struct ScanSet {
-    /// Parts on disk that hold selected rows.
-    pub segments: Vec<SegmentScan>,
-    /// Runs that hold selected rows, and these.
-    pub runs: Vec<RunScan>,
-    /// All parts of the table.
-    pub parts: usize,
-    /// Parts that hold selected rows.
-    pub parts_kept: usize,
-    /// Selected rows.
-    pub rows: u64,
-    /// Live rows of the table.
-    pub rows_total: u64,
-}
-
-/// A segment and the rows to read from it.
-#[derive(Debug, Clone)]
-pub struct SegmentScan {
-    /// The segment.
-    pub segment: Arc<Segment>,
-    /// Those that are selected and live.
-    pub rows: LiveRows,
 }
 
 impl Snapshot {
@@ -103,6 +74,19 @@ impl Snapshot {
     /// The names of all views, sorted.
     pub fn view_names(&self) -> Vec<String> {
         self.version.views().map(|(name, _)| name).collect()
+    }
+
+    /// The name of the table that has an index of that name.
+    pub(crate) fn table_of_index(&self, index: &str) -> Option<&str> {
+        self.version.table_of_index(index).map(|schema| schema.name.as_str())
+    }
+
+    /// The names of all secondary indexes, sorted.
+    pub(crate) fn index_names(&self) -> Vec<&str> {
+        let indexes = self.version.tables().iter().flat_map(|table| &table.schema.indexes);
+        let mut names: Vec<_> = indexes.map(|index| index.index.name.as_str()).collect();
+        names.sort_unstable();
+        names
     }
 
     /// The names of all tables, sorted.
@@ -157,45 +141,6 @@ impl TableSnapshot {
         self.table.part_count()
     }
 
-    /// What to read for the rows whose keys lie in `ranges` (disjoint, ascending; `None`: all).
-    /// Each part gives its rows in key order; with `any_order`, runs do so only if that takes no
-    /// longer.
-    pub(crate) async fn select(
-        &self,
-        ranges: Option<&[KeyRange]>,
-        any_order: bool,
-    ) -> Result<ScanSet> {
-        let mut set = ScanSet {
-            segments: Vec::new(),
-            runs: Vec::new(),
-            parts: self.part_count(),
-            parts_kept: 0,
-            rows: 0,
-            rows_total: self.live_rows(),
-        };
-        for run in self.table.runs.iter() {
-            let rows = match ranges {
-                None if any_order && run.rows() > ORDERED_ROWS_MAX => run.select_all(),
-                ranges => run.select(ranges),
-            };
-            if rows.count() > 0 {
-                set.rows += rows.count() as u64;
-                set.runs.push(rows);
-            }
-        }
-        let stats = ReadStats::default();
-        for view in &self.table.segments {
-            let rows = segment_rows(&view.segment, ranges, &stats).await?;
-            let rows = LiveRows::new(rows, &view.dead);
-            if rows.count() > 0 {
-                set.rows += rows.count();
-                set.segments.push(SegmentScan { segment: Arc::clone(&view.segment), rows });
-            }
-        }
-        set.parts_kept = set.segments.len() + set.runs.len();
-        Ok(set)
-    }
-
     /// The row of `key` in the visible schema.
     pub async fn get(&self, key: impl Into<Key>) -> Result<Option<RecordBatch>> {
         let key = self.schema().codec().encode_key(&key.into())?;
@@ -230,40 +175,101 @@ impl TableSnapshot {
     /// The visible columns of the rows that have the keys of `rows`, which have all visible
     /// columns: one row for each, NULL where there is none.
     pub(crate) async fn rows_of(&self, rows: &RecordBatch) -> Result<Vec<ArrayRef>> {
+        let stats = ReadStats::default();
+        let places = self.places_of(rows, &stats).await?;
+        self.read_places(&places, &stats).await
+    }
+
+    /// As [`TableSnapshot::rows_of`], for the rows that have their values in a UNIQUE index.
+    ///
+    /// # Errors
+    /// With `or_new`: [`Error::DuplicateKey`] for one that has another row's key, but not its
+    /// values.
+    pub(crate) async fn rows_by(
+        &self,
+        index: &IndexSchema,
+        rows: &RecordBatch,
+        or_new: bool,
+    ) -> Result<Vec<ArrayRef>> {
+        let stats = ReadStats::default();
+        let mut places = Vec::with_capacity(rows.num_rows());
+        for range in index.value_ranges(rows)? {
+            let found = match range {
+                Some(range) => self.table.places_of(index, &range, None, &stats).await?,
+                None => Vec::new(),
+            };
+            places.push(found.first().copied());
+        }
+        if or_new && !self.schema().hidden_key {
+            let of_keys = self.places_of(rows, &stats).await?;
+            let is_taken = |row: &usize| places[*row].is_none() && of_keys[*row].is_some();
+            if let Some(row) = (0..places.len()).find(is_taken) {
+                let (schema, key) = (self.schema(), self.keys_of(&rows.slice(row, 1))?);
+                return Err(Error::DuplicateKey {
+                    table: schema.name.clone(),
+                    constraint: schema.constraint_name(),
+                    key: schema.codec().describe(&key.get(0)),
+                });
+            }
+        }
+        self.read_places(&places, &stats).await
+    }
+
+    /// The encoded keys of rows that have all visible columns.
+    fn keys_of(&self, rows: &RecordBatch) -> Result<Keys> {
         let schema = self.schema();
         let key: Vec<ArrayRef> = schema.key.iter().map(|&i| Arc::clone(rows.column(i))).collect();
-        let keys = schema.codec().encode(&key)?;
+        schema.codec().encode(&key)
+    }
+
+    /// Where the rows are that have the keys of `rows`.
+    async fn places_of(&self, rows: &RecordBatch, stats: &ReadStats) -> Result<Vec<Option<Place>>> {
+        let keys = self.keys_of(rows)?;
         let order = keys.sorted_order();
         let sorted = keys.take(&order);
         // Each key is looked up once.
         let firsts =
             (0..order.len()).filter(|&i| i == 0 || sorted.compare(i - 1, &sorted, i).is_ne());
         let firsts: Vec<u32> = firsts.map(|i| i as u32).collect();
-        let stats = ReadStats::default();
-        let mut found = self.table.find_many(&sorted.take(&firsts), &stats).await?;
-        found.sort_unstable_by_key(|(_, place)| (place.part, place.position));
-        let mut parts = Vec::new();
-        for of_part in found.chunk_by(|(_, a), (_, b)| a.part == b.part) {
-            let positions = of_part.iter().map(|(_, place)| place.position).collect();
-            parts.push(self.read_part(of_part[0].1.part, positions, &stats).await?);
-        }
-        // Which of the rows read belongs to which of the rows given.
-        let mut read = vec![None; firsts.len()];
-        (0..).zip(&found).for_each(|(row, (index, _))| read[*index as usize] = Some(row));
-        let mut places: Vec<Option<u32>> = vec![None; order.len()];
-        for (group, &first) in firsts.iter().enumerate() {
+        let mut places = vec![None; order.len()];
+        for (group, place) in self.table.find_many(&sorted.take(&firsts), stats).await? {
+            let (group, first) = (group as usize, firsts[group as usize]);
             let end = firsts.get(group + 1).map_or(order.len(), |&next| next as usize);
-            for &index in &order[first as usize..end] {
-                places[index as usize] = read[group];
+            for &row in &order[first as usize..end] {
+                places[row as usize] = Some(place);
             }
         }
-        let places = UInt32Array::from(places);
+        Ok(places)
+    }
+
+    /// The visible columns of the rows at places, one for each, NULL where there is none.
+    async fn read_places(
+        &self,
+        places: &[Option<Place>],
+        stats: &ReadStats,
+    ) -> Result<Vec<ArrayRef>> {
+        let key = |place: &Place| (place.part, place.position);
+        let mut found: Vec<Place> = places.iter().flatten().copied().collect();
+        found.sort_unstable_by_key(key);
+        found.dedup();
+        let mut parts = Vec::new();
+        for of_part in found.chunk_by(|a, b| a.part == b.part) {
+            let positions = of_part.iter().map(|place| place.position).collect();
+            parts.push(self.read_part(of_part[0].part, positions, stats).await?);
+        }
+        // Which of the rows read belongs to which of the rows asked for.
+        let read = |place: &Option<Place>| {
+            let place = place.as_ref()?;
+            found.binary_search_by_key(&key(place), key).ok().map(|row| row as u32)
+        };
+        let rows = UInt32Array::from_iter(places.iter().map(read));
+        let schema = self.schema();
         let column = |index: usize| {
             let field = schema.visible().field(index);
             let arrays: Vec<&dyn Array> = parts.iter().map(|part| part[index].as_ref()).collect();
             match &arrays[..] {
-                [] => Ok(new_null_array(field.data_type(), places.len())),
-                arrays => Ok(take(&concat(arrays)?, &places, None)?),
+                [] => Ok(new_null_array(field.data_type(), rows.len())),
+                arrays => Ok(take(&concat(arrays)?, &rows, None)?),
             }
         };
         (0..schema.visible().fields().len()).map(column).collect()
@@ -312,7 +318,7 @@ impl TableSnapshot {
         let this = self.clone();
         let visible = self.visible_columns();
         stream::once(async move {
-            let set = this.select(Some(std::slice::from_ref(&range)), false).await?;
+            let set = this.select(Some(std::slice::from_ref(&range))).await?;
             Ok::<_, Error>(merge_scan(this.schema(), set.into_sources(), BATCH_ROWS))
         })
         .flat_map(|opened| match opened {
@@ -346,30 +352,4 @@ impl TableSnapshot {
             }
         }
     }
-}
-
-impl ScanSet {
-    /// The selected rows as sources that each ascend by key.
-    pub(crate) fn into_sources(self) -> Vec<Source> {
-        let runs = self.runs.into_iter().map(Source::Run);
-        let segments = self.segments.into_iter().map(|s| Source::Segment(s.segment, s.rows));
-        runs.chain(segments).collect()
-    }
-}
-
-/// The positions of `segment` whose keys lie in `ranges`.
-async fn segment_rows(
-    segment: &Arc<Segment>,
-    ranges: Option<&[KeyRange]>,
-    stats: &ReadStats,
-) -> Result<RowRanges> {
-    let Some(ranges) = ranges else { return Ok(RowRanges::all(segment.rows())) };
-    let (min, max) = (&segment.record().min_key, &segment.record().max_key);
-    let mut rows = Vec::new();
-    for range in ranges {
-        if range.overlaps(min, max) {
-            rows.push(segment.row_range(range, stats).await?);
-        }
-    }
-    Ok(rows.into_iter().collect())
 }

@@ -19,6 +19,8 @@ use super::segment::{ReadStats, Segment};
 use super::store::Pin;
 use crate::error::{Error, Result};
 
+mod entries;
+
 /// All tables at one log position.
 #[derive(Debug, Clone, Default)]
 pub struct Version {
@@ -91,6 +93,14 @@ impl Version {
     pub fn table(&self, id: TableId) -> Option<&Arc<TableVersion>> {
         let index = self.tables.binary_search_by_key(&id, |t| t.schema.id).ok()?;
         Some(&self.tables[index])
+    }
+
+    /// The table that has an index of that name.
+    pub fn table_of_index(&self, name: &str) -> Option<&Arc<TableSchema>> {
+        let has_it = |schema: &&Arc<TableSchema>| {
+            schema.indexes.iter().any(|index| index.index.name == name)
+        };
+        self.tables.iter().map(|table| &table.schema).find(has_it)
     }
 
     /// Like [`Version::table`]; a missing one is an error.
@@ -254,6 +264,16 @@ impl TableVersion {
         }
     }
 
+    /// Puts entries in indexes beside a segment, if it is still here and the indexes are.
+    pub fn put_entries(&mut self, with_entries: &Arc<Segment>) -> Result<()> {
+        let file = with_entries.record().file;
+        let mut views = self.segments.iter_mut();
+        if let Some(view) = views.find(|view| view.segment.record().file == file) {
+            view.segment = with_entries.of_schema(&self.schema)?;
+        }
+        Ok(())
+    }
+
     /// Marks all rows as deleted; returns how many were live. The parts stay, for they may be being
     /// replaced by others, which take these marks over like any.
     pub fn mark_all(&mut self) -> u64 {
@@ -265,11 +285,15 @@ impl TableVersion {
     }
 
     /// Adds live rows, none of whose keys has a live row here, to no run with an id below `frozen`.
-    pub fn add_rows(&mut self, batch: &KeyedBatch, frozen: u64) {
-        let Some(last) = batch.len().checked_sub(1) else { return };
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if one has too long an entry in an index; nothing is added then.
+    pub fn add_rows(&mut self, batch: &KeyedBatch, frozen: u64) -> Result<()> {
+        let Some(last) = batch.len().checked_sub(1) else { return Ok(()) };
+        self.runs.add(&self.schema, batch, frozen)?;
         self.live_rows += batch.len() as u64;
         self.raise_max(&batch.keys().get(last));
-        self.runs.add(batch, frozen);
+        Ok(())
     }
 
     /// Adds a segment, all of whose rows but the `dead` ones are live.
@@ -299,7 +323,7 @@ impl TableVersion {
             )));
         }
         let mut altered = Self { schema: Arc::clone(schema), ..self.clone() };
-        altered.runs.convert(|rows| schema.converted(&self.schema, rows))?;
+        altered.runs.convert(schema, |rows| schema.converted(&self.schema, rows))?;
         for view in &mut altered.segments {
             view.segment = view.segment.of_schema(schema)?;
         }

@@ -45,6 +45,11 @@ impl LiteralColumn {
         Self { data_type: plain(data_type).clone(), codec }
     }
 
+    /// The column's type; the value type of a dictionary.
+    pub(super) fn data_type(&self) -> &DataType {
+        &self.data_type
+    }
+
     /// The values for which `column <comparison> literal` is true, and whether exactly those;
     /// `None`: nothing is known.
     pub(super) fn values(

@@ -24,8 +24,9 @@ use datafusion::logical_expr::Expr;
 
 use self::predicate::KeyColumns;
 use self::ranges::{LabelledRange, intersect, label};
+use crate::storage::index_choice::IndexProbe;
 use crate::storage::key::KeyRange;
-use crate::storage::schema::TableSchema;
+use crate::storage::schema::{IndexSchema, TableSchema};
 
 /// Ranges and boxes a selection consists of at most; more are merged into wider ones.
 const RANGES_MAX: usize = 10_000;
@@ -60,6 +61,19 @@ pub(crate) fn select_keys(filters: &[Expr], schema: &TableSchema) -> KeySelectio
         exact = all_exact;
     }
     KeySelection { text: label(&selected), exact, ranges: Some(strip(selected)) }
+}
+
+/// The entries of each secondary index that rows which satisfy all of `filters` can have, and the
+/// ranges as EXPLAIN shows them. Indexes of which that are all are left out.
+pub(crate) fn select_entries(filters: &[Expr], schema: &TableSchema) -> Vec<(IndexProbe, String)> {
+    let probe = |index: &IndexSchema| {
+        let columns = KeyColumns::of_index(schema, index)?;
+        let regions = filters.iter().map(|filter| columns.region(filter)).collect();
+        let ranges = columns.ranges(&region::and(regions, columns.len())).0?;
+        let text = label(&ranges);
+        Some((IndexProbe { index: index.index.id, ranges: strip(ranges) }, text))
+    };
+    schema.indexes.iter().filter_map(probe).collect()
 }
 
 fn everything(exact: bool) -> KeySelection {

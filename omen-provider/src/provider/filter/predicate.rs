@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::Array;
+use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::InList;
@@ -15,8 +15,8 @@ use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator};
 
 use super::literal::{Comparison, LiteralColumn, keeps_value};
 use super::region::{Region, and, or};
-use crate::storage::key::KeyCodec;
-use crate::storage::schema::TableSchema;
+use crate::storage::key::{KeyCodec, NULL};
+use crate::storage::schema::{IndexSchema, TableSchema};
 
 /// Nested ANDs and ORs that are followed.
 const DEPTH_MAX: usize = 64;
@@ -28,6 +28,8 @@ pub(super) struct KeyColumns {
     names: HashMap<String, (usize, DataType)>,
     literals: Vec<LiteralColumn>,
     codec: Arc<KeyCodec>,
+    /// Whether a column may be NULL.
+    take_null: bool,
 }
 
 impl KeyColumns {
@@ -36,19 +38,54 @@ impl KeyColumns {
         if schema.hidden_key {
             return None;
         }
+        Self::of(schema, &schema.key, schema.codec(), false)
+    }
+
+    /// The columns of a secondary index.
+    pub(super) fn of_index(schema: &TableSchema, index: &IndexSchema) -> Option<Self> {
+        Self::of(schema, &index.places, index.entries().codec(), true)
+    }
+
+    fn of(
+        schema: &TableSchema,
+        places: &[usize],
+        codec: &Arc<KeyCodec>,
+        take_null: bool,
+    ) -> Option<Self> {
         let (mut names, mut literals) = (HashMap::new(), Vec::new());
-        for (place, &index) in schema.key.iter().enumerate() {
+        for (place, &index) in places.iter().enumerate() {
             let field = &schema.columns.get(index)?.field;
             names.insert(field.name().clone(), (place, field.data_type().clone()));
             let codec = KeyCodec::new(std::iter::once(field.as_ref())).ok()?;
             literals.push(LiteralColumn::new(field.data_type(), codec));
         }
-        Some(Self { names, literals, codec: Arc::clone(schema.codec()) })
+        Some(Self { names, literals, codec: Arc::clone(codec), take_null })
     }
 
     /// How many.
     pub(super) fn len(&self) -> usize {
         self.literals.len()
+    }
+
+    /// Whether so many values are all that a key has.
+    pub(super) fn is_complete(&self, values: usize) -> bool {
+        values == self.codec.column_count()
+    }
+
+    /// What is not a number, of a column that may have it, as an array of one row.
+    pub(super) fn nan(&self, column: usize) -> Option<ArrayRef> {
+        let kind = self.literals.get(column).filter(|_| self.take_null)?.data_type();
+        ScalarValue::Float64(Some(f64::NAN))
+            .cast_to(kind)
+            .ok()
+            .filter(|_| kind.is_floating())?
+            .to_array()
+            .ok()
+    }
+
+    /// The end of the values of the column behind `prefix` that are not NULL.
+    pub(super) fn end_of_values(&self, prefix: &[u8]) -> Option<Vec<u8>> {
+        self.take_null.then(|| [prefix, &[NULL]].concat())
     }
 
     /// Encodes complete keys and prefixes.
@@ -91,6 +128,7 @@ impl KeyColumns {
                 Expr::Column(_) => self.compare(inner, Comparison::Equal, &false.into()),
                 _ => None,
             },
+            Expr::IsNotNull(_) | Expr::IsNull(_) if self.take_null => None,
             Expr::IsNotNull(inner) => self.place_of(inner).map(|_| Region::all(self.len(), true)),
             Expr::IsNull(inner) => match inner.as_ref() {
                 Expr::Column(_) => self.place_of(inner).map(|_| Region::none()),
@@ -112,6 +150,13 @@ impl KeyColumns {
             Operator::GtEq => (Comparison::GreaterOrEqual, Comparison::LessOrEqual),
             _ => return None,
         };
+        let is_null = |side: &Expr| literal_of(side).is_some_and(|literal| literal.is_null());
+        if self.take_null
+            && binary.op == Operator::IsNotDistinctFrom
+            && (is_null(&binary.left) || is_null(&binary.right))
+        {
+            return None;
+        }
         if let Some(literal) = literal_of(&binary.right) {
             self.compare(&binary.left, forward, &literal)
         } else {

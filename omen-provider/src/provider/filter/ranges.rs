@@ -66,7 +66,7 @@ impl Walk<'_> {
     fn column(&mut self, key_box: &KeyBox, column: usize, budget: usize) -> Option<()> {
         let Some(Some(domain)) = key_box.columns.get(column) else {
             self.exact &= key_box.columns.iter().skip(column + 1).all(Option::is_none);
-            return self.push(&Interval { low: Bound::Unbounded, high: Bound::Unbounded });
+            return self.push_all();
         };
         let coarser;
         let domain = if domain.intervals().len() > budget {
@@ -94,8 +94,25 @@ impl Walk<'_> {
         Some(())
     }
 
+    /// Adds the keys that begin with the prefix.
+    fn push_all(&mut self) -> Option<()> {
+        let (start, end) = (self.encode(None)?, self.above(None)?);
+        let (low, high) = self.words(&Interval { low: Bound::Unbounded, high: Bound::Unbounded });
+        self.out.push(LabelledRange { range: KeyRange { start, end }, low, high });
+        Some(())
+    }
+
     /// Adds the keys that begin with the prefix and go on with a value of `interval`.
     fn push(&mut self, interval: &Interval) -> Option<()> {
+        if matches!(interval.low, Bound::Unbounded)
+            && let Some(nan) = self.columns.nan(self.prefix.len())
+        {
+            // DataFusion knows two of them, below and above all numbers; here they are one.
+            let nan = Point { value: nan, bytes: Vec::new() };
+            let range = KeyRange { start: self.encode(Some(&nan))?, end: self.above(Some(&nan))? };
+            let (low, high) = ("[NaN".to_string(), "NaN]".to_string());
+            self.out.push(LabelledRange { range, low, high });
+        }
         let start = match &interval.low {
             Bound::Unbounded => self.encode(None)?,
             Bound::Included(point) => self.encode(Some(point))?,
@@ -106,7 +123,10 @@ impl Walk<'_> {
             },
         };
         let end = match &interval.high {
-            Bound::Unbounded => self.above(None)?,
+            Bound::Unbounded => match self.columns.end_of_values(&self.encode(None)?) {
+                Some(end) => Some(end),
+                None => self.above(None)?,
+            },
             Bound::Included(point) => self.above(Some(point))?,
             Bound::Excluded(point) => Some(self.encode(Some(point))?),
         };
@@ -128,7 +148,7 @@ impl Walk<'_> {
     /// `None`: there is none.
     fn above(&self, last: Option<&Point>) -> Option<Option<Vec<u8>>> {
         let bytes = self.encode(last)?;
-        let complete = self.prefix.len() + usize::from(last.is_some()) == self.columns.len();
+        let complete = self.columns.is_complete(self.prefix.len() + usize::from(last.is_some()));
         let range = if complete { KeyRange::one(&bytes) } else { KeyRange::prefix(&bytes) };
         Some(range.end)
     }

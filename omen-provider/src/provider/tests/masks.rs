@@ -192,7 +192,7 @@ async fn table(pattern: &Pattern) -> (Database, Vec<Row>) {
 /// How many segments are read through a mask, of how many.
 async fn masked(db: &Database) -> (usize, usize) {
     let table = db.handle().engine().snapshot().table("t").unwrap();
-    let set = table.select(None, false).await.unwrap();
+    let set = table.select(None).await.unwrap();
     assert!(set.segments.iter().all(|s| s.segment.record().page_rows == PAGE_ROWS));
     (set.segments.iter().filter(|s| s.rows.mask().is_some()).count(), set.segments.len())
 }

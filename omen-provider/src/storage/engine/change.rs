@@ -18,6 +18,7 @@ use crate::storage::row_bytes::encode_rows;
 use crate::storage::run::batch_bytes;
 use crate::storage::schema::{TableId, TableSchema};
 use crate::storage::segment::Segment;
+use crate::storage::uniqueness;
 use crate::storage::version::{TableVersion, Version};
 use crate::storage::wal::Op;
 
@@ -159,6 +160,7 @@ pub(super) async fn apply(
     match change {
         Change::Create(schema) => {
             refuse_taken(version, &schema.name)?;
+            refuse_taken_index(version, schema)?;
             ops.push(Op::CreateTable(TableRecord::from(&**schema)));
             version.put_table(TableVersion::new(Arc::clone(schema)));
             Ok(Applied::default())
@@ -179,6 +181,7 @@ pub(super) async fn apply(
             if to.name != from.name {
                 refuse_taken(version, &to.name)?;
             }
+            refuse_taken_index(version, to)?;
             let altered = table.altered(to)?;
             version.put_table(altered);
             ops.push(Op::AlterTable(TableRecord::from(&**to)));
@@ -205,6 +208,7 @@ pub(super) async fn apply(
             let mut table = TableVersion::clone(version.require(schema.id)?);
             check_schema(&table.schema, schema)?;
             let fresh = put_rows(&mut table, batch, *mode, frozen).await?;
+            uniqueness::check_rows(&table, batch).await?;
             raise_row_id(&table)?;
             version.put_table(table);
             let records = records.iter().cloned();
@@ -213,13 +217,16 @@ pub(super) async fn apply(
         }
         Change::Attach { table: id, segments, mode } => {
             let mut table = TableVersion::clone(version.require(*id)?);
+            let mut own = Vec::with_capacity(segments.len());
             for segment in segments {
                 check_schema(&table.schema, segment.schema())?;
+                own.push(segment.of_schema(&table.schema)?);
             }
-            let fresh = put_segments(&mut table, segments, *mode).await?;
+            let fresh = put_segments(&mut table, &own, *mode).await?;
+            uniqueness::check_segments(&table, &own).await?;
             raise_row_id(&table)?;
             version.put_table(table);
-            let segments = segments.iter().map(|s| s.record().clone()).collect();
+            let segments = own.iter().map(|s| s.record().clone()).collect();
             ops.push(Op::Attach { table: *id, fresh, segments });
             Ok(Applied { count: 0, wrote: true })
         }
@@ -265,6 +272,20 @@ fn refuse_taken(version: &Version, name: &str) -> Result<()> {
         (Some(_), _) => Err(exists(name)),
         (None, Some(_)) => Err(Error::AlreadyExists(format!("view \"{name}\""))),
     }
+}
+
+/// Refuses the name of an index that one of another table has.
+fn refuse_taken_index(version: &Version, schema: &TableSchema) -> Result<()> {
+    for index in &schema.indexes {
+        let name = &index.index.name;
+        if let Some(other) = version.table_of_index(name).filter(|other| other.id != schema.id) {
+            return Err(Error::AlreadyExists(format!(
+                "index \"{name}\" of table \"{}\"",
+                other.name
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The error of a name that is taken.

@@ -251,7 +251,7 @@ fn written_files(
     saved: &Option<SavedDeletions>,
 ) -> Vec<String> {
     let segments = flushed.iter().flat_map(|table| &table.segments);
-    let names = segments.map(|segment| segment.record().file_name());
+    let names = segments.flat_map(|segment| segment.record().file_names());
     names.chain(durable.new_deletions(saved)).collect()
 }
 

@@ -283,7 +283,8 @@ impl Engine {
                     *segment = segment.pinned(pin.as_ref());
                 }
             }
-            let applied = apply(&mut version, &change, frozen, &mut ops).await?;
+            let applied = apply(&mut version, &change, frozen, &mut ops).await;
+            let applied = applied.map_err(|error| overtaken(error, basis, accepted.lsn))?;
             count += applied.count;
             written.extend(applied.wrote.then(|| change.into_written()).flatten());
         }
@@ -308,5 +309,16 @@ impl Engine {
         writer.upkeep.note_attached(&accepted, lsn, &ops);
         lock(&writer.recent).note(lsn, written);
         Ok((lsn, count))
+    }
+}
+
+/// A row with the values of another one, where the statement was computed from a version before the
+/// newest: it may not have seen that one, and is to be computed anew.
+fn overtaken(error: Error, basis: Option<u64>, newest: u64) -> Error {
+    match error {
+        Error::NotUnique { .. } if basis.is_some_and(|basis| basis < newest) => {
+            Error::SerializationFailure(error.to_string())
+        }
+        error => error,
     }
 }

@@ -166,7 +166,12 @@ impl Engine {
                 Compacted::Into(_) => self.flush_if_due(writer, false).await?,
             }
         }
-        Ok(())
+        let Ok(_compacting) = writer.compacting.try_lock() else { return Ok(()) };
+        if self.lacks_entries(writer) {
+            self.build_entries(writer, &|_, _| ()).await
+        } else {
+            Ok(())
+        }
     }
 
     async fn flush_if_due(&self, writer: &Writer, or_merge: bool) -> Result<()> {
@@ -216,6 +221,7 @@ impl Engine {
             let error = self.compact_table(writer, id).await?;
             first = first.or(error);
         }
+        self.build_entries(writer, &|_, _| ()).await?;
         self.medium.sweep().await;
         first.map_or(Ok(()), Err)
     }

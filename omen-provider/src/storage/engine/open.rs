@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::options::{Durability, Options};
 use crate::storage::manifest::{self, FORMAT_VERSION, Manifest, deletions_name, manifest_name};
 use crate::storage::medium::{File, Medium, Named, delete_unpinned, epoch_in};
-use crate::storage::record::{SegmentRecord, segment_name};
+use crate::storage::record::SegmentRecord;
 use crate::storage::recovery::{Access, LogCut, LogDamage, Opener, Recovered, read_logs, recover};
 use crate::storage::store::{DirectoryLock, Store};
 use crate::storage::version::Version;
@@ -315,7 +315,7 @@ async fn remove_unnamed(
         recovered.saved.values().map(|record| deletions_name(record.file)).collect();
     for version in [&recovered.durable, &recovered.version] {
         let views = version.tables().iter().flat_map(|table| &table.segments);
-        named.extend(views.map(|view| segment_name(view.segment.record().file)));
+        named.extend(views.flat_map(|view| view.segment.record().file_names()));
     }
     // The log still names the bulk-loaded segments of a table that it drops later.
     named.extend(attached_segments(&recovered.statements));
@@ -360,7 +360,7 @@ fn attached_segments(statements: &[Statement]) -> impl Iterator<Item = String> {
         Op::Attach { segments, .. } => Some(segments),
         _ => None,
     });
-    segments.flatten().map(SegmentRecord::file_name)
+    segments.flatten().flat_map(SegmentRecord::file_names)
 }
 
 impl Published {

@@ -209,6 +209,8 @@ fn names(version: &Version, saved: &SavedDeletions) -> impl Iterator<Item = Stri
     segments(version).map(|segment| segment.record().file_name()).chain(vectors)
 }
 
+/// The segments of a version and their entries in indexes.
 fn segments(version: &Version) -> impl Iterator<Item = &Arc<Segment>> {
-    version.tables().iter().flat_map(|table| &table.segments).map(|view| &view.segment)
+    let views = version.tables().iter().flat_map(|table| &table.segments);
+    views.flat_map(|view| view.segment.files())
 }

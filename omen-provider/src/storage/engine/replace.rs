@@ -61,7 +61,7 @@ impl Engine {
         }
         let go_on = || self.check_compaction(writer);
         let added = compaction::run(&self.medium, &old, task, &go_on).await?;
-        let names: Vec<String> = added.iter().map(|s| s.record().file_name()).collect();
+        let names: Vec<String> = added.iter().flat_map(|s| s.record().file_names()).collect();
         let unnamed = self.medium.garbage.unless_kept(names.clone());
         let removed: Vec<PartId> = task.segments.iter().map(|&f| PartId::Segment(f)).collect();
         let mut durable = writer.maintenance.lock().await;
@@ -91,7 +91,7 @@ impl Engine {
     }
 
     /// Publishes `next`, the durable version with other segments, among them those of `names`.
-    async fn publish_compacted(
+    pub(super) async fn publish_compacted(
         &self,
         writer: &Writer,
         durable: &mut Durable,
@@ -132,7 +132,7 @@ impl Engine {
 
     /// Whether compaction may go on: asked before each batch. Not once the database is shut
     /// ([`Engine::shut_down`]), displaced, or being closed.
-    fn check_compaction(&self, writer: &Writer) -> Result<()> {
+    pub(super) fn check_compaction(&self, writer: &Writer) -> Result<()> {
         self.check_open()?;
         if writer.upkeep.is_stopping() { Err(Error::Unavailable("being closed")) } else { Ok(()) }
     }

@@ -10,6 +10,7 @@
 //! Called by `checkpoint`, `replace`, `maintenance`, `commit`, `inspect`. Nothing here waits: the
 //! locks are held for a few instructions, so that a look inside needs no other.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -51,6 +52,8 @@ pub(super) struct Upkeep {
     pub(super) segment_bytes: AtomicU64,
     /// Whether compaction is to end, since the database is being closed.
     stopping: AtomicBool,
+    /// Segments whose entries in an index cannot be made.
+    pub(super) without_entries: Mutex<HashSet<u64>>,
 }
 
 /// Work that is tried again after pauses.
@@ -99,6 +102,7 @@ impl Upkeep {
             reserve_held: AtomicU64::new(0),
             segment_bytes: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
+            without_entries: Mutex::default(),
         }
     }
 
@@ -221,11 +225,15 @@ fn attached(version: &Version, lsn: u64, ops: &[Op]) -> Vec<(File, u64)> {
     for op in ops {
         let Op::Attach { table, segments, .. } = op else { continue };
         let views = version.table(*table).map_or(&[][..], |table| &table.segments);
-        files.extend(segments.iter().map(|record| {
+        for record in segments {
             let view = views.iter().find(|view| view.segment.record().file == record.file);
-            let unheld = || File::named(record.file_name());
-            (view.map_or_else(unheld, |view| File::of(&view.segment)), lsn)
-        }));
+            let held: Vec<File> =
+                view.iter().flat_map(|view| view.segment.files()).map(File::of).collect();
+            let is_held = |name: &String| held.iter().any(|file| file.name() == name);
+            let unheld = record.file_names().filter(|name| !is_held(name)).map(File::named);
+            let unheld: Vec<File> = unheld.collect();
+            files.extend(held.into_iter().chain(unheld).map(|file| (file, lsn)));
+        }
     }
     files
 }

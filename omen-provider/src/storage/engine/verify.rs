@@ -81,7 +81,7 @@ impl VerifyReport {
 /// The live rows of a table, read in key order: two rows of one key would be an error.
 async fn count_rows(table: &Arc<TableVersion>) -> Result<u64> {
     let snapshot = TableSnapshot::new(Arc::clone(table));
-    let sources = snapshot.select(None, false).await?.into_sources();
+    let sources = snapshot.select(None).await?.into_sources();
     let batches = merge_scan(&table.schema, sources, BATCH_ROWS);
     batches.try_fold(0, |rows, batch| std::future::ready(Ok(rows + batch.len() as u64))).await
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray, UInt64Array,
+    new_null_array,
 };
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field};
@@ -29,7 +30,14 @@ struct KeyColumn {
     /// The column's type; the value type if it is a dictionary.
     data_type: DataType,
     kind: Kind,
+    /// Whether each value is preceded by a byte that says whether there is one.
+    takes_null: bool,
 }
+
+/// Before a value that there is.
+const SOME: u8 = 0;
+/// In the place of NULL: behind all values.
+pub const NULL: u8 = 1;
 
 /// Encodes and decodes the keys of one table.
 #[derive(Debug)]
@@ -57,10 +65,22 @@ impl KeyCodec {
                         field.name()
                     ))
                 })?;
-                Ok(KeyColumn { name: field.name().clone(), data_type, kind })
+                Ok(KeyColumn { name: field.name().clone(), data_type, kind, takes_null: false })
             })
             .collect::<Result<_>>()?;
         Ok(Self { columns })
+    }
+
+    /// A codec for the entries of a secondary index: NULL and NaN are values like others in all
+    /// columns but the last, the position of the row.
+    ///
+    /// # Errors
+    /// As [`KeyCodec::new`].
+    pub fn of_entries<'a>(fields: impl Iterator<Item = &'a Field>) -> Result<Self> {
+        let mut codec = Self::new(fields)?;
+        let values = codec.columns.len().saturating_sub(1);
+        codec.columns[..values].iter_mut().for_each(|column| column.takes_null = true);
+        Ok(codec)
     }
 
     /// How many columns a key has.
@@ -70,7 +90,7 @@ impl KeyCodec {
 
     /// Bytes per key if every key has the same width of at most 8 bytes.
     pub fn fixed_width(&self) -> Option<usize> {
-        let width: usize = self.columns.iter().map(|c| c.kind.width()).sum::<Option<usize>>()?;
+        let width: usize = self.columns.iter().map(KeyColumn::width).sum::<Option<usize>>()?;
         (1..=8).contains(&width).then_some(width)
     }
 
@@ -93,7 +113,7 @@ impl KeyCodec {
         let mut key = Vec::new();
         for row in 0..rows {
             key.clear();
-            self.put_row(&values, row, &mut key);
+            self.put_row(&arrays, &values, row, &mut key);
             check_length(&key, row)?;
             keys.push(&key);
         }
@@ -110,7 +130,7 @@ impl KeyCodec {
         let values = self.values(&arrays)?;
         self.refuse_null_and_nan(&arrays, &values, 1)?;
         let mut key = Vec::new();
-        self.put_row(&values, 0, &mut key);
+        self.put_row(&arrays, &values, 0, &mut key);
         Ok(key)
     }
 
@@ -161,7 +181,10 @@ impl KeyCodec {
             .columns
             .iter()
             .enumerate()
-            .map(|(i, c)| take(&mut key, c.kind, &c.data_type, i < last))
+            .map(|(i, c)| match c.takes_null {
+                true => c.take_or_null(&mut key, i < last),
+                false => take(&mut key, c.kind, &c.data_type, i < last),
+            })
             .collect::<Result<Vec<_>>>()?;
         if key.is_empty() { Ok(values) } else { Err(Error::invalid("an encoded key is too long")) }
     }
@@ -184,9 +207,16 @@ impl KeyCodec {
     }
 
     /// Appends the encoding of row `row`. Text is terminated unless it is the key's last column.
-    fn put_row(&self, values: &[Values<'_>], row: usize, out: &mut Vec<u8>) {
-        for (i, column) in values.iter().enumerate() {
-            column.put(row, i + 1 < self.columns.len(), out);
+    fn put_row(&self, arrays: &[ArrayRef], values: &[Values<'_>], row: usize, out: &mut Vec<u8>) {
+        for (i, (column, values)) in self.columns.iter().zip(values).enumerate() {
+            if column.takes_null {
+                let is_null = arrays[i].is_null(row);
+                out.push(if is_null { NULL } else { SOME });
+                if is_null {
+                    continue;
+                }
+            }
+            values.put(row, i + 1 < self.columns.len(), out);
         }
     }
 
@@ -227,7 +257,8 @@ impl KeyCodec {
         values: &[Values<'_>],
         rows: usize,
     ) -> Result<()> {
-        for ((array, values), column) in arrays.iter().zip(values).zip(&self.columns) {
+        let columns = arrays.iter().zip(values).zip(&self.columns);
+        for ((array, values), column) in columns.filter(|(_, column)| !column.takes_null) {
             if array.null_count() > 0 {
                 let row = (0..rows).find(|&row| array.is_null(row)).unwrap_or(0);
                 return Err(Error::invalid(format!(
@@ -259,6 +290,22 @@ fn check_length(key: &[u8], row: usize) -> Result<()> {
 }
 
 impl KeyColumn {
+    /// Encoded bytes, if they are always as many.
+    fn width(&self) -> Option<usize> {
+        self.kind.width().filter(|_| !self.takes_null)
+    }
+
+    /// Takes a value or NULL off the front of an encoded key, as an array of one row.
+    fn take_or_null(&self, key: &mut &[u8], terminated: bool) -> Result<ArrayRef> {
+        let (flag, rest) =
+            key.split_first().ok_or_else(|| Error::invalid("an encoded key is cut short"))?;
+        *key = rest;
+        match *flag {
+            NULL => Ok(new_null_array(&self.data_type, 1)),
+            _ => take(key, self.kind, &self.data_type, terminated),
+        }
+    }
+
     /// `value` as an array of one row of this column's type.
     fn convert(&self, value: &KeyValue) -> Result<ArrayRef> {
         let array: ArrayRef = match value {

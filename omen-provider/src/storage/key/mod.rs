@@ -12,7 +12,7 @@ mod model;
 mod range;
 mod value;
 
-pub use codec::KeyCodec;
+pub use codec::{KeyCodec, NULL};
 pub use keys::{Keys, least_not_below};
 pub use model::{KeyModel, KeyModelBuilder};
 pub use range::KeyRange;

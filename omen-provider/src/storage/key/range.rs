@@ -68,7 +68,6 @@ impl KeyRange {
     }
 
     /// Whether `key` is inside.
-    #[cfg(test)]
     pub fn contains(&self, key: &[u8]) -> bool {
         *self.start <= *key && self.end.as_ref().is_none_or(|end| *key < **end)
     }

@@ -218,7 +218,7 @@ impl Manifest {
     /// The names of the files that it names, but for the log.
     pub fn files(&self) -> impl Iterator<Item = String> {
         self.tables.iter().flat_map(|table| &table.segments).flat_map(|entry| {
-            let segment = entry.segment.iter().map(SegmentRecord::file_name);
+            let segment = entry.segment.iter().flat_map(SegmentRecord::file_names);
             segment.chain(entry.deletions.iter().map(DeletionsRecord::file_name))
         })
     }

@@ -80,7 +80,7 @@ impl Medium {
 
     /// Removes segments that no manifest and no log names, once nobody reads them.
     pub async fn discard_segments(&self, segments: Vec<Arc<Segment>>) {
-        self.garbage.add(segments.iter().map(File::of));
+        self.garbage.add(segments.iter().flat_map(Segment::files).map(File::of));
         drop(segments);
         self.sweep().await;
     }

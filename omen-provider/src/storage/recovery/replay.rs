@@ -85,7 +85,7 @@ impl FreshRows {
         };
         for rows in joined {
             let sorted = sort_by_key(&table, &rows, WriteMode::Insert).map_err(no_fresh_keys)?;
-            table.add_rows(&sorted, 0);
+            table.add_rows(&sorted, 0)?;
         }
         table.runs.merge_all();
         raise_row_id(&table)?;

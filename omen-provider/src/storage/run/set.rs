@@ -12,11 +12,11 @@
 
 use arrow::record_batch::RecordBatch;
 
-use super::key_map::{KeyMerge, MergedKeys};
-use super::part::Run;
+use super::part::{Run, RunMerge, RunMerged};
 use crate::error::Result;
 use crate::storage::key::Keys;
 use crate::storage::keyed_batch::KeyedBatch;
+use crate::storage::schema::TableSchema;
 
 /// All runs of a table, as one version sees them, the newest last.
 #[derive(Debug, Clone, Default)]
@@ -50,17 +50,20 @@ impl Runs {
         self.runs.iter().find(|run| run.id() == id)
     }
 
-    /// Adds rows, none of whose keys has a live row here.
-    pub fn add(&mut self, batch: &KeyedBatch, frozen: u64) {
+    /// Adds rows of the table, none of whose keys has a live row here.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidInput`] if one has too long an entry in an index; nothing is added
+    /// then.
+    pub fn add(&mut self, schema: &TableSchema, batch: &KeyedBatch, frozen: u64) -> Result<()> {
         let is_open = |run: &&mut Run| run.id() >= frozen && run.room() >= batch.len();
-        match self.runs.last_mut().filter(is_open) {
-            Some(run) => run.push(batch),
-            None => {
-                let mut run = Run::new(batch.keys());
-                run.push(batch);
-                self.runs.push(run);
-            }
+        if let Some(run) = self.runs.last_mut().filter(is_open) {
+            return run.push(schema, batch);
         }
+        let mut run = Run::new(schema);
+        run.push(schema, batch)?;
+        self.runs.push(run);
+        Ok(())
     }
 
     /// Where the live row of `key` is: run and position.
@@ -92,12 +95,12 @@ impl Runs {
     }
 
     /// The run whose lists of keys should be merged, and what to merge, if anything.
-    pub fn merge_due(&self) -> Option<(u64, KeyMerge)> {
+    pub fn merge_due(&self) -> Option<(u64, RunMerge)> {
         self.runs.iter().find_map(|run| Some((run.id(), run.merge_due()?)))
     }
 
     /// Takes in what was merged for a run; false if that is not as it was any more.
-    pub fn install(&mut self, id: u64, merged: MergedKeys) -> bool {
+    pub fn install(&mut self, id: u64, merged: RunMerged) -> bool {
         let run = self.runs.iter_mut().find(|run| run.id() == id);
         run.is_some_and(|run| run.install(merged))
     }
@@ -109,10 +112,17 @@ impl Runs {
         }
     }
 
-    /// Puts rows with other columns in the place of all rows, batch by batch: as many, with the
-    /// same keys.
-    pub fn convert(&mut self, convert: impl Fn(&RecordBatch) -> Result<RecordBatch>) -> Result<()> {
-        self.runs.iter_mut().try_for_each(|run| run.convert(&convert))
+    /// Puts rows of a table with other columns, or indexes, in the place of all rows, batch by
+    /// batch: as many, with the same keys.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidInput`] if one has too long an entry in a new index.
+    pub fn convert(
+        &mut self,
+        schema: &TableSchema,
+        convert: impl Fn(&RecordBatch) -> Result<RecordBatch>,
+    ) -> Result<()> {
+        self.runs.iter_mut().try_for_each(|run| run.convert(schema, &convert))
     }
 
     /// Removes runs.

@@ -10,6 +10,7 @@ use super::rows::SHORT_ROWS;
 use super::*;
 use crate::storage::key::{KeyCodec, KeyRange, Keys};
 use crate::storage::keyed_batch::KeyedBatch;
+use crate::storage::schema::{Column, SecondaryIndex, TableSchema};
 
 type Model = BTreeMap<i64, i64>;
 type Rows = BTreeMap<Vec<u8>, i64>;
@@ -37,6 +38,27 @@ impl Spelling {
 
     fn encode(self, key: i64) -> Vec<u8> {
         self.codec().encode_prefix(&[self.column(&[key])]).unwrap()
+    }
+
+    /// The table, with an index over the values.
+    fn schema(self) -> TableSchema {
+        let fields = [("k", self.column(&[]).data_type().clone()), ("v", DataType::Int64)];
+        let columns = (1..)
+            .zip(fields)
+            .map(|(id, (name, kind))| Column::new(id, Arc::new(Field::new(name, kind, false))));
+        let index = SecondaryIndex {
+            id: 1,
+            name: "by_v".to_string(),
+            columns: vec![2],
+            is_unique: false,
+            is_constraint: false,
+        };
+        let schema = TableSchema::new(1, "t", columns.collect(), vec![0]).unwrap();
+        schema.with_indexes(vec![index], 2).unwrap()
+    }
+
+    fn add(self, runs: &mut Runs, rows: &Model, frozen: u64) {
+        runs.add(&self.schema(), &self.batch(rows), frozen).unwrap();
     }
 
     fn batch(self, rows: &Model) -> KeyedBatch {
@@ -107,7 +129,7 @@ struct Pair {
     runs: Runs,
     model: Model,
     next_value: i64,
-    merging: Option<(u64, super::key_map::KeyMerge)>,
+    merging: Option<(u64, super::part::RunMerge)>,
     /// What is being flushed.
     flushing: Option<Runs>,
     frozen: u64,
@@ -133,7 +155,7 @@ impl Pair {
             rows.insert(key, self.next_value);
         }
         self.delete(&rows.keys().copied().collect::<Vec<_>>());
-        self.runs.add(&self.spelling.batch(&rows), self.frozen);
+        self.spelling.add(&mut self.runs, &rows, self.frozen);
         self.model.extend(rows);
     }
 
@@ -287,7 +309,7 @@ proptest! {
 
 fn add(runs: &mut Runs, keys: impl IntoIterator<Item = i64>) {
     let rows: Model = keys.into_iter().map(|key| (key, key)).collect();
-    runs.add(&Spelling { text: false }.batch(&rows), 0);
+    Spelling { text: false }.add(runs, &rows, 0);
 }
 
 fn only(runs: &Runs) -> &Run {
@@ -302,7 +324,8 @@ fn rows_in_order_are_read_where_they_arrived() {
         .map(|i| (0..1000).map(|k| (i * 1000 + k, k)).collect::<Model>())
         .map(|rows| Spelling { text: false }.batch(&rows))
         .collect();
-    statements.iter().for_each(|statement| runs.add(statement, 0));
+    let schema = Spelling { text: false }.schema();
+    statements.iter().for_each(|statement| runs.add(&schema, statement, 0).unwrap());
     let read = batches(only(&runs).select(None));
     assert_eq!(read.len(), statements.len());
     let address = |b: &RecordBatch| b.column(1).to_data().buffers()[0].as_ptr();
@@ -352,6 +375,7 @@ fn some_columns_are_gathered_or_none() {
 #[test]
 fn dictionaries_that_do_not_fit_together_are_read_apart() {
     let (statements, rows) = (SHORT_ROWS as i64, 3i64);
+    let schema = Spelling { text: false }.schema().with_indexes(Vec::new(), 1).unwrap();
     let mut runs = Runs::default();
     let key_of = |statement: i64, row: i64| (statement * 37) % statements + row * statements;
     for statement in 0..statements {
@@ -365,7 +389,8 @@ fn dictionaries_that_do_not_fit_together_are_read_apart() {
             ("v", Arc::new(words) as ArrayRef),
         ]);
         let encoded = Spelling { text: false }.codec().encode(&[key]).unwrap();
-        runs.add(&KeyedBatch::new(batch.unwrap(), encoded).unwrap(), 0);
+        let batch = KeyedBatch::new(batch.unwrap(), encoded).unwrap();
+        runs.add(&schema, &batch, 0).unwrap();
     }
     let mut next = 0;
     for batch in batches(only(&runs).select(None)) {
@@ -383,15 +408,16 @@ fn a_frozen_run_is_left_alone() {
     let mut runs = Runs::default();
     add(&mut runs, 0..10);
     let frozen = upcoming_id();
-    let batch = |keys: std::ops::Range<i64>| {
-        Spelling { text: false }.batch(&keys.map(|key| (key, key)).collect())
+    let add_rows = |runs: &mut Runs, keys: std::ops::Range<i64>, frozen| {
+        let rows = keys.map(|key| (key, key)).collect();
+        Spelling { text: false }.add(runs, &rows, frozen);
     };
-    runs.add(&batch(10..20), frozen);
-    runs.add(&batch(20..30), frozen);
+    add_rows(&mut runs, 10..20, frozen);
+    add_rows(&mut runs, 20..30, frozen);
     assert_eq!(runs.iter().map(Run::rows).collect::<Vec<_>>(), [10, 20]);
     let first = runs.iter().next().unwrap().id();
     runs.remove(&[first]);
-    runs.add(&batch(30..40), 0);
+    add_rows(&mut runs, 30..40, 0);
     assert_eq!(rows_of(&runs, None, Spelling { text: false }).len(), 30);
     assert_eq!(only(&runs).rows(), 30);
 }
@@ -403,7 +429,7 @@ fn a_sample_shows_the_longest_list_of_keys() {
         let (count, spelling) = (70_000i64, Spelling { text });
         for first in (0..count).step_by(1000) {
             let keys = (first..first + 1000).map(|i| (i * 48_611) % count * 3);
-            runs.add(&spelling.batch(&keys.map(|key| (key, key)).collect()), 0);
+            spelling.add(&mut runs, &keys.map(|key| (key, key)).collect(), 0);
         }
         runs.merge_all();
         let run = only(&runs);
@@ -426,7 +452,8 @@ fn a_sample_shows_the_longest_list_of_keys() {
 #[test]
 fn a_position_past_the_end_is_an_error() {
     let mut runs = Runs::default();
-    assert!(Run::new(&Keys::new(Some(8))).columns_at(vec![0], &[0]).is_err());
+    let schema = Spelling { text: false }.schema();
+    assert!(Run::new(&schema).columns_at(vec![0], &[0]).is_err());
     add(&mut runs, 0..10);
     let run = only(&runs);
     assert_eq!(run.columns_at(vec![9, 0], &[1]).unwrap()[0].len(), 2);

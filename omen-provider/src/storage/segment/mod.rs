@@ -19,6 +19,7 @@ mod caught;
 mod columns;
 mod copy;
 mod decode;
+mod entries;
 mod file_bytes;
 mod index;
 mod layout;

@@ -21,6 +21,7 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataP
 use super::PageCache;
 use super::caught::caught;
 use super::columns::ColumnMap;
+use super::entries::Entries;
 use super::index::KeyIndex;
 use super::layout::PageLayout;
 use super::named::with_names_of;
@@ -55,6 +56,10 @@ pub struct Segment {
     pub(super) _pin: Option<Arc<Pin>>,
     /// Shared by all that are the same open file, whatever pins them.
     pub(super) users: Arc<()>,
+    /// Its rows' entries in secondary indexes.
+    pub(super) entries: Arc<[Entries]>,
+    /// What is wrong with entries that are not used therefore.
+    pub(super) damaged_entries: Arc<[(u32, Error)]>,
     /// Counts all of this against the page cache.
     pub(super) _resident: Arc<Resident>,
     /// The same for metadata with other names.
@@ -62,18 +67,18 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Opens the segment of `record`, whose table now has `schema`.
+    /// Opens the segment of `record`, whose table now has `schema`, without entries in indexes.
     ///
     /// # Errors
-    /// [`Error::Corruption`] if the core of the tail is not what was written,
-    /// [`Error::InvalidInput`] if another version of the format wrote it.
-    pub async fn open(
+    /// As [`Segment::open`].
+    pub(super) async fn open_alone(
         store: &Store,
         cache: &Arc<PageCache>,
         record: SegmentRecord,
         schema: &Arc<TableSchema>,
     ) -> Result<Arc<Self>> {
         let name = record.file_name();
+        let record = SegmentRecord { entries: Vec::new(), ..record };
         let tail = read_tail(store, &record).await?;
         let core = tail.bytes.slice((record.core_offset - record.tail_offset) as usize..);
         let core_offset = record.core_offset;
@@ -123,13 +128,15 @@ impl Segment {
             parquet,
             _pin: None,
             users: Arc::default(),
+            entries: Arc::default(),
+            damaged_entries: Arc::default(),
             _resident: Arc::new(cache.hold(bytes as u64)),
         }))
     }
 
     /// The same segment, held by the pin on a manifest that names it; so is whatever reads it.
     pub fn pinned(&self, pin: Option<&Arc<Pin>>) -> Arc<Self> {
-        Arc::new(Self { _pin: pin.cloned(), ..self.clone() })
+        Arc::new(Self { _pin: pin.cloned(), ..self.with_entries_pinned(pin) })
     }
 
     /// The same segment, for its table with another schema: keys are what they were.
@@ -146,7 +153,8 @@ impl Segment {
         let named = named.map_err(|error| damaged(error.to_string()))?;
         let _named_resident = named_resident(&self.cache, &named, &self.parquet);
         let (schema, columns) = (Arc::clone(schema), Arc::new(columns));
-        Ok(Arc::new(Self { schema, columns, named, _named_resident, ..Self::clone(self) }))
+        let with_entries = self.with_entries_of(&schema);
+        Ok(Arc::new(Self { schema, columns, named, _named_resident, ..with_entries }))
     }
 
     /// Counts who uses the open file: nobody, when this is the last of its clones.

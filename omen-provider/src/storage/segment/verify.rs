@@ -23,12 +23,12 @@ struct Progress {
 impl Segment {
     /// Reads and checks everything: every checksum, every page decodable, the order of keys,
     /// outermost keys, row counts, page fences, fingerprints, and that the index leads to every
-    /// key.
-    pub async fn verify(&self) -> Result<()> {
+    /// key; the same of entries in indexes.
+    pub async fn verify(self: &Arc<Self>) -> Result<()> {
         self.tail().await?;
         self.verify_magic().await?;
         // A cache of its own, empty at first, in which the pages just read are found again.
-        let fresh = Self { cache: Arc::new(PageCache::new(CACHE_BYTES)), ..self.clone() };
+        let fresh = Self { cache: Arc::new(PageCache::new(CACHE_BYTES)), ..Self::clone(self) };
         let roots: Vec<usize> = (0..self.columns.roots()).collect();
         let mut progress = Progress { last: None, rows: 0 };
         for page in 0..self.layout.page_count() {
@@ -49,7 +49,7 @@ impl Segment {
             );
             return Err(self.damaged(self.record.tail_offset, reason));
         }
-        Ok(())
+        self.verify_entries().await
     }
 
     pub(super) async fn verify_magic(&self) -> Result<()> {

@@ -159,6 +159,7 @@ impl SegmentWriter {
             max_key: self.max_key,
             page_rows,
             row_group_rows,
+            entries: Vec::new(),
         }))
     }
 

@@ -155,7 +155,7 @@ fn an_index_of_other_keys_misleads_no_search() {
         }
         let (_, squares) = sorted(&schema, vec![column(900), padding(700)]);
         for others in [&first, &last, &squares] {
-            let segment = misled(&segment, &keys, others, fixed_width);
+            let segment = Arc::new(misled(&segment, &keys, others, fixed_width));
             run(check_answers(&segment, &keys));
             assert!(run(segment.verify()).is_err());
         }

@@ -1,0 +1,73 @@
+//! Finding live rows by their values in a secondary index, whether a part has entries or not.
+
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+
+use super::{PartId, Place, SegmentView, TableVersion};
+use crate::error::Result;
+use crate::storage::key::KeyRange;
+use crate::storage::row_ranges::RowRanges;
+use crate::storage::schema::IndexSchema;
+use crate::storage::segment::{ReadStats, Segment};
+
+/// Rows read at a time where there are no entries.
+const BATCH_ROWS: usize = 8192;
+
+impl TableVersion {
+    /// The live rows that have an entry in `range`, in all parts but one.
+    pub async fn places_of(
+        &self,
+        index: &IndexSchema,
+        range: &KeyRange,
+        but: Option<&Arc<Segment>>,
+        stats: &ReadStats,
+    ) -> Result<Vec<Place>> {
+        let (id, ranges) = (index.index.id, std::slice::from_ref(range));
+        let mut places = Vec::new();
+        for run in self.runs.iter() {
+            let part = PartId::Run(run.id());
+            let positions = run.positions(id, ranges).unwrap_or_default().into_iter();
+            places.extend(positions.map(|position| Place { part, position }));
+        }
+        let is_other =
+            |view: &&SegmentView| !but.is_some_and(|but| Arc::ptr_eq(but, &view.segment));
+        for view in self.segments.iter().filter(is_other) {
+            let part = PartId::Segment(view.segment.record().file);
+            let positions = entry_positions(&view.segment, index, ranges, stats).await?;
+            let live = positions.into_iter().filter(|position| !view.dead.contains(*position));
+            places.extend(live.map(|position| Place { part, position }));
+        }
+        Ok(places)
+    }
+}
+
+/// The positions of a segment's rows, deleted or not, whose entries lie in `ranges`, whether there
+/// are entries or not.
+async fn entry_positions(
+    segment: &Arc<Segment>,
+    index: &IndexSchema,
+    ranges: &[KeyRange],
+    stats: &ReadStats,
+) -> Result<Vec<u32>> {
+    let id = index.index.id;
+    if let Some(found) = segment.entry_ranges(id, ranges, stats).await?
+        && let Some(positions) = segment.entry_positions(id, found, stats).await?
+    {
+        return Ok(positions);
+    }
+    let all = RowRanges::all(segment.rows());
+    let mut rows = segment.scan(all, Some(index.places.clone()), BATCH_ROWS);
+    let (mut positions, mut first) = (Vec::new(), 0);
+    while let Some(batch) = rows.try_next().await? {
+        let keys = index.encode(&index.columns(batch.columns(), first)?)?;
+        let is_inside = |row: &u32| {
+            let entry = keys.get(*row as usize);
+            ranges.iter().any(|range| range.contains(&entry))
+        };
+        let inside = (0..keys.len() as u32).filter(is_inside);
+        positions.extend(inside.map(|row| first + row));
+        first += keys.len() as u32;
+    }
+    Ok(positions)
+}
