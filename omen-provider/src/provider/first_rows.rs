@@ -1,8 +1,8 @@
-//! ORDER BY … LIMIT by a secondary index: of each part of the table only the rows are read that come
-//! first in it.
+//! ORDER BY … LIMIT by a secondary index: of each part of the table only the rows are read that
+//! come first in it.
 //!
-//! An optimiser rule. It finds a sort with a limit whose input is a whole table, in an order that an
-//! index has, and binds the scan to the first rows by that index ([`OmenTable::with_first`]). The
+//! An optimiser rule. It finds a sort with a limit whose input is a whole table, in an order that
+//! an index has, and binds the scan to the first rows by that index ([`OmenTable::with_first`]). The
 //! sort stays: the scan may give more rows than it needs, never fewer. Installed by `register` and
 //! by every session.
 

@@ -66,6 +66,7 @@ mod unique;
 
 mod create_table;
 
+mod alter_rows;
 mod alter_table;
 mod edit_statements;
 mod on_conflict;

@@ -3,8 +3,8 @@
 //! `open` (and `begin_log`) brings it up from the store, `commit` takes statements (made of a
 //! `change` for each table, and refused where `recent_writes` says so), `load` takes streams of
 //! rows of any length, `edit` what is computed from rows that are there, `maintenance` decides
-//! when to flush (`checkpoint`), merge and compact (`replace`), and to complete indexes (`entries`);
-//! all end in `publish`. `room` sees
+//! when to flush (`checkpoint`), merge and compact (`replace`), and to complete indexes
+//! (`entries`); all end in `publish`. `room` sees
 //! to space on the disk, `upkeep` knows what fails. `follow` is what a reader beside a writer
 //! does. `inspect` and `verify` look inside. The front doors and the provider call it.
 //!
