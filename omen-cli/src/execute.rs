@@ -13,11 +13,11 @@ use arrow::array::{Array, RecordBatch, UInt64Array};
 use arrow::datatypes::SchemaRef;
 use datafusion::dataframe::DataFrame;
 use datafusion::logical_expr::{LogicalPlan, WriteOp, dml::InsertOp};
-use datafusion::sql::parser::Statement;
+use datafusion::sql::parser::Statement as PlainStatement;
 use datafusion::sql::sqlparser::ast::OnConflictAction::DoUpdate;
 use datafusion::sql::sqlparser::ast::{OnConflict, OnInsert, SetExpr, Statement as SqlStatement};
 use futures::StreamExt;
-use omen_provider::{Database, Session};
+use omen_provider::{Database, Session, Statement};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -219,12 +219,13 @@ async fn carry_out(
     if defines_table(&statement) && sender.send(Arrived::Writes).await.is_err() {
         return Err(Failure::Interrupted);
     }
-    let edits = match &statement {
-        Statement::Statement(statement) => edit_verb(statement),
-        _ => None,
+    let edits = match statement.as_datafusion() {
+        Some(PlainStatement::Statement(statement)) => edit_verb(statement),
+        _ => statement.is_copy().then_some("copied"),
     };
+    let copied = edits.filter(|_| statement.is_copy());
     let frame = session.execute(statement).await?;
-    let written = write_verb(frame.logical_plan());
+    let written = copied.or_else(|| write_verb(frame.logical_plan()));
     if (edits.is_some() || written.is_some()) && sender.send(Arrived::Writes).await.is_err() {
         return Err(Failure::Interrupted);
     }
@@ -241,7 +242,9 @@ async fn carry_out(
 
 /// Whether planning alone changes the database.
 fn defines_table(statement: &Statement) -> bool {
-    let Statement::Statement(statement) = statement else { return false };
+    let Some(PlainStatement::Statement(statement)) = statement.as_datafusion() else {
+        return statement.is_import();
+    };
     matches!(
         **statement,
         SqlStatement::CreateTable(_) | SqlStatement::Drop { .. } | SqlStatement::Commit { .. }
@@ -293,7 +296,6 @@ fn write_verb(plan: &LogicalPlan) -> Option<&'static str> {
             WriteOp::Update => "updated",
             _ => "written",
         }),
-        LogicalPlan::Copy(_) => Some("copied"),
         _ => None,
     }
 }

@@ -6,6 +6,7 @@
 //! `filter` makes key ranges of them, `scan` plans the reading, `source` and `run_source` are its
 //! leaves, `reader_factory` fetches the bytes, `masking` drops deleted rows.
 
+mod arrow_type;
 mod errors;
 mod own_files;
 
@@ -49,6 +50,7 @@ mod edits;
 mod edit_query;
 mod key_lookup;
 
+mod copy_sink;
 mod own_nodes;
 
 mod insert_values;
@@ -62,14 +64,22 @@ mod column_names;
 
 mod create_table;
 
+mod copy_syntax;
+mod statement;
+
 mod alter_table;
+mod copy_from;
+mod copy_to;
 mod edit_statements;
+mod export;
+mod import;
 mod transactions;
 mod upserts;
 
 mod session;
 
 pub use session::Session;
+pub use statement::Statement;
 
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,9 @@
 
 use std::path::Path;
 
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::datasource::listing::ListingTableUrl;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::listing::{ListingTable, ListingTableUrl};
+use datafusion::datasource::source_as_provider;
 use datafusion::error::Result;
 use datafusion::logical_expr::{DdlStatement, LogicalPlan};
 
@@ -17,11 +18,17 @@ use crate::storage::database::refuse_nested;
 /// # Errors
 /// [`crate::Error::InvalidInput`] naming both.
 pub(super) fn refuse_own_files(location: &str, plan: &LogicalPlan) -> Result<()> {
-    plan.apply(|node| {
+    plan.apply_with_subqueries(|node| {
         match node {
             LogicalPlan::Copy(copy) => refuse(location, &copy.output_url)?,
             LogicalPlan::Ddl(DdlStatement::CreateExternalTable(table)) => {
                 table.locations.iter().try_for_each(|url| refuse(location, url))?;
+            }
+            LogicalPlan::TableScan(scan) => {
+                let provider = source_as_provider(&scan.source).ok();
+                let files = provider.as_ref().and_then(|table| table.downcast_ref::<ListingTable>());
+                let paths = files.map(ListingTable::table_paths).into_iter().flatten();
+                paths.into_iter().try_for_each(|path| refuse_url(location, path))?;
             }
             _ => {}
         }
@@ -30,8 +37,19 @@ pub(super) fn refuse_own_files(location: &str, plan: &LogicalPlan) -> Result<()>
     .map(drop)
 }
 
+/// Refuses a path in that directory.
+///
+/// # Errors
+/// As [`refuse_own_files`].
+pub(super) fn refuse_own_path(location: &str, path: &str) -> crate::Result<()> {
+    refuse_nested(Path::new(location), Path::new(path))
+}
+
 fn refuse(location: &str, url: &str) -> Result<()> {
-    let url = ListingTableUrl::parse(url)?;
+    refuse_url(location, &ListingTableUrl::parse(url)?)
+}
+
+fn refuse_url(location: &str, url: &ListingTableUrl) -> Result<()> {
     if url.scheme() != "file" {
         return Ok(());
     }
