@@ -46,6 +46,8 @@ pub(crate) struct Executor {
     pub(crate) settings: Settings,
     /// Files of statements being read, one within the other.
     pub(crate) files_open: usize,
+    /// Whether standard input brings the statements, and so no rows.
+    pub(crate) stdin_taken: bool,
     /// Whether the statement that runs writes.
     writing: bool,
     session: Session,
@@ -61,6 +63,7 @@ impl Executor {
             database,
             settings,
             files_open: 0,
+            stdin_taken: settings.interactive,
             writing: false,
             session,
             workers: Workers::default(),
@@ -152,7 +155,8 @@ impl Executor {
         const WAITING_MAX: usize = 2;
         self.refresh().await?;
         let (sender, mut arriving) = mpsc::channel(WAITING_MAX);
-        let statement = carry_out(self.session.clone(), sql.to_string(), sender);
+        let (session, stdin_taken) = (self.session.clone(), self.stdin_taken);
+        let statement = carry_out(session, sql.to_string(), stdin_taken, sender);
         let task = self.workers.start(statement)?;
         while let Some(arrived) = arriving.recv().await {
             match arrived {
@@ -213,9 +217,17 @@ type Count = (&'static str, u64);
 async fn carry_out(
     session: Session,
     sql: String,
+    stdin_taken: bool,
     sender: mpsc::Sender<Arrived>,
 ) -> Result<Option<Count>> {
     let statement = session.parse(&sql)?;
+    if stdin_taken && statement.reads_standard_input() {
+        return Err(Failure::Error(
+            "standard input brings the statements already; omen PATH -c \"COPY … FROM STDIN (FORMAT \
+             csv)\" reads rows from it, COPY … FROM 'file' from a file"
+                .to_string(),
+        ));
+    }
     if defines_table(&statement) && sender.send(Arrived::Writes).await.is_err() {
         return Err(Failure::Interrupted);
     }

@@ -58,6 +58,7 @@ mod pin;
 
 mod catalog_provider;
 
+mod file_tables;
 mod views;
 
 mod column_names;

@@ -106,7 +106,7 @@ impl Session {
             .build();
         let ctx = SessionContext::new_with_state(state);
         let current = CurrentTransaction::default();
-        let registered = register(handle, &ctx, &current);
+        let registered = register(handle, &ctx, Some(&current));
         debug_assert!(registered.is_ok(), "a session's own catalog takes every schema");
         Self { handle: Arc::clone(handle), ctx, current }
     }

@@ -2,6 +2,7 @@
 
 mod alter;
 mod edits;
+mod export;
 mod masks;
 mod plans;
 mod scans;
