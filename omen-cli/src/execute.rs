@@ -223,8 +223,8 @@ async fn carry_out(
     let statement = session.parse(&sql)?;
     if stdin_taken && statement.reads_standard_input() {
         return Err(Failure::Error(
-            "standard input brings the statements already; omen PATH -c \"COPY … FROM STDIN (FORMAT \
-             csv)\" reads rows from it, COPY … FROM 'file' from a file"
+            "standard input brings the statements already; omen PATH -c \"COPY … FROM STDIN …\" \
+             reads rows from it, COPY … FROM 'file' from a file"
                 .to_string(),
         ));
     }

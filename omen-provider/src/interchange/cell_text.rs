@@ -9,7 +9,7 @@ use arrow::array::timezone::Tz;
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, StringArray};
 use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, IntervalUnit};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::strict_cast::strict_cast;
@@ -46,8 +46,9 @@ fn has_text(kind: &DataType) -> bool {
         | DataType::Time32(_)
         | DataType::Time64(_)
         | DataType::Timestamp(_, _)
-        | DataType::Interval(_) => true,
-        DataType::Duration(_) => false,
+        | DataType::Interval(IntervalUnit::DayTime | IntervalUnit::MonthDayNano) => true,
+        // Whose text is not read again as it was.
+        DataType::Duration(_) | DataType::Interval(IntervalUnit::YearMonth) => false,
         other => other.is_numeric(),
     }
 }

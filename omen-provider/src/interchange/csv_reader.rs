@@ -152,8 +152,7 @@ impl CsvReader {
     fn column(&self, texts: &ArrayRef, place: usize, lines: &[u64]) -> Result<ArrayRef> {
         let field = self.schema.field(place);
         values_of(texts, field.data_type()).map_err(|error| {
-            let is_wrong =
-                |row: &usize| values_of(&texts.slice(*row, 1), field.data_type()).err();
+            let is_wrong = |row: &usize| values_of(&texts.slice(*row, 1), field.data_type()).err();
             let first = (0..lines.len()).find_map(|row| Some((row, is_wrong(&row)?)));
             let (row, error) = first.unwrap_or((0, error));
             let text = format!("column \"{}\": {error}", field.name());

@@ -140,12 +140,7 @@ impl<R: BufRead> Records<R> {
 }
 
 /// Takes one byte that does not end the record.
-fn step(
-    record: &mut Record,
-    state: State,
-    byte: u8,
-    marks: Marks,
-) -> Result<State, &'static str> {
+fn step(record: &mut Record, state: State, byte: u8, marks: Marks) -> Result<State, &'static str> {
     let mut keep = |state| {
         record.bytes.push(byte);
         Ok(state)

@@ -19,11 +19,7 @@ pub(super) struct CsvWriter<W> {
 
 impl<W: Write> CsvWriter<W> {
     /// A file that begins with the header, if it is to have one.
-    pub(super) fn new(
-        out: W,
-        schema: &SchemaRef,
-        options: &FileOptions,
-    ) -> std::io::Result<Self> {
+    pub(super) fn new(out: W, schema: &SchemaRef, options: &FileOptions) -> std::io::Result<Self> {
         let mut writer = Self { out, options: options.clone(), text: String::new() };
         if options.header {
             for (index, field) in schema.fields().iter().enumerate() {

@@ -102,9 +102,8 @@ impl JsonReader {
 
     /// The keys of a line, all of which are columns.
     fn keys(&self, line: &str) -> Result<HashMap<String, IgnoredAny>> {
-        let wrong = |text: String| {
-            Error::invalid(format!("{}, line {}: {text}", self.shown, self.line))
-        };
+        let wrong =
+            |text: String| Error::invalid(format!("{}, line {}: {text}", self.shown, self.line));
         let keys: HashMap<String, IgnoredAny> =
             serde_json::from_str(line).map_err(|error| match line.starts_with('[') {
                 true => wrong("an array; one object a line is expected".to_string()),
@@ -118,8 +117,8 @@ impl JsonReader {
 
     fn rows(&self, text: &str) -> Result<RecordBatch> {
         if self.schema.fields().is_empty() {
-            let options = arrow::array::RecordBatchOptions::new()
-                .with_row_count(Some(text.lines().count()));
+            let options =
+                arrow::array::RecordBatchOptions::new().with_row_count(Some(text.lines().count()));
             let schema = Arc::clone(&self.schema);
             return Ok(RecordBatch::try_new_with_options(schema, Vec::new(), &options)?);
         }

@@ -44,8 +44,8 @@ pub fn list(place: &Place, format: Format) -> Result<Vec<DataFile>> {
         .map_err(|error| Error::invalid(format!("{path} is no pattern of names: {error}")))?;
     let mut files = Vec::new();
     for entry in found {
-        let entry = entry
-            .map_err(|error| Error::io(error.path().display().to_string(), error.into()))?;
+        let entry =
+            entry.map_err(|error| Error::io(error.path().display().to_string(), error.into()))?;
         if entry.is_file() {
             let partitions = partitions_of(&entry);
             files.push(file(&entry, partitions));

@@ -42,11 +42,10 @@ impl PartitionedWriter {
         options: &FileOptions,
         by: &[String],
     ) -> Result<Self> {
-        let columns: Vec<usize> = by.iter().map(|name| schema.index_of(name)).collect::<Result<
-            _,
-            arrow::error::ArrowError,
-        >>(
-        )?;
+        let columns: Vec<usize> = by
+            .iter()
+            .map(|name| schema.index_of(name))
+            .collect::<Result<_, arrow::error::ArrowError>>()?;
         for (name, column) in by.iter().zip(&columns) {
             cell_text::check(name, schema.field(*column).data_type())?;
         }

@@ -247,9 +247,8 @@ impl Reading {
     }
 
     fn open_file(&self, file: &DataFile) -> Result<Open> {
-        let is_told = |name: &str| {
-            file.partitions.iter().any(|(told, _)| told.eq_ignore_ascii_case(name))
-        };
+        let is_told =
+            |name: &str| file.partitions.iter().any(|(told, _)| told.eq_ignore_ascii_case(name));
         let fields = self.schema.fields().iter().filter(|field| !is_told(field.name()));
         let of_rows = Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>()));
         Ok(match self.options.format {
@@ -285,8 +284,9 @@ fn completed(batch: &RecordBatch, file: &DataFile, schema: &SchemaRef) -> Result
     let rows = batch.schema();
     for field in schema.fields() {
         let told = file.partitions.iter().find(|(name, _)| name.eq_ignore_ascii_case(field.name()));
-        let in_rows = (0..rows.fields().len())
-            .find(|at| place_of_name(schema, rows.field(*at).name()) == schema.index_of(field.name()).ok());
+        let place = schema.index_of(field.name()).ok();
+        let is_it = |at: &usize| place_of_name(schema, rows.field(*at).name()) == place;
+        let in_rows = (0..rows.fields().len()).find(is_it);
         let values = match (in_rows, told) {
             (Some(at), _) => strict_cast(batch.column(at), field.data_type()),
             (None, Some((_, Some(text)))) => {

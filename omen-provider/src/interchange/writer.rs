@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::new_null_array;
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, IntervalUnit, Schema, SchemaRef};
 use arrow::ipc::writer::FileWriter as IpcWriter;
 use arrow::json::writer::{LineDelimited, Writer as JsonWriter, WriterBuilder};
 use arrow::record_batch::RecordBatch;
@@ -67,6 +67,10 @@ pub fn check_types(schema: &Schema, format: Format) -> Result<()> {
 
 /// Writes a NULL of the type.
 fn check_json(field: &Field) -> Result<()> {
+    let year_month = DataType::Interval(IntervalUnit::YearMonth);
+    if matches!(field.data_type(), DataType::Duration(_)) || *field.data_type() == year_month {
+        return Err(Error::invalid("its text is not read again as it was"));
+    }
     let schema = Schema::new(vec![Field::new("v", field.data_type().clone(), true)]);
     let values = vec![new_null_array(field.data_type(), 1)];
     let row = RecordBatch::try_new(Arc::new(schema), values)?;

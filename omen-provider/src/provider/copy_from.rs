@@ -138,9 +138,7 @@ fn values(table: &OmenTable, read: &Schema, may_lack: bool) -> Result<Vec<Expr>>
                 when(column(&present_name(name)), column(name)).otherwise(typed(default)?)?
             }
             (true, _) => column(name),
-            (false, default) => {
-                typed(default.unwrap_or(Expr::Literal(ScalarValue::Null, None)))?
-            }
+            (false, default) => typed(default.unwrap_or(Expr::Literal(ScalarValue::Null, None)))?,
         };
         values.push(value.alias(name));
     }
@@ -158,12 +156,7 @@ struct Files {
 }
 
 impl Files {
-    fn new(
-        files: Vec<DataFile>,
-        options: FileOptions,
-        read: SchemaRef,
-        flags: Vec<usize>,
-    ) -> Self {
+    fn new(files: Vec<DataFile>, options: FileOptions, read: SchemaRef, flags: Vec<usize>) -> Self {
         let told = flags.iter().map(|flag| {
             Arc::new(Field::new(present_name(read.field(*flag).name()), DataType::Boolean, false))
         });

@@ -40,9 +40,10 @@ impl CopyTarget {
     pub(super) fn exec(&self, input: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
         let order = input.properties().output_ordering().cloned().map(Into::into);
         let fields = input.schema();
-        let nullable = fields.fields().iter().map(|field| {
-            Field::new(field.name(), field.data_type().clone(), field.is_nullable())
-        });
+        let nullable = fields
+            .fields()
+            .iter()
+            .map(|field| Field::new(field.name(), field.data_type().clone(), field.is_nullable()));
         let schema = Arc::new(Schema::new(nullable.collect::<Vec<_>>()));
         let sink = CopySink { target: self.clone(), schema };
         Arc::new(DataSinkExec::new(Arc::clone(input), Arc::new(sink), order))

@@ -129,11 +129,13 @@ fn copy(parser: &mut Parser<'_>, explain: Option<(bool, bool)>) -> Result<Copy> 
         return Err(refused(expected(parser, "TO or FROM and the name of a file")));
     }
     if copy.is_from && matches!(copy.source, CopySource::Query(_)) {
-        return Err(Error::invalid("COPY … FROM brings rows into a table, not into a query").into());
+        let text = "COPY … FROM brings rows into a table, not into a query";
+        return Err(Error::invalid(text).into());
     }
     if copy.is_from && !copy.partition_by.is_empty() {
         let hint = "folders called column=value are found by themselves";
-        return Err(Error::invalid(format!("PARTITION_BY is an option of COPY … TO; {hint}")).into());
+        let text = format!("PARTITION_BY is an option of COPY … TO; {hint}");
+        return Err(Error::invalid(text).into());
     }
     Ok(copy)
 }

@@ -180,7 +180,8 @@ fn file_name(table: &str, extension: &str, taken: &mut HashSet<String>) -> Strin
 
 fn shown(options: &[CopyOption]) -> String {
     let one = |(name, values): &CopyOption| {
-        let values: Vec<_> = values.iter().map(|v| format!("'{}'", v.replace('\'', "''"))).collect();
+        let quoted = |value: &String| format!("'{}'", value.replace('\'', "''"));
+        let values: Vec<_> = values.iter().map(quoted).collect();
         format!("\"{name}\" {}", values.join(", ")).trim_end().to_string()
     };
     options.iter().map(one).collect::<Vec<_>>().join(", ")

@@ -1,7 +1,8 @@
 //! The nodes of a plan that are ours, and their physical plans; all others are DataFusion's.
 //!
 //! A node has one input: rows whose keys are looked up ([`super::key_lookup`]), a statement that
-//! returns its rows ([`super::returned_rows`]), or rows that go to files ([`super::copy_sink`]). Made by [`super::upserts`] and
+//! returns its rows ([`super::returned_rows`]), or rows that go to files
+//! ([`super::copy_sink`]). Made by [`super::upserts`] and
 //! [`super::edit_statements`]; [`super::pin`] says of which moment their tables are. Every session
 //! has [`OwnPlanner`] as its planner.
 

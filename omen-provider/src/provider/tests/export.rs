@@ -47,11 +47,8 @@ async fn an_import_takes_little_memory() {
     }
     run(&session, &format!("EXPORT DATABASE '{path}'")).await;
     let store = Store::object_store(Arc::new(InMemory::new()), "db");
-    let options = Options {
-        memtable_bytes_max: 1 << 20,
-        load_bytes_max: 2 << 20,
-        ..Options::default()
-    };
+    let options =
+        Options { memtable_bytes_max: 1 << 20, load_bytes_max: 2 << 20, ..Options::default() };
     let small = options.open_store(store).await.unwrap();
     let session = small.session();
     run(&session, &format!("IMPORT DATABASE '{path}'")).await;
