@@ -146,12 +146,18 @@ impl Answering {
             None => self.runtime.block_on(async { open(&Arc::new(made.fork())).await }),
         };
         let session = database.session();
-        let parsed = session.parse(text);
-        let kind = parsed.as_ref().map_or(Kind::Query, |statement| kind(statement, text));
+        let parsed = session.parse(text).map(|parsed| parsed.as_datafusion().cloned());
+        let kind = match &parsed {
+            Ok(Some(statement)) => kind(statement, text),
+            // COPY, EXPORT, IMPORT.
+            Ok(None) => Kind::Unsafe,
+            Err(_) => Kind::Query,
+        };
         let outcome = match parsed {
             Err(error) => Outcome::Refused(Error::from(error).to_string()),
+            Ok(None) => Outcome::Parsed,
             Ok(_) if kind == Kind::Unsafe => Outcome::Parsed,
-            Ok(statement) => self.runtime.block_on(self.compared(&session, statement, text)),
+            Ok(Some(statement)) => self.runtime.block_on(self.compared(&session, statement, text)),
         };
         let mut names = database.table_names();
         names.retain(|name| !NAMES.contains(&name.as_str()));

@@ -13,11 +13,11 @@ use arrow::array::{Array, RecordBatch, UInt64Array};
 use arrow::datatypes::SchemaRef;
 use datafusion::dataframe::DataFrame;
 use datafusion::logical_expr::{LogicalPlan, WriteOp, dml::InsertOp};
-use datafusion::sql::parser::Statement;
+use datafusion::sql::parser::Statement as PlainStatement;
 use datafusion::sql::sqlparser::ast::OnConflictAction::DoUpdate;
 use datafusion::sql::sqlparser::ast::{OnConflict, OnInsert, SetExpr, Statement as SqlStatement};
 use futures::StreamExt;
-use omen_provider::{Database, Session};
+use omen_provider::{Database, Session, Statement};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -46,6 +46,8 @@ pub(crate) struct Executor {
     pub(crate) settings: Settings,
     /// Files of statements being read, one within the other.
     pub(crate) files_open: usize,
+    /// Whether standard input brings the statements, and so no rows.
+    pub(crate) stdin_taken: bool,
     /// Whether the statement that runs writes.
     writing: bool,
     session: Session,
@@ -61,6 +63,7 @@ impl Executor {
             database,
             settings,
             files_open: 0,
+            stdin_taken: settings.interactive,
             writing: false,
             session,
             workers: Workers::default(),
@@ -152,7 +155,8 @@ impl Executor {
         const WAITING_MAX: usize = 2;
         self.refresh().await?;
         let (sender, mut arriving) = mpsc::channel(WAITING_MAX);
-        let statement = carry_out(self.session.clone(), sql.to_string(), sender);
+        let (session, stdin_taken) = (self.session.clone(), self.stdin_taken);
+        let statement = carry_out(session, sql.to_string(), stdin_taken, sender);
         let task = self.workers.start(statement)?;
         while let Some(arrived) = arriving.recv().await {
             match arrived {
@@ -213,18 +217,27 @@ type Count = (&'static str, u64);
 async fn carry_out(
     session: Session,
     sql: String,
+    stdin_taken: bool,
     sender: mpsc::Sender<Arrived>,
 ) -> Result<Option<Count>> {
     let statement = session.parse(&sql)?;
+    if stdin_taken && statement.reads_standard_input() {
+        return Err(Failure::Error(
+            "standard input brings the statements already; omen PATH -c \"COPY … FROM STDIN …\" \
+             reads rows from it, COPY … FROM 'file' from a file"
+                .to_string(),
+        ));
+    }
     if defines_table(&statement) && sender.send(Arrived::Writes).await.is_err() {
         return Err(Failure::Interrupted);
     }
-    let edits = match &statement {
-        Statement::Statement(statement) => edit_verb(statement),
-        _ => None,
+    let edits = match statement.as_datafusion() {
+        Some(PlainStatement::Statement(statement)) => edit_verb(statement),
+        _ => statement.is_copy().then_some("copied"),
     };
+    let copied = edits.filter(|_| statement.is_copy());
     let frame = session.execute(statement).await?;
-    let written = write_verb(frame.logical_plan());
+    let written = copied.or_else(|| write_verb(frame.logical_plan()));
     if (edits.is_some() || written.is_some()) && sender.send(Arrived::Writes).await.is_err() {
         return Err(Failure::Interrupted);
     }
@@ -241,7 +254,9 @@ async fn carry_out(
 
 /// Whether planning alone changes the database.
 fn defines_table(statement: &Statement) -> bool {
-    let Statement::Statement(statement) = statement else { return false };
+    let Some(PlainStatement::Statement(statement)) = statement.as_datafusion() else {
+        return statement.is_import();
+    };
     matches!(
         **statement,
         SqlStatement::CreateTable(_) | SqlStatement::Drop { .. } | SqlStatement::Commit { .. }
@@ -293,7 +308,6 @@ fn write_verb(plan: &LogicalPlan) -> Option<&'static str> {
             WriteOp::Update => "updated",
             _ => "written",
         }),
-        LogicalPlan::Copy(_) => Some("copied"),
         _ => None,
     }
 }

@@ -34,6 +34,7 @@ pub(crate) async fn run_inputs(executor: &mut Executor, inputs: &[Input]) -> Res
 
 /// Runs standard input.
 pub(crate) async fn run_stdin(executor: &mut Executor) -> Result<Flow> {
+    executor.stdin_taken = true;
     run_reader(executor, "stdin", std::io::stdin()).await
 }
 

@@ -51,6 +51,7 @@ mod error;
 mod expression;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod interchange;
 mod options;
 mod storage;
 #[cfg(feature = "teeth")]
@@ -63,7 +64,7 @@ mod provider;
 pub use clock::Clock;
 pub use error::{Error, Result};
 pub use options::{Durability, Options};
-pub use provider::Session;
+pub use provider::{Session, Statement};
 pub use storage::backup::BackupReport;
 pub use storage::database::Database;
 pub use storage::definition::TableDefinition;

@@ -5,6 +5,7 @@
 //! unchanged must be carried by a table; any other must be refused when the table is made.
 
 pub mod columns;
+mod files;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

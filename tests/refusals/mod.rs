@@ -175,6 +175,10 @@ fn files_of_the_database_are_kept_from_statements() {
             format!("EXPLAIN ANALYZE COPY (SELECT 1 AS a) TO '{own}/segments/new.parquet'"),
             format!("COPY t TO 'file://{own}/manifest/new' STORED AS CSV"),
             format!("CREATE EXTERNAL TABLE e STORED AS PARQUET LOCATION '{own}/segments/'"),
+            format!("COPY t TO '{own}/new' (FORMAT csv, PARTITION_BY (name))"),
+            format!("COPY t FROM '{own}/segments/*.parquet'"),
+            format!("EXPORT DATABASE '{own}/exported'"),
+            format!("IMPORT DATABASE '{own}'"),
         ] {
             let refused = database.session().sql(&sql).await.unwrap_err().to_string();
             assert!(refused.contains("lies in the directory of"), "{sql}: {refused}");

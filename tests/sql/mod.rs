@@ -3,7 +3,8 @@
 //!
 //! Of an EXPLAIN only what the key did is compared: the part of each line that begins with `key=`.
 //! A script reads `reopen` as a statement that closes the database and opens it again, `checkpoint`
-//! and `compact` as the calls of the same name.
+//! and `compact` as the calls of the same name, `write PATH` and its further lines as a file to be
+//! written, `read PATH` as a query for the lines of one. `$TMP` is a folder of the script's own.
 
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use async_trait::async_trait;
 use omen_provider::{Database, Error, Options, Session};
 use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner};
+use tempfile::TempDir;
 
 use crate::harness::block_on;
 use crate::harness::media::Medium;
@@ -20,14 +22,31 @@ use crate::harness::media::Medium;
 /// The database of one script.
 struct Script {
     medium: std::sync::Arc<Medium>,
+    folder: std::sync::Arc<TempDir>,
     open: Option<(Database, Session)>,
 }
 
 impl Script {
-    async fn open(medium: std::sync::Arc<Medium>) -> Result<Self, Error> {
+    async fn open(
+        medium: std::sync::Arc<Medium>,
+        folder: std::sync::Arc<TempDir>,
+    ) -> Result<Self, Error> {
         let database = medium.open(Options::default()).await?;
         let session = database.session();
-        Ok(Self { medium, open: Some((database, session)) })
+        Ok(Self { medium, folder, open: Some((database, session)) })
+    }
+
+    /// The lines of a file that the script names, or what it writes there.
+    fn file(&self, sql: &str) -> Option<DBOutput<DefaultColumnType>> {
+        if let Some(path) = sql.strip_prefix("read ") {
+            let text = std::fs::read_to_string(path.trim()).expect(path);
+            let rows = text.lines().map(|line| vec![line.to_string()]).collect();
+            return Some(DBOutput::Rows { types: vec![DefaultColumnType::Text], rows });
+        }
+        let (path, text) = sql.strip_prefix("write ")?.split_once('\n')?;
+        std::fs::create_dir_all(Path::new(path).parent().unwrap()).unwrap();
+        std::fs::write(path, format!("{text}\n")).unwrap();
+        Some(DBOutput::StatementComplete(0))
     }
 }
 
@@ -38,13 +57,18 @@ impl AsyncDB for Script {
 
     async fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Error> {
         let Some((database, session)) = &self.open else { panic!("the database is closed") };
+        let sql = sql.replace("$TMP", &self.folder.path().display().to_string());
+        if let Some(output) = self.file(sql.trim()) {
+            return Ok(output);
+        }
         match sql.trim() {
             "checkpoint" => database.checkpoint().await?,
             "compact" => database.compact().await?,
             "reopen" => {
                 database.close().await?;
                 self.open = None; // before it is opened again, which the lock demands
-                *self = Self::open(std::sync::Arc::clone(&self.medium)).await?;
+                let folder = std::sync::Arc::clone(&self.folder);
+                *self = Self::open(std::sync::Arc::clone(&self.medium), folder).await?;
             }
             sql => return answer(session, sql).await,
         }
@@ -119,9 +143,10 @@ fn scripts() -> Vec<PathBuf> {
 
 async fn run_script(script: &Path, medium: Medium) -> Result<(), String> {
     let medium = std::sync::Arc::new(medium);
+    let folder = std::sync::Arc::new(tempfile::tempdir().unwrap());
     let mut runner = Runner::new(|| {
-        let medium = std::sync::Arc::clone(&medium);
-        async move { Script::open(medium).await }
+        let (medium, folder) = (std::sync::Arc::clone(&medium), std::sync::Arc::clone(&folder));
+        async move { Script::open(medium, folder).await }
     });
     let outcome = runner.run_file_async(script).await.map_err(|e| e.to_string());
     runner.shutdown_async().await;

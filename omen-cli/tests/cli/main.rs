@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod backup;
+mod copy;
 mod demo;
 mod flights;
 mod flights_csv;

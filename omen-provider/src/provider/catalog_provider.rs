@@ -19,6 +19,7 @@ use datafusion::prelude::SessionContext;
 use super::current_transaction::CurrentTransaction;
 use super::edits::RewriteEdits;
 use super::exact_counts::with_summaries;
+use super::file_tables::file_table;
 use super::first_rows::ReadFirstRows;
 use super::insert_values::NullableValues;
 use super::pin::PinSnapshot;
@@ -48,15 +49,18 @@ impl Database {
     /// # Errors
     /// If the catalog of `ctx` does not take schemas.
     pub fn register(&self, ctx: &SessionContext) -> crate::Result<()> {
-        register(self.handle(), ctx, &CurrentTransaction::default()).map_err(crate::Error::from)
+        register(self.handle(), ctx, None).map_err(crate::Error::from)
     }
 }
 
+/// Puts the tables of a database before those of `ctx`, which is that of a session if it has a
+/// place for a transaction.
 pub(super) fn register(
     handle: &Arc<Handle>,
     ctx: &SessionContext,
-    current: &CurrentTransaction,
+    session: Option<&CurrentTransaction>,
 ) -> Result<()> {
+    let current = session.cloned().unwrap_or_default();
     let names = ctx.copied_config().options().catalog.clone();
     let catalog = match ctx.catalog(&names.default_catalog) {
         Some(catalog) => catalog,
@@ -79,12 +83,13 @@ pub(super) fn register(
         handle: Arc::clone(handle),
         inner,
         current: current.clone(),
+        opens_files: session.is_some(),
         state: StateOf::new(ctx),
     });
     catalog.register_schema(&names.default_schema, schema)?;
     ctx.add_analyzer_rule(Arc::new(NullableValues));
     ctx.add_analyzer_rule(Arc::new(RewriteEdits));
-    ctx.add_analyzer_rule(Arc::new(PinSnapshot::new(Arc::clone(handle), current.clone())));
+    ctx.add_analyzer_rule(Arc::new(PinSnapshot::new(Arc::clone(handle), current)));
     ctx.add_optimizer_rule(Arc::new(ReadFirstRows));
     add_summaries(ctx);
     Ok(())
@@ -142,6 +147,8 @@ pub(super) struct OmenSchema {
     handle: Arc<Handle>,
     inner: Arc<dyn SchemaProvider>,
     current: CurrentTransaction,
+    /// Whether names of files are tables, as in a session.
+    opens_files: bool,
     /// Plans views.
     state: StateOf,
 }
@@ -205,7 +212,10 @@ impl SchemaProvider for OmenSchema {
             let view = all.view(name).and_then(|text| Some((text, (self.state.0)()?)));
             return match view {
                 Some((text, state)) => views::listed(&state, name, text).await.map(Some),
-                None => self.inner.table(name).await,
+                None => match (self.inner.table(name).await?, (self.state.0)()) {
+                    (None, Some(state)) if self.opens_files => file_table(&state, name).await,
+                    (table, _) => Ok(table),
+                },
             };
         };
         let table = OmenTable::new(Arc::clone(&self.handle), snapshot)?;

@@ -6,6 +6,7 @@
 //! `filter` makes key ranges of them, `scan` plans the reading, `source` and `run_source` are its
 //! leaves, `reader_factory` fetches the bytes, `masking` drops deleted rows.
 
+mod arrow_type;
 mod errors;
 mod own_files;
 
@@ -51,6 +52,7 @@ mod edits;
 mod edit_query;
 mod key_lookup;
 
+mod copy_sink;
 mod own_nodes;
 
 mod insert_values;
@@ -58,6 +60,7 @@ mod pin;
 
 mod catalog_provider;
 
+mod file_tables;
 mod views;
 
 mod column_names;
@@ -66,9 +69,16 @@ mod unique;
 
 mod create_table;
 
+mod copy_syntax;
+mod statement;
+
 mod alter_rows;
 mod alter_table;
+mod copy_from;
+mod copy_to;
 mod edit_statements;
+mod export;
+mod import;
 mod on_conflict;
 mod transactions;
 mod upserts;
@@ -78,6 +88,7 @@ mod indexes;
 mod session;
 
 pub use session::Session;
+pub use statement::Statement;
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,8 @@
 //! The nodes of a plan that are ours, and their physical plans; all others are DataFusion's.
 //!
-//! A node has one input: rows whose keys are looked up ([`super::key_lookup`]), or a statement that
-//! returns its rows ([`super::returned_rows`]). Made by [`super::upserts`] and
+//! A node has one input: rows whose keys are looked up ([`super::key_lookup`]), a statement that
+//! returns its rows ([`super::returned_rows`]), or rows that go to files
+//! ([`super::copy_sink`]). Made by [`super::upserts`] and
 //! [`super::edit_statements`]; [`super::pin`] says of which moment their tables are. Every session
 //! has [`OwnPlanner`] as its planner.
 
@@ -22,6 +23,7 @@ use datafusion::logical_expr::{
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
+use super::copy_sink::CopyTarget;
 use super::edit_target::keeping_rows;
 use super::key_lookup::{KeyLookup, KeyLookupExec};
 use super::returned_rows::{ReturnedRows, ReturningExec};
@@ -39,6 +41,7 @@ pub(super) struct OwnNode {
 enum Kind {
     KeyLookup(KeyLookup),
     Returning,
+    CopyTo(CopyTarget),
 }
 
 impl OwnNode {
@@ -63,6 +66,12 @@ impl OwnNode {
         Self { input: statement, kind: Kind::Returning, schema }.into_plan()
     }
 
+    /// Writes the rows of `input` to files.
+    pub(super) fn copy_to(input: LogicalPlan, target: CopyTarget) -> Result<LogicalPlan> {
+        let schema = CopyTarget::count_schema()?;
+        Ok(Self { input, kind: Kind::CopyTo(target), schema }.into_plan())
+    }
+
     pub(super) fn into_plan(self) -> LogicalPlan {
         LogicalPlan::Extension(Extension { node: Arc::new(self) })
     }
@@ -71,7 +80,7 @@ impl OwnNode {
     pub(super) fn lookup(&self) -> Option<&KeyLookup> {
         match &self.kind {
             Kind::KeyLookup(lookup) => Some(lookup),
-            Kind::Returning => None,
+            Kind::Returning | Kind::CopyTo(_) => None,
         }
     }
 
@@ -82,8 +91,12 @@ impl OwnNode {
 
     fn exec(&self, input: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
         let (input, schema) = (Arc::clone(input), Arc::clone(self.schema.inner()));
-        if let Kind::KeyLookup(lookup) = &self.kind {
-            return Ok(Arc::new(KeyLookupExec::new(input, lookup.clone(), schema)));
+        match &self.kind {
+            Kind::KeyLookup(lookup) => {
+                return Ok(Arc::new(KeyLookupExec::new(input, lookup.clone(), schema)));
+            }
+            Kind::CopyTo(target) => return Ok(target.exec(&input)),
+            Kind::Returning => {}
         }
         // Of this plan alone: a statement may be planned more than once.
         let returned = ReturnedRows::default();
@@ -107,6 +120,7 @@ impl UserDefinedLogicalNodeCore for OwnNode {
         match self.kind {
             Kind::KeyLookup(_) => "KeyLookup",
             Kind::Returning => "Returning",
+            Kind::CopyTo(_) => "CopyTo",
         }
     }
 
@@ -128,6 +142,7 @@ impl UserDefinedLogicalNodeCore for OwnNode {
                 write!(f, "KeyLookup: {}", lookup.table().table_schema().name)
             }
             Kind::Returning => write!(f, "Returning"),
+            Kind::CopyTo(target) => write!(f, "CopyTo: {}", target.shown()),
         }
     }
 

@@ -14,13 +14,17 @@ use datafusion::logical_expr::{DdlStatement, DropTable, LogicalPlan, LogicalPlan
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion::sql::parser::{DFParserBuilder, Statement};
+use datafusion::sql::parser::{DFParserBuilder, Statement as PlainStatement};
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use datafusion::sql::sqlparser::dialect::dialect_from_str;
 
 use super::alter_table::alter_table;
+use super::arrow_type::ArrowTypes;
 use super::catalog_provider::{OmenSchema, register};
 use super::column_names::give_own_names;
+use super::copy_from::plan_copy_from;
+use super::copy_syntax;
+use super::copy_to::plan_copy_to;
 use super::create_table::TableClauses;
 use super::current_transaction::CurrentTransaction;
 use super::deep_plans::with_room;
@@ -28,11 +32,14 @@ use super::edit_query::EditSyntax;
 use super::edit_statements::plan_edit;
 use super::edits::RewriteEdits;
 use super::exact_counts::with_summaries;
+use super::export::export;
+use super::import::import;
 use super::indexes;
 use super::large_joins::with_large_joins;
 use super::own_files::refuse_own_files;
 use super::own_nodes::OwnPlanner;
 use super::runtime::QueryRuntime;
+use super::statement::{Copy, Parsed, Statement};
 use super::transactions;
 use super::upserts::{InsertSyntax, plan_insert};
 use super::views::{self, create_view, drop_view};
@@ -80,7 +87,13 @@ impl Database {
 
     /// A new SQL session with other settings; begin with [`Session::default_config`].
     pub fn session_with_config(&self, config: SessionConfig) -> Session {
-        let runtime = QueryRuntime::of(self.handle());
+        Session::of(self.handle(), config)
+    }
+}
+
+impl Session {
+    fn of(handle: &Arc<Handle>, config: SessionConfig) -> Self {
+        let runtime = QueryRuntime::of(handle);
         let rules = PhysicalOptimizer::new().rules;
         let rules = with_summaries(&rules).unwrap_or(rules);
         let rules = with_large_joins(rules, Arc::clone(runtime.pool()));
@@ -90,16 +103,26 @@ impl Database {
             .with_default_features()
             .with_physical_optimizer_rules(rules)
             .with_query_planner(Arc::new(OwnPlanner))
+            .with_type_planner(Arc::new(ArrowTypes))
             .build();
         let ctx = SessionContext::new_with_state(state);
         let current = CurrentTransaction::default();
-        let registered = register(self.handle(), &ctx, &current);
+        let registered = register(handle, &ctx, Some(&current));
         debug_assert!(registered.is_ok(), "a session's own catalog takes every schema");
-        Session { handle: Arc::clone(self.handle()), ctx, current }
+        Self { handle: Arc::clone(handle), ctx, current }
     }
-}
 
-impl Session {
+    /// A session that sees the database as it is at this moment for this one, and stays there.
+    pub(super) fn at_one_moment(&self) -> Result<Self> {
+        if self.in_transaction() {
+            return Ok(self.clone());
+        }
+        let config = QueryRuntime::of(&self.handle).fitted(Self::default_config());
+        let session = Self::of(&self.handle, config);
+        session.current.open(self.handle.engine().begin(true)?)?;
+        Ok(session)
+    }
+
     /// The settings of [`Database::session`].
     pub fn default_config() -> SessionConfig {
         let mut config = SessionConfig::new()
@@ -137,15 +160,20 @@ impl Session {
         };
         let Some((dialect, tokens)) = tokens else {
             // Has an error that DataFusion explains.
-            return state.sql_to_statement(sql, &options.dialect);
+            return state.sql_to_statement(sql, &options.dialect).map(Statement::from);
         };
+        let is_own = copy_syntax::is_own(&tokens);
         let parser = DFParserBuilder::new(tokens)
             .with_dialect(dialect.as_ref())
             .with_recursion_limit(options.recursion_limit.get());
+        if is_own {
+            let parsed = guard::with_stack(|| copy_syntax::parse(&mut parser.build()?.parser));
+            return parsed.map_err(|error| guard::explained(error, options));
+        }
         let parsed = guard::with_stack(|| parser.build()?.parse_statements());
         let mut statements = parsed.map_err(|error| guard::explained(error, options))?;
         match (statements.pop_front(), statements.len()) {
-            (Some(statement), 0) => Ok(statement),
+            (Some(statement), 0) => Ok(statement.into()),
             (None, _) => Err(Error::invalid("a text without a statement").into()),
             (Some(_), more) => {
                 let count = more + 1;
@@ -155,15 +183,63 @@ impl Session {
     }
 
     /// Like [`Session::sql`], for a statement that is parsed already. [`Session::parse`] is what
-    /// keeps statements so flat that any thread can carry them out.
+    /// keeps statements so flat that any thread can carry them out. EXPORT and IMPORT DATABASE are
+    /// carried out at once.
     ///
     /// # Errors
     /// As [`Session::sql`].
-    pub async fn execute(&self, statement: Statement) -> Result<DataFrame> {
-        guard::polled_with_stack(async { with_room(self.plan(statement).await?) }).await
+    pub async fn execute(&self, statement: impl Into<Statement>) -> Result<DataFrame> {
+        let statement = statement.into();
+        guard::polled_with_stack(async { with_room(self.plan_any(statement).await?) }).await
     }
 
-    async fn plan(&self, mut statement: Statement) -> Result<DataFrame> {
+    async fn plan_any(&self, statement: Statement) -> Result<DataFrame> {
+        match statement.0 {
+            Parsed::Plain(statement) => self.plan(*statement).await,
+            Parsed::Copy(copy) => Box::pin(self.plan_copy(*copy)).await,
+            Parsed::Export(folder, options) => {
+                Box::pin(export(self, &folder, &options)).await?;
+                self.no_rows()
+            }
+            Parsed::Import(folder) => {
+                Box::pin(import(self, &folder)).await?;
+                self.no_rows()
+            }
+        }
+    }
+
+    async fn plan_copy(&self, copy: Copy) -> Result<DataFrame> {
+        let explain = copy.explain;
+        let frame = match copy.is_from {
+            true => plan_copy_from(self, copy).await?,
+            false => plan_copy_to(self, copy).await?,
+        };
+        match explain {
+            Some((analyze, verbose)) => frame.explain(verbose, analyze),
+            None => Ok(frame),
+        }
+    }
+
+    /// Plans a query that is part of another statement.
+    pub(super) async fn planned_query(&self, mut statement: PlainStatement) -> Result<LogicalPlan> {
+        let state = self.ctx.state();
+        let normalize_names = state.config_options().sql_parser.enable_ident_normalization;
+        give_own_names(&mut statement, normalize_names);
+        self.planned(statement).await
+    }
+
+    async fn planned(&self, statement: PlainStatement) -> Result<LogicalPlan> {
+        let names_views = views::are_named(self, &statement);
+        let state = self.ctx.state();
+        let plan = views::named(guard::planned(state.statement_to_plan(statement))).await?;
+        refuse_own_files(self.handle.engine().location(), &plan)?;
+        if names_views {
+            views::check_statement(&plan)?;
+        }
+        Ok(plan)
+    }
+
+    pub(super) async fn plan(&self, mut statement: PlainStatement) -> Result<DataFrame> {
         let state = self.ctx.state();
         let normalize_names = state.config_options().sql_parser.enable_ident_normalization;
         give_own_names(&mut statement, normalize_names);
@@ -171,12 +247,7 @@ impl Session {
         if let Some(frame) = self.plan_own(&statement).await? {
             return Ok(frame);
         }
-        let names_views = views::are_named(self, &statement);
-        let plan = views::named(guard::planned(state.statement_to_plan(statement))).await?;
-        refuse_own_files(self.handle.engine().location(), &plan)?;
-        if names_views {
-            views::check_statement(&plan)?;
-        }
+        let plan = self.planned(statement).await?;
         // What is prepared is optimised before the analyzer sees it.
         let plan = RewriteEdits.analyze(plan, state.config_options())?;
         match plan {
@@ -199,9 +270,9 @@ impl Session {
     }
 
     /// A statement that DataFusion does not plan.
-    async fn plan_own(&self, statement: &Statement) -> Result<Option<DataFrame>> {
+    async fn plan_own(&self, statement: &PlainStatement) -> Result<Option<DataFrame>> {
         match statement {
-            Statement::Statement(statement) => {
+            PlainStatement::Statement(statement) => {
                 if transactions::carry_out(self, statement).await? {
                     return self.no_rows().map(Some);
                 }
@@ -225,8 +296,8 @@ impl Session {
                     None => Ok(None),
                 }
             }
-            Statement::Explain(explain) => {
-                if let Statement::Statement(statement) = explain.statement.as_ref()
+            PlainStatement::Explain(explain) => {
+                if let PlainStatement::Statement(statement) = explain.statement.as_ref()
                     && (transactions::is_one(statement)
                         || matches!(statement.as_ref(), SqlStatement::AlterTable(_))
                         || indexes::is_one(statement)

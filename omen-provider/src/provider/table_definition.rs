@@ -7,10 +7,10 @@ use std::fmt::Write;
 use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 use datafusion::sql::sqlparser::keywords::ALL_KEYWORDS;
 
+use super::arrow_type::arrow_name;
 use crate::storage::schema::{Column, TableSchema};
 
-/// `CREATE TABLE …` with all that is declared. Types that SQL has no name for are called as Arrow
-/// calls them.
+/// `CREATE TABLE …` with all that is declared. Types that SQL has no name for are `ARROW('…')`.
 pub(super) fn definition(schema: &TableSchema) -> String {
     let visible = &schema.columns[..schema.visible().fields().len()];
     let mut parts: Vec<String> = visible.iter().map(column).collect();
@@ -29,6 +29,17 @@ pub(super) fn definition(schema: &TableSchema) -> String {
     format!("CREATE TABLE {} ({})", quoted(&schema.name), parts.join(", "))
 }
 
+/// `CREATE INDEX …` for each index of a table that is no constraint of it.
+pub(super) fn index_definitions(schema: &TableSchema) -> impl Iterator<Item = String> + '_ {
+    let indexes = schema.indexes.iter().filter(|index| !index.index.is_constraint);
+    indexes.map(|index| {
+        let unique = if index.index.is_unique { "UNIQUE " } else { "" };
+        let columns: Vec<String> = index.names(schema).into_iter().map(quoted).collect();
+        let (name, table) = (quoted(&index.index.name), quoted(&schema.name));
+        format!("CREATE {unique}INDEX {name} ON {table} ({})", columns.join(", "))
+    })
+}
+
 fn column(column: &Column) -> String {
     let mut text = format!("{} {}", quoted(column.field.name()), kind(column.field.data_type()));
     if !column.takes_null() {
@@ -42,7 +53,7 @@ fn column(column: &Column) -> String {
 }
 
 /// A name, in quotes where it would mean another without, or a word of SQL.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     let is_word = name.chars().all(is_plain) && name.starts_with(|c: char| c.is_ascii_lowercase());
     let is_keyword = ALL_KEYWORDS.binary_search(&name.to_ascii_uppercase().as_str()).is_ok();
@@ -66,17 +77,26 @@ fn kind(kind: &DataType) -> String {
         DataType::UInt64 => unsigned("BIGINT"),
         DataType::Float32 => "REAL".to_string(),
         DataType::Float64 => "DOUBLE".to_string(),
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "TEXT".to_string(),
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "BYTEA".to_string(),
+        DataType::Utf8 => "TEXT".to_string(),
+        DataType::Binary => "BYTEA".to_string(),
         DataType::Date32 => "DATE".to_string(),
         DataType::Time64(TimeUnit::Nanosecond) => "TIME".to_string(),
         DataType::Timestamp(unit, None) => format!("TIMESTAMP({})", digits(*unit)),
-        DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => {
+        // More digits make the wider type.
+        DataType::Decimal128(precision, scale) if *scale >= 0 => {
+            format!("DECIMAL({precision}, {scale})")
+        }
+        DataType::Decimal256(precision, scale) if *precision > 38 && *scale >= 0 => {
             format!("DECIMAL({precision}, {scale})")
         }
         DataType::Interval(IntervalUnit::MonthDayNano) => "INTERVAL".to_string(),
-        DataType::List(item) => format!("{}[]", self::kind(item.data_type())),
-        other => other.to_string(),
+        DataType::List(item) if item.is_nullable() && item.name() == "item" => {
+            match self::kind(item.data_type()) {
+                named if named.starts_with("ARROW") => arrow_name(kind),
+                named => format!("{named}[]"),
+            }
+        }
+        other => arrow_name(other),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod alter;
 mod edits;
+mod export;
 mod indexes;
 mod masks;
 mod plans;

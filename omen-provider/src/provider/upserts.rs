@@ -134,9 +134,10 @@ fn complete_source(
     with: Option<With>,
 ) -> Result<()> {
     if insert.source.is_none() && insert.assignments.is_empty() {
-        let Statement::Statement(defaults) = session.parse(ALL_DEFAULT)? else { return Ok(()) };
-        if let SqlStatement::Query(rows) = *defaults {
-            insert.source = Some(rows);
+        let parsed = session.parse(ALL_DEFAULT)?;
+        let Some(Statement::Statement(defaults)) = parsed.as_datafusion() else { return Ok(()) };
+        if let SqlStatement::Query(rows) = defaults.as_ref() {
+            insert.source = Some(rows.clone());
         }
         let visible = table.table_schema().visible();
         let names = visible.fields().iter().map(|field| Ident::with_quote('"', field.name()));

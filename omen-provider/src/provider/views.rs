@@ -12,8 +12,8 @@ use std::sync::Arc;
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
-use datafusion::common::not_impl_err;
 use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{TableReference, not_impl_err};
 use datafusion::config::Dialect;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::ViewTable;
@@ -280,6 +280,17 @@ pub(super) fn joins(plan: &LogicalPlan) -> Result<usize> {
         Ok(if count > JOINS_MAX { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })?;
     Ok(count)
+}
+
+/// The name of a view as it is, whatever characters it has.
+pub(super) fn reference(name: &str) -> TableReference {
+    TableReference::bare(name)
+}
+
+/// The names of what a view reads.
+pub(super) fn names_in(state: &SessionState, text: &str) -> Result<Vec<String>> {
+    let named = state.resolve_table_references(&parsed(text)?)?;
+    Ok(named.iter().map(|name| name.table().to_string()).collect())
 }
 
 /// Whether a statement names views of the database.

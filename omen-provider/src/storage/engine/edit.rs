@@ -73,7 +73,7 @@ impl Engine {
     ) -> Result<u64> {
         let table = Arc::clone(basis.table.version());
         if !moves {
-            let loaded = self.load(&table, WriteMode::Update, rows).await?;
+            let loaded = self.load(&basis.within, &table, WriteMode::Update, rows).await?;
             let since = Some(basis.since);
             return self.commit_loaded(&basis.within, since, Vec::new(), loaded).await;
         }
@@ -87,7 +87,7 @@ impl Engine {
             lock(&noted).add(&batch.project(&old)?)?;
             Ok(batch.project(&new)?)
         });
-        let loaded = self.load(&table, WriteMode::Insert, rows.boxed()).await?;
+        let loaded = self.load(&basis.within, &table, WriteMode::Insert, rows.boxed()).await?;
         let deletion = lock(&gone).sorted();
         let (since, deletion) = (Some(basis.since), deletion.into_iter().collect());
         self.commit_loaded(&basis.within, since, deletion, loaded).await
@@ -115,7 +115,7 @@ impl Engine {
             let new = batch.project(&(keys + 1..batch.num_columns()).collect::<Vec<_>>())?;
             Ok(filter_record_batch(&new, is_written)?)
         });
-        let loaded = self.load(&table, WriteMode::Insert, rows.boxed()).await?;
+        let loaded = self.load(&basis.within, &table, WriteMode::Insert, rows.boxed()).await?;
         let deletion = lock(&gone).sorted().into_iter().collect();
         self.commit_loaded(&basis.within, Some(basis.since), deletion, loaded).await?;
         Ok(count.load(Relaxed))
@@ -129,7 +129,7 @@ impl Engine {
         mode: WriteMode,
         looked_up: bool,
     ) -> Result<u64> {
-        let loaded = self.load(basis.table.version(), mode, rows).await?;
+        let loaded = self.load(&basis.within, basis.table.version(), mode, rows).await?;
         let since = looked_up.then_some(basis.since);
         self.commit_loaded(&basis.within, since, Vec::new(), loaded).await
     }

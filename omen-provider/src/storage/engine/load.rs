@@ -9,6 +9,7 @@
 //! or whose caller goes away before it is committed, are removed.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 
 use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
@@ -31,6 +32,11 @@ use crate::storage::version::TableVersion;
 
 /// Portions are cut into pieces by this part of their limit.
 const PIECES: usize = 8;
+
+/// What transactions hold in memory before statements of many rows write segments instead: this
+/// part of what they may hold. Those of fewer bytes than the second number never do.
+const HELD_PART: usize = 4;
+const HELD_MIN: usize = 64 << 10;
 
 /// Rows of one statement, collected.
 #[derive(Default)]
@@ -100,7 +106,7 @@ impl Engine {
         rows: BoxStream<'static, Result<RecordBatch>>,
     ) -> Result<u64> {
         let table = self.require_named(table)?;
-        let loaded = self.load(&table, mode, rows).await?;
+        let loaded = self.load(&Within::default(), &table, mode, rows).await?;
         self.commit_loaded(&Within::default(), None, Vec::new(), loaded).await
     }
 
@@ -122,7 +128,7 @@ impl Engine {
         }
         let schema = self.new_schema(definition)?;
         let table = TableVersion::new(Arc::clone(&schema));
-        let loaded = self.load(&table, WriteMode::Insert, rows).await?;
+        let loaded = self.load(within, &table, WriteMode::Insert, rows).await?;
         match self.commit_loaded(within, None, vec![Change::Create(schema)], loaded).await {
             Err(Error::AlreadyExists(_)) if if_not_exists && self.sees_name(within, &name) => {
                 Ok(None)
@@ -159,13 +165,14 @@ impl Engine {
     /// Reads the stream to its end.
     pub(super) async fn load(
         self: &Arc<Self>,
+        within: &Within,
         table: &TableVersion,
         mode: WriteMode,
         rows: BoxStream<'static, Result<RecordBatch>>,
     ) -> Result<Loaded> {
         self.writer()?;
         let mut unnamed = Unnamed { engine: Arc::clone(self), segments: Vec::new() };
-        match self.collect(table, mode, rows, &mut unnamed.segments).await {
+        match self.collect(within, table, mode, rows, &mut unnamed.segments).await {
             Ok((changes, rows, _share)) => Ok(Loaded { changes, unnamed, rows, _share }),
             Err(error) => {
                 let segments = std::mem::take(&mut unnamed.segments);
@@ -177,6 +184,7 @@ impl Engine {
 
     async fn collect(
         &self,
+        within: &Within,
         table: &TableVersion,
         mode: WriteMode,
         mut rows: BoxStream<'static, Result<RecordBatch>>,
@@ -208,7 +216,7 @@ impl Engine {
                 }
             }
         }
-        if segments.is_empty() {
+        if segments.is_empty() && !self.is_crowded(within, portion.bytes)? {
             let rows = portion.concat(table)?;
             let sorted = sort_by_key(table, &rows, mode)?;
             let change = prepare_put(&table.schema, sorted, mode)?;
@@ -235,6 +243,15 @@ impl Engine {
             batch = rows.try_next() => batch.map(next),
             () = self.medium.loading.is_wanted() => Ok(Next::Wanted),
         }
+    }
+
+    /// Whether rows are better off in segments than in memory until their transaction's commit.
+    fn is_crowded(&self, within: &Within, bytes: usize) -> Result<bool> {
+        if within.0.is_none() || bytes < HELD_MIN {
+            return Ok(false);
+        }
+        let held = self.writer()?.held_bytes.load(SeqCst);
+        Ok(held + bytes > self.options().load_bytes_max / HELD_PART)
     }
 
     /// Writes a portion as segments.
