@@ -2,9 +2,9 @@
 //! come first in it.
 //!
 //! An optimiser rule. It finds a sort with a limit whose input is a whole table, in an order that
-//! an index has, and binds the scan to the first rows by that index ([`OmenTable::with_first`]). The
-//! sort stays: the scan may give more rows than it needs, never fewer. Installed by `register` and
-//! by every session.
+//! an index has, and binds the scan to the first rows by that index ([`OmenTable::with_first`]).
+//! The sort stays: the scan may give more rows than it needs, never fewer. Installed by `register`
+//! and by every session.
 
 use std::sync::Arc;
 

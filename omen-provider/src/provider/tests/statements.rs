@@ -111,10 +111,10 @@ async fn statements_that_could_wipe_a_table_are_refused() {
 async fn clauses_that_would_not_hold_are_refused() {
     let session = database().await.session();
     for sql in [
-        "CREATE TABLE t (id INT PRIMARY KEY, u INT UNIQUE)",
+        "CREATE TABLE t (id INT PRIMARY KEY, u INT[] UNIQUE)",
         "CREATE TABLE t (id INT PRIMARY KEY, u INT CHECK (w > 0))",
         "CREATE TABLE t (id INT PRIMARY KEY, u INT REFERENCES o (id))",
-        "CREATE TABLE t (id INT PRIMARY KEY, UNIQUE (id))",
+        "CREATE TABLE t (id INT PRIMARY KEY, UNIQUE (x))",
         "CREATE TABLE t (id INT PRIMARY KEY, u INT, PRIMARY KEY (u))",
         "CREATE TABLE t (id INT PRIMARY KEY, u INT DEFAULT 'word')",
         "CREATE TABLE t (id INT PRIMARY KEY, u INT DEFAULT id)",

@@ -57,6 +57,11 @@ impl Spelling {
         schema.with_indexes(vec![index], 2).unwrap()
     }
 
+    /// The same without an index.
+    fn plain_schema(self) -> TableSchema {
+        self.schema().with_indexes(Vec::new(), 2).unwrap()
+    }
+
     fn add(self, runs: &mut Runs, rows: &Model, frozen: u64) {
         runs.add(&self.schema(), &self.batch(rows), frozen).unwrap();
     }
@@ -279,6 +284,23 @@ fn check(runs: &Runs, model: &Model, spelling: Spelling) {
         let expected = rows(model.range(low.max(0)..high.max(1)).collect());
         assert_eq!(found, expected, "keys {low}..{high}");
     }
+    check_entries(runs, model);
+}
+
+/// Each run has its rows in the order of their values, and no others.
+fn check_entries(runs: &Runs, model: &Model) {
+    let mut all = Vec::new();
+    for run in runs.iter() {
+        let positions = run.positions(1, &[KeyRange::default()]).unwrap();
+        let value = |position: &u32| values(&[run.row(*position).unwrap()])[0];
+        let found: Vec<i64> = positions.iter().map(value).collect();
+        assert!(found.is_sorted(), "entries ascend");
+        all.extend(found);
+    }
+    all.sort_unstable();
+    let mut expected: Vec<i64> = model.values().copied().collect();
+    expected.sort_unstable();
+    assert_eq!(all, expected);
 }
 
 proptest! {
@@ -309,7 +331,8 @@ proptest! {
 
 fn add(runs: &mut Runs, keys: impl IntoIterator<Item = i64>) {
     let rows: Model = keys.into_iter().map(|key| (key, key)).collect();
-    Spelling { text: false }.add(runs, &rows, 0);
+    let spelling = Spelling { text: false };
+    runs.add(&spelling.plain_schema(), &spelling.batch(&rows), 0).unwrap();
 }
 
 fn only(runs: &Runs) -> &Run {
@@ -324,7 +347,7 @@ fn rows_in_order_are_read_where_they_arrived() {
         .map(|i| (0..1000).map(|k| (i * 1000 + k, k)).collect::<Model>())
         .map(|rows| Spelling { text: false }.batch(&rows))
         .collect();
-    let schema = Spelling { text: false }.schema();
+    let schema = Spelling { text: false }.plain_schema();
     statements.iter().for_each(|statement| runs.add(&schema, statement, 0).unwrap());
     let read = batches(only(&runs).select(None));
     assert_eq!(read.len(), statements.len());
@@ -375,7 +398,7 @@ fn some_columns_are_gathered_or_none() {
 #[test]
 fn dictionaries_that_do_not_fit_together_are_read_apart() {
     let (statements, rows) = (SHORT_ROWS as i64, 3i64);
-    let schema = Spelling { text: false }.schema().with_indexes(Vec::new(), 1).unwrap();
+    let schema = Spelling { text: false }.plain_schema();
     let mut runs = Runs::default();
     let key_of = |statement: i64, row: i64| (statement * 37) % statements + row * statements;
     for statement in 0..statements {
