@@ -6,6 +6,7 @@ mod bounds;
 mod crash;
 mod damage;
 mod deep_sql;
+mod differential;
 mod disk_full;
 mod examples;
 mod faulty_disk;

@@ -1,0 +1,181 @@
+//! The same statements, made up at random, on OmenDB, on SQLite and (queries) on DataFusion's own
+//! tables in memory: all must answer the same, and what one refuses all must refuse. OmenDB
+//! flushes, compacts and is closed and opened in between.
+//!
+//! A history is made from its seed. One that fails is made shorter and printed with it.
+//! `OMEN_DIFFERENTIAL=500000` does so many statements and prints the seed to go on from,
+//! `OMEN_DIFFERENTIAL_SEED=57` begins there.
+
+mod answers;
+mod dice;
+mod engines;
+mod expressions;
+mod queries;
+mod schema;
+mod steps;
+
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use answers::Answer;
+use datafusion::prelude::SessionContext;
+use engines::{Omen, Sqlite, ask_memory};
+use steps::{Step, history};
+
+use crate::harness::media::Medium;
+use crate::harness::{assert_sound, block_on};
+
+/// If nothing else is asked for.
+const STATEMENTS: usize = 20_000;
+
+/// Steps of a history.
+const STEPS: usize = 250;
+
+/// How long a failure is made shorter.
+const SHORTEN_MAX: Duration = Duration::from_secs(60);
+
+/// All engines, and what DataFusion has in memory, as long as that is what the others have.
+struct Engines {
+    omen: Omen,
+    sqlite: Sqlite,
+    memory: Option<SessionContext>,
+}
+
+impl Engines {
+    async fn new(seed: u64) -> Result<Self, String> {
+        let medium = if seed.is_multiple_of(2) { Medium::objects() } else { Medium::faulty() };
+        Ok(Self { omen: Omen::new(medium).await?, sqlite: Sqlite::new(), memory: None })
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<(), String> {
+        match step {
+            // Outside a transaction SQLite begins one with them; only a shortened history does so.
+            Step::Write(sql) if sql.contains("SAVEPOINT") && !self.sqlite.in_transaction() => {
+                Ok(())
+            }
+            Step::Write(sql) => {
+                self.memory = None;
+                self.compare(sql, false).await
+            }
+            Step::Query { query, memory: false } => self.compare(&query.sql, query.ordered).await,
+            Step::Query { query, memory: true } => {
+                self.compare(&query.sql, query.ordered).await?;
+                if self.memory.is_none() {
+                    self.memory = Some(self.sqlite.to_memory().await?);
+                }
+                let Some(memory) = &self.memory else { return Ok(()) };
+                let theirs = ask_memory(memory, &query.sql).await;
+                let ours = self.omen.ask(&query.sql).await;
+                differ(&query.sql, &ours, &theirs, "DataFusion in memory", query.ordered)
+            }
+            Step::CompareAll => {
+                for name in self.sqlite.relations() {
+                    self.compare(&format!("SELECT * FROM {name}"), false).await?;
+                }
+                Ok(())
+            }
+            Step::Checkpoint => self.omen.database().checkpoint().await.map_err(|e| e.to_string()),
+            Step::Compact => self.omen.database().compact().await.map_err(|e| e.to_string()),
+            Step::Reopen => self.omen.reopen().await,
+        }
+    }
+
+    async fn compare(&self, sql: &str, ordered: bool) -> Result<(), String> {
+        let ours = self.omen.ask(sql).await;
+        differ(sql, &ours, &self.sqlite.ask(sql), "SQLite", ordered)
+    }
+}
+
+fn differ(
+    sql: &str,
+    ours: &Answer,
+    theirs: &Answer,
+    who: &str,
+    ordered: bool,
+) -> Result<(), String> {
+    match ours.is(theirs, ordered) {
+        true => Ok(()),
+        false => Err(format!("{sql}\n  OmenDB: {ours:?}\n  {who}: {theirs:?}")),
+    }
+}
+
+async fn run(seed: u64, steps: &[Step]) -> Result<(), String> {
+    let mut engines = Engines::new(seed).await?;
+    for step in steps {
+        engines.step(step).await?;
+    }
+    assert_sound(engines.omen.database()).await;
+    Ok(())
+}
+
+/// Runs a history; a panic is an error.
+fn outcome(seed: u64, steps: &[Step]) -> Result<(), String> {
+    catch_unwind(AssertUnwindSafe(|| block_on(run(seed, steps)))).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+        Err(format!("panic: {}", text.unwrap_or_default()))
+    })
+}
+
+/// Leaves out what the same statement fails without.
+fn shorten(seed: u64, steps: Vec<Step>, error: String) -> (Vec<Step>, String) {
+    let started = Instant::now();
+    let statement = error.lines().next().unwrap_or_default().to_string();
+    let (mut best, mut error) = (steps, error);
+    let mut part = best.len().div_ceil(2);
+    while part > 0 {
+        let mut at = 0;
+        while at < best.len() && started.elapsed() < SHORTEN_MAX {
+            let end = (at + part).min(best.len());
+            let shorter = [&best[..at], &best[end..]].concat();
+            match outcome(seed, &shorter) {
+                Err(found) if found.starts_with(&statement) => (best, error) = (shorter, found),
+                _ => at = end,
+            }
+        }
+        part /= 2;
+    }
+    (best, error)
+}
+
+/// The statements of a history, to be read and run.
+fn script(steps: &[Step]) -> String {
+    let line = |step: &Step| match step {
+        Step::Write(sql) => format!("{sql};\n"),
+        Step::Query { query, .. } => format!("{};\n", query.sql),
+        other => format!("-- {other:?}\n"),
+    };
+    steps.iter().map(line).collect()
+}
+
+#[test]
+fn three_engines_answer_the_same() {
+    let number = |name: &str| {
+        let text = std::env::var(name).ok()?;
+        Some(text.parse::<usize>().unwrap_or_else(|_| panic!("{name}: a number")))
+    };
+    let asked = number("OMEN_DIFFERENTIAL");
+    let wanted = asked.unwrap_or(STATEMENTS);
+    let mut seed = number("OMEN_DIFFERENTIAL_SEED").unwrap_or(1) as u64;
+    let mut done = 0;
+    while done < wanted {
+        let steps = history(seed, STEPS);
+        if let Err(error) = outcome(seed, &steps) {
+            let (steps, error) = shorten(seed, steps, error);
+            panic!(
+                "seed {seed}: {error}\nafter these statements:\n{}\n\
+                 OMEN_DIFFERENTIAL=1 OMEN_DIFFERENTIAL_SEED={seed} \
+                 cargo test -p omen-tests differential",
+                script(&steps)
+            );
+        }
+        done += steps.len();
+        seed += 1;
+        if asked.is_some() {
+            // Not by a macro: what those print of a test is kept back.
+            let line = format!("differential: {done} of {wanted} statements, next seed {seed}\n");
+            let _ = std::io::stderr().write_all(line.as_bytes());
+        }
+    }
+}
