@@ -14,6 +14,7 @@ mod fuzzing;
 mod golden;
 mod harness;
 mod model;
+mod oracles;
 mod pages;
 mod publication;
 mod readers;

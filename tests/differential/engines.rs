@@ -81,7 +81,8 @@ fn cells(batch: &RecordBatch) -> Vec<Vec<Cell>> {
 fn column_cells(column: &ArrayRef) -> Vec<Cell> {
     let to = match column.data_type() {
         kind if kind.is_integer() || *kind == DataType::Boolean => DataType::Int64,
-        kind if kind.is_floating() => DataType::Float64,
+        // Numbers without a sign become decimals beside others.
+        kind if kind.is_floating() || kind.is_decimal() => DataType::Float64,
         _ => DataType::Utf8,
     };
     let column = cast(column, &to).expect("a cast of a value");

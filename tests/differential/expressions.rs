@@ -9,6 +9,8 @@
 //!   the order, and none is minus zero, which SQLite does not keep;
 //! * integers stay small, since SQLite makes floats of those that overflow;
 //! * subqueries stand in WHERE under AND, OR and NOT only: DataFusion plans no others in conditions;
+//! * IN with a subquery stands where NULL and false are the same: DataFusion takes NULL for false
+//!   there unless the condition is that alone;
 //! * IS DISTINCT FROM stands in parentheses, or what follows would be its operand in DataFusion;
 //! * text without a backslash, which LIKE takes for an escape in DataFusion alone.
 
@@ -27,12 +29,14 @@ pub struct Scope<'a> {
     pub schema: &'a Schema,
     /// How deep subqueries are nested already.
     pub depth: usize,
+    /// Within a NOT.
+    pub negated: bool,
 }
 
 impl<'a> Scope<'a> {
     /// The columns of a table, under its name or another.
     pub fn of(schema: &'a Schema, table: &Table, alias: Option<&str>) -> Self {
-        let mut scope = Self { columns: Vec::new(), schema, depth: 0 };
+        let mut scope = Self { columns: Vec::new(), schema, depth: 0, negated: false };
         scope.add(table, alias);
         scope
     }
@@ -47,7 +51,7 @@ impl<'a> Scope<'a> {
 
     /// The same without subqueries.
     pub fn plain(&self) -> Self {
-        Self { columns: self.columns.clone(), schema: self.schema, depth: usize::MAX }
+        Self { columns: self.columns.clone(), depth: usize::MAX, ..*self }
     }
 
     fn column(&self, dice: &mut Dice, kind: Kind) -> Option<&str> {
@@ -121,7 +125,10 @@ fn computed(dice: &mut Dice, scope: &Scope, kind: Kind, less: usize) -> String {
         }
         (Kind::Text, 0) => format!("substr({one}, 1, {})", dice.between(1, 3)),
         (Kind::Text, 1) => format!("{}({one})", dice.word(&["upper", "lower"])),
-        (Kind::Text, 2) => format!("CAST({} AS TEXT)", value(dice, scope, Kind::Int, less)),
+        (Kind::Text, 2) => {
+            // A cast alone has no part in the name of an aggregate, which DataFusion knows it by.
+            format!("(CAST({} AS TEXT) || '')", value(dice, scope, Kind::Int, less))
+        }
         (Kind::Text, _) => format!("({one} || {})", value(dice, scope, Kind::Text, less)),
         (Kind::Bool, _) => format!("({})", predicate(dice, &scope.plain(), less)),
         (Kind::Date, _) => one,
@@ -137,7 +144,10 @@ pub fn predicate(dice: &mut Dice, scope: &Scope, depth: usize) -> String {
     match dice.below(14) {
         0..=2 => format!("({} AND {})", predicate(dice, scope, less), predicate(dice, scope, less)),
         3 | 4 => format!("({} OR {})", predicate(dice, scope, less), predicate(dice, scope, less)),
-        5 => format!("(NOT {})", predicate(dice, scope, less)),
+        5 => {
+            let negated = Scope { columns: scope.columns.clone(), negated: true, ..*scope };
+            format!("(NOT {})", predicate(dice, &negated, less))
+        }
         6 => {
             let test = dice.word(&["IS TRUE", "IS NOT TRUE", "IS FALSE", "IS NULL", "IS NOT NULL"]);
             format!("({}) {test}", predicate(dice, &scope.plain(), less))
@@ -209,8 +219,12 @@ fn subquery(dice: &mut Dice, scope: &Scope, less: usize) -> String {
         (0 | 1, Some(outer)) => {
             format!("{not}EXISTS (SELECT 1 FROM {from} WHERE {column} = {outer} AND {condition})")
         }
+        (2, Some(outer)) if scope.negated || not.is_empty() => format!(
+            "({outer} IS NOT NULL AND {outer} {not}IN \
+             (SELECT {column} FROM {from} WHERE {column} IS NOT NULL AND {condition}))"
+        ),
         (2, Some(outer)) => {
-            format!("{outer} {not}IN (SELECT {column} FROM {from} WHERE {condition})")
+            format!("{outer} IN (SELECT {column} FROM {from} WHERE {condition})")
         }
         _ => {
             let one = value(dice, scope, kind, 0);

@@ -7,7 +7,7 @@
 //! `OMEN_DIFFERENTIAL_SEED=57` begins there.
 
 mod answers;
-mod dice;
+pub mod dice;
 mod engines;
 mod expressions;
 mod queries;
@@ -83,7 +83,11 @@ impl Engines {
 
     async fn compare(&self, sql: &str, ordered: bool) -> Result<(), String> {
         let ours = self.omen.ask(sql).await;
-        differ(sql, &ours, &self.sqlite.ask(sql), "SQLite", ordered)
+        let outcome = differ(sql, &ours, &self.sqlite.ask(sql), "SQLite", ordered);
+        let Err(error) = outcome else { return Ok(()) };
+        // Whether the difference is DataFusion's.
+        let memory = ask_memory(&self.sqlite.to_memory().await?, sql).await;
+        Err(format!("{error}\n  DataFusion in memory, now: {memory:?}"))
     }
 }
 

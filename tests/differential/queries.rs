@@ -3,7 +3,7 @@
 //! whatever rows it leaves are the same.
 
 use super::dice::Dice;
-use super::expressions::{Scope, predicate, value};
+use super::expressions::{Scope, literal, predicate, value};
 use super::schema::{Kind, Schema, Table};
 
 /// A query, and whether its rows have an order.
@@ -50,7 +50,7 @@ fn source<'a>(dice: &mut Dice, schema: &'a Schema) -> (String, Scope<'a>) {
         let mut on = dice.of(&pairs).clone();
         let join = dice.word(&["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "JOIN"]);
         if join == "JOIN" && dice.once_in(2) {
-            let mut both = Scope { columns: scope.columns.clone(), schema, depth: usize::MAX };
+            let mut both = scope.plain();
             both.columns.append(&mut joined.columns.clone());
             on = format!("{on} AND {}", predicate(dice, &both, 1));
         }
@@ -91,15 +91,23 @@ fn end(dice: &mut Dice, columns: usize) -> (String, bool) {
 /// Expressions with names.
 fn selected(dice: &mut Dice, scope: &Scope, count: usize, depth: usize) -> (String, Vec<Kind>) {
     let kinds: Vec<Kind> = (0..count).map(|_| *dice.of(&Kind::ALL)).collect();
-    let values = kinds.iter().enumerate();
-    let values = values.map(|(at, kind)| format!("{} AS c{at}", value(dice, scope, *kind, depth)));
-    (values.collect::<Vec<_>>().join(", "), kinds)
+    let (mut list, mut values) = (Vec::new(), Vec::new());
+    for (at, kind) in kinds.iter().enumerate() {
+        let mut new = value(dice, scope, *kind, depth);
+        // One column twice, sorted up and down, is a plan that DataFusion refuses.
+        while values.contains(&new) {
+            new = format!("coalesce({new}, {})", literal(dice, *kind));
+        }
+        list.push(format!("{new} AS c{at}"));
+        values.push(new);
+    }
+    (list.join(", "), kinds)
 }
 
 /// Few rows of a table by its key, in the key's order or any.
 fn by_key(dice: &mut Dice, schema: &Schema) -> Query {
     let table = schema.relation(dice);
-    let mut scope = Scope::of(schema, table, None);
+    let mut scope = Scope::of(schema, table, Some(&table.name));
     let kinds: Vec<Kind> = scope.columns.iter().map(|(_, kind)| *kind).collect();
     scope.columns.truncate(table.keys.max(1));
     let depth = dice.below(3);
@@ -172,10 +180,10 @@ fn grouped(dice: &mut Dice, schema: &Schema) -> Query {
     if keys > 0 {
         sql += &format!(" GROUP BY {}", by.join(", "));
         if dice.once_in(3) {
-            let column = dice.of(&scope.columns).0.clone();
             sql += dice.word(&[" HAVING count(*) > 1", " HAVING count(*) <= 2"]);
             if dice.once_in(2) {
-                sql += &format!(" OR max({column}) IS NULL");
+                let condition = predicate(dice, &scope.plain(), 1);
+                sql += &format!(" OR sum(CASE WHEN {condition} THEN 1 ELSE 0 END) = 1");
             }
         }
     }

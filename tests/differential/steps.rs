@@ -195,6 +195,8 @@ impl Story {
             let scope = Scope::of(&self.schema, table, Some("f"));
             let values = columns.iter().enumerate().map(|(at, column)| match at < table.keys {
                 true => format!("f.{}", column.name),
+                // Whether NULL is refused before a conflict is looked for differs.
+                false if column.not_null => literal(dice, column.kind),
                 false => assigned(dice, &scope, column),
             });
             let values = values.collect::<Vec<_>>().join(", ");
