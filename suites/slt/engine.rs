@@ -48,9 +48,11 @@ impl Engine {
         ))
     }
 
-    pub fn omen(database: &Database) -> Self {
-        let config = Session::default_config().with_target_partitions(PARTITIONS);
-        Self::Omen(Box::new(database.session_with_config(config)))
+    pub async fn omen(database: &Database) -> Result<Self, DataFusionError> {
+        let session = database.session();
+        let partitions = format!("SET datafusion.execution.target_partitions = {PARTITIONS}");
+        session.sql(&partitions).await?;
+        Ok(Self::Omen(Box::new(session)))
     }
 
     async fn frame(&self, sql: &str) -> Result<DataFrame, DataFusionError> {
