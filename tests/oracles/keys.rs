@@ -184,7 +184,9 @@ impl Table {
             let remainder = dice.between(0, 4);
             table.statements.push(match dice.below(3) {
                 0 => format!("DELETE FROM {name} WHERE v % 5 = {remainder}"),
-                _ => format!("UPDATE {name} SET v = v + 1, w = 'k-u' WHERE v % 7 = {remainder}"),
+                _ => format!(
+                    "UPDATE {name} SET v = v + 1, w = concat('k-', v) WHERE v % 7 = {remainder}"
+                ),
             });
             let upkeep = dice.word(&["checkpoint", "checkpoint", "compact", ""]);
             table.statements.push(upkeep.to_string());
