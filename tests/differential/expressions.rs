@@ -8,7 +8,8 @@
 //! * floats are multiples of a quarter, added and never multiplied: their sums are exact, whatever
 //!   the order, and none is minus zero, which SQLite does not keep;
 //! * integers stay small, since SQLite makes floats of those that overflow;
-//! * subqueries stand in WHERE under AND, OR and NOT only: DataFusion plans no others in conditions;
+//! * subqueries stand in WHERE under AND, OR and NOT only: DataFusion plans no others in
+//!   conditions;
 //! * IN with a subquery stands where NULL and false are the same: DataFusion takes NULL for false
 //!   there unless the condition is that alone;
 //! * IS DISTINCT FROM stands in parentheses, or what follows would be its operand in DataFusion;
