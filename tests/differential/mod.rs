@@ -27,7 +27,7 @@ use crate::harness::media::Medium;
 use crate::harness::{assert_sound, block_on};
 
 /// If nothing else is asked for.
-const STATEMENTS: usize = 10_000;
+const STATEMENTS: usize = 9_000;
 
 /// Where DataFusion refuses plans of its own making. Queries for which it says so are passed over,
 /// and those that it answers otherwise than SQLite from tables in memory too; they may be one in a
