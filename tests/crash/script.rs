@@ -58,7 +58,6 @@ pub fn thought_of() -> Vec<Statement> {
         Create("a"),
         Insert("a", keys(0..5)),
         Create("b"),
-        Insert("b", vec![7]),
         Insert("b", vec![3, 5, 1]),
         Upsert("a", vec![2, 3, 9]),
         Delete("a", vec![0, 4, 77]),
@@ -114,7 +113,6 @@ pub fn thought_of() -> Vec<Statement> {
         Insert("c", keys(10..20)),
         Compact,
         Truncate("c"),
-        Upsert("a", keys(0..3)),
     ]);
     script
 }

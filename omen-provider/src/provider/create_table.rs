@@ -26,6 +26,7 @@ use crate::expression::check::Check;
 use crate::expression::default::check_default;
 use crate::expression::guard;
 use crate::storage::definition::TableDefinition;
+use crate::storage::engine::Existing;
 
 /// What the plan of CREATE TABLE leaves out.
 #[derive(Debug, Default)]
@@ -171,12 +172,15 @@ pub(super) async fn create_table(
     command: CreateMemoryTable,
     clauses: TableClauses,
 ) -> Result<DataFrame> {
-    if command.or_replace {
-        let hint = "drop the table first, or use CREATE TABLE IF NOT EXISTS";
-        return Err(
-            Error::invalid(format!("CREATE OR REPLACE TABLE is not supported; {hint}")).into()
-        );
-    }
+    let existing = match (command.or_replace, command.if_not_exists) {
+        (true, true) => {
+            let what = "OR REPLACE and IF NOT EXISTS: a table that is there can but do one of them";
+            return Err(Error::invalid(what).into());
+        }
+        (true, false) => Existing::Replace,
+        (false, true) => Existing::Keep,
+        (false, false) => Existing::Refuse,
+    };
     match session.in_database(&command.name) {
         None => return Err(outside(&command).into()),
         Some(true) if command.if_not_exists => return session.no_rows(),
@@ -187,13 +191,13 @@ pub(super) async fn create_table(
     let (engine, within) = (session.handle().engine(), session.current().get());
     match command.input.as_ref() {
         LogicalPlan::EmptyRelation(empty) if !empty.produce_one_row => {
-            engine.create_table(&within, definition, command.if_not_exists).await?;
+            engine.create_table(&within, definition, existing).await?;
         }
         query => {
             let rows = DataFrame::new(session.context().state(), query.clone());
             let rows = rows.execute_stream().await?;
             let rows = rows.map(|batch| batch.map_err(Error::from)).boxed();
-            engine.create_table_as(&within, definition, command.if_not_exists, rows).await?;
+            engine.create_table_as(&within, definition, existing, rows).await?;
         }
     }
     session.no_rows()

@@ -13,7 +13,9 @@ use futures::stream::{Stream, StreamExt};
 
 use super::backup::{BackupReport, Progress};
 use super::definition::TableDefinition;
-use super::engine::{Engine, Inspection, SampleLimits, TableSample, VerifyReport, Within};
+use super::engine::{
+    Engine, Existing, Inspection, SampleLimits, TableSample, VerifyReport, Within,
+};
 use super::handle::Handle;
 use super::recovery::LogCut;
 use super::snapshot::Snapshot;
@@ -175,7 +177,8 @@ impl Database {
         definition: TableDefinition,
         if_not_exists: bool,
     ) -> Result<bool> {
-        self.handle.engine().create_table(&Within::default(), definition, if_not_exists).await
+        let existing = if if_not_exists { Existing::Keep } else { Existing::Refuse };
+        self.handle.engine().create_table(&Within::default(), definition, existing).await
     }
 
     /// Creates a table and fills it from a stream, as one atomic statement in bounded memory;
@@ -191,7 +194,7 @@ impl Database {
         let count = self
             .handle
             .engine()
-            .create_table_as(&Within::default(), definition, false, rows.boxed())
+            .create_table_as(&Within::default(), definition, Existing::Refuse, rows.boxed())
             .await?;
         Ok(count.unwrap_or(0))
     }

@@ -95,24 +95,53 @@ impl Writer {
     }
 }
 
+/// What happens to a table that has the name of a new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// The statement is refused.
+    Refuse,
+    /// It stays, and nothing is created.
+    Keep,
+    /// It is dropped, in the same statement.
+    Replace,
+}
+
 impl Engine {
-    /// Creates a table; false if it existed and `if_not_exists`.
+    /// Creates a table; false if there is one that stays.
     pub async fn create_table(
         self: &Arc<Self>,
         within: &Within,
         definition: TableDefinition,
-        if_not_exists: bool,
+        existing: Existing,
     ) -> Result<bool> {
         let name = definition.name.clone();
-        if self.sees_name(within, &name) {
-            return if if_not_exists { Ok(false) } else { Err(exists(&name)) };
-        }
-        let schema = self.new_schema(definition)?;
-        match self.carry_out(within, None, vec![Change::Create(schema)]).await {
-            Err(Error::AlreadyExists(_)) if if_not_exists && self.sees_name(within, &name) => {
+        let Some(mut changes) = self.make_way(within, &name, existing)? else { return Ok(false) };
+        changes.push(Change::Create(self.new_schema(definition)?));
+        match self.carry_out(within, None, changes).await {
+            Err(Error::AlreadyExists(_))
+                if existing == Existing::Keep && self.sees_name(within, &name) =>
+            {
                 Ok(false)
             }
             other => other.map(|_| true),
+        }
+    }
+
+    /// What is to be done before a table of that name is created; `None`: it is not.
+    pub(super) fn make_way(
+        &self,
+        within: &Within,
+        name: &str,
+        existing: Existing,
+    ) -> Result<Option<Vec<Change>>> {
+        if !self.sees_name(within, name) {
+            return Ok(Some(Vec::new()));
+        }
+        match (existing, self.snapshot_within(within).0.table(name)) {
+            (Existing::Keep, _) => Ok(None),
+            (Existing::Replace, Some(table)) => Ok(Some(vec![Change::Drop(table.schema().id)])),
+            (Existing::Replace, None) => Err(Error::AlreadyExists(format!("view \"{name}\""))),
+            (Existing::Refuse, _) => Err(exists(name)),
         }
     }
 

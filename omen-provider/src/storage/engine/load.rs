@@ -18,7 +18,7 @@ use futures::stream::BoxStream;
 use tokio::runtime::Handle;
 
 use super::change::{Change, prepare_put};
-use super::{Engine, Within};
+use super::{Engine, Existing, Within};
 use crate::error::{Error, Result};
 use crate::storage::apply::WriteMode;
 use crate::storage::budget::Share;
@@ -111,26 +111,24 @@ impl Engine {
     }
 
     /// Creates a table with the rows of a stream, as one statement; returns how many rows it gave,
-    /// or `None` if the table existed and `if_not_exists`.
+    /// or `None` if there is a table that stays.
     pub async fn create_table_as(
         self: &Arc<Self>,
         within: &Within,
         definition: TableDefinition,
-        if_not_exists: bool,
+        existing: Existing,
         rows: BoxStream<'static, Result<RecordBatch>>,
     ) -> Result<Option<u64>> {
         let name = definition.name.clone();
-        if self.sees_name(within, &name) {
-            return match if_not_exists {
-                true => Ok(None),
-                false => Err(Error::AlreadyExists(format!("table \"{name}\""))),
-            };
-        }
+        let Some(mut changes) = self.make_way(within, &name, existing)? else { return Ok(None) };
         let schema = self.new_schema(definition)?;
         let table = TableVersion::new(Arc::clone(&schema));
         let loaded = self.load(within, &table, WriteMode::Insert, rows).await?;
-        match self.commit_loaded(within, None, vec![Change::Create(schema)], loaded).await {
-            Err(Error::AlreadyExists(_)) if if_not_exists && self.sees_name(within, &name) => {
+        changes.push(Change::Create(schema));
+        match self.commit_loaded(within, None, changes, loaded).await {
+            Err(Error::AlreadyExists(_))
+                if existing == Existing::Keep && self.sees_name(within, &name) =>
+            {
                 Ok(None)
             }
             other => other.map(Some),

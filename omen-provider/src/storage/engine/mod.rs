@@ -47,7 +47,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-pub use commit::Alone;
+pub use commit::{Alone, Existing};
 pub use edit::Basis;
 pub use inspect::{Inspection, LogInspection, PartInspection, TableInspection, TroubleInspection};
 pub use sample::{SampleLimits, TableSample};
