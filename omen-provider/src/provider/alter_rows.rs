@@ -57,6 +57,28 @@ pub(super) async fn check_rows(
     Ok(true)
 }
 
+/// Refuses a new index of which a row cannot have an entry, since its values are too long. (Those
+/// that come meanwhile may; they are read without entries then.)
+pub(super) async fn check_entries(
+    session: &Session,
+    table: TableReference,
+    from: &TableSchema,
+    to: &TableSchema,
+) -> Result<()> {
+    let is_new = |index: &&IndexSchema| index.index.id >= from.next_index_id;
+    for index in to.indexes.iter().filter(is_new) {
+        let rows = session.context().table(table.clone()).await?;
+        let columns = index.places.iter().map(|&place| &to.columns[place]);
+        let columns = columns.map(|column| as_altered(from, column, rows.schema()));
+        let values = rows.clone().select(columns.collect::<Result<Vec<_>>>()?)?;
+        let mut batches = values.execute_stream().await?;
+        while let Some(batch) = batches.try_next().await? {
+            index.encode(&index.columns(batch.columns(), 0)?)?;
+        }
+    }
+    Ok(())
+}
+
 /// Columns that take no NULL any more, or are new and take none.
 fn new_not_null<'a>(
     from: &'a TableSchema,

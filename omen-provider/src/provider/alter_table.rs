@@ -16,7 +16,7 @@ use datafusion::sql::sqlparser::ast::{
     ObjectName, ObjectNamePart, RenameTableNameKind, TableConstraint,
 };
 
-use super::alter_rows::check_rows;
+use super::alter_rows::{check_entries, check_rows};
 use super::create_table::column_of;
 use super::edit_statements::{normalizer, target};
 use super::session::{Session, taken};
@@ -132,6 +132,7 @@ async fn carry_out(
     if to.name != from.name && session.in_database(&name) == Some(true) {
         return Err(taken(&name).into());
     }
+    check_entries(session, reference.clone(), &from, &to).await?;
     let is_checked = check_rows(session, reference, &from, &to).await?;
     let adds_index = to.indexes.iter().any(|index| index.index.id >= from.next_index_id);
     let basis = Basis { within, since, table };

@@ -17,6 +17,7 @@ use super::session::Session;
 use super::unique::{free_name, index_column, nulls_not_distinct};
 use crate::error::Error;
 use crate::storage::alteration::Alteration;
+use crate::storage::schema::TableSchema;
 
 /// Whether a statement is about indexes.
 pub(super) fn is_one(statement: &Statement) -> bool {
@@ -56,13 +57,15 @@ async fn create_index(session: &Session, create: &CreateIndex) -> Result<()> {
             free_name(&usual, |name| snapshot.table_of_index(name).is_some())
         }
     };
-    match snapshot.table_of_index(&name) {
-        Some(_) if create.if_not_exists => return Ok(()),
-        Some(of) => {
-            let what = format!("index \"{name}\" of table \"{of}\"");
-            return Err(Error::AlreadyExists(what).into());
+    if let Some(of) = snapshot.table_of_index(&name) {
+        let there = snapshot.require(of)?;
+        let is_same = of == table && is_there(there.schema(), &name, &columns, create.unique);
+        if create.if_not_exists && is_same {
+            return Ok(());
         }
-        None => {}
+        let other = if create.if_not_exists { ", which is another one" } else { "" };
+        let what = format!("index \"{name}\" of table \"{of}\"{other}");
+        return Err(Error::AlreadyExists(what).into());
     }
     let is_alone = within.0.is_none();
     let add = Alteration::AddIndex {
@@ -72,18 +75,23 @@ async fn create_index(session: &Session, create: &CreateIndex) -> Result<()> {
         is_constraint: false,
     };
     let on = &create.table_name;
-    alter(session, on, false, Change::Alterations(&[add])).await?;
-    if !create.unique || !is_alone {
-        return Ok(());
+    let mut made = alter(session, on, false, Change::Alterations(&[add])).await;
+    if create.unique && is_alone && made.is_ok() {
+        let unique = Alteration::MakeUnique(name.clone());
+        made = alter(session, on, false, Change::Alterations(&[unique])).await;
     }
-    let unique = Alteration::MakeUnique(name.clone());
-    let made = alter(session, on, false, Change::Alterations(&[unique])).await;
-    if made.is_err() {
-        // Dropped by somebody else meanwhile, if this fails.
-        let _ =
-            alter(session, on, false, Change::Alterations(&[Alteration::DropIndex(name)])).await;
+    if made.is_err() && is_alone {
+        // It was not added, or somebody else dropped it meanwhile, if this fails.
+        let drop = Alteration::DropIndex(name);
+        let _ = alter(session, on, false, Change::Alterations(&[drop])).await;
     }
     made
+}
+
+/// Whether a table has an index over just these columns that is as unique.
+fn is_there(table: &TableSchema, name: &str, columns: &[String], is_unique: bool) -> bool {
+    let mut named = table.indexes.iter().filter(|index| index.index.name == name);
+    named.any(|index| index.names(table) == columns && index.index.is_unique == is_unique)
 }
 
 /// Refuses what an index cannot be, instead of building another one.

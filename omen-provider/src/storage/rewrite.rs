@@ -16,7 +16,7 @@ use super::merge_scan::{Source, merge_scan};
 use super::record::{SegmentRecord, segment_name};
 use super::schema::TableSchema;
 use super::segment::{Segment, SegmentWriter};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::options::Options;
 
 /// Rows that go to the segment writer at once.
@@ -144,8 +144,8 @@ impl Rewrite<'_> {
 }
 
 /// Writes the entries of a segment's rows in all indexes in which it has none; the segment with
-/// them. Their files are in `begun` then. Those that do not fit into memory, or a file, are left
-/// out.
+/// them. Their files are in `begun` then. Those that do not fit into memory or a file, or of which
+/// one is too long, are left out: the rows are read instead.
 pub async fn write_entries(
     medium: &Medium,
     segment: &Arc<Segment>,
@@ -154,7 +154,11 @@ pub async fn write_entries(
 ) -> Result<Arc<Segment>> {
     let mut written = Vec::new();
     for index in segment.missing_entries() {
-        let Some((entries, keys)) = segment.make_entries(index).await? else { continue };
+        let (entries, keys) = match segment.make_entries(index).await {
+            Ok(Some(made)) => made,
+            Ok(None) | Err(Error::InvalidInput(_)) => continue,
+            Err(error) => return Err(error),
+        };
         let file = medium.next_file();
         begun.push(segment_name(file));
         let schema = index.entries();

@@ -95,12 +95,17 @@ impl Version {
         Some(&self.tables[index])
     }
 
-    /// The table that has an index of that name.
+    /// The table that has an index of that name; if none has, one with such a constraint.
     pub fn table_of_index(&self, name: &str) -> Option<&Arc<TableSchema>> {
-        let has_it = |schema: &&Arc<TableSchema>| {
-            schema.indexes.iter().any(|index| index.index.name == name)
+        let has = |schema: &TableSchema, is_constraint: bool| {
+            let mut named = schema.indexes.iter().filter(|index| index.index.name == name);
+            named.any(|index| index.index.is_constraint == is_constraint)
         };
-        self.tables.iter().map(|table| &table.schema).find(has_it)
+        let find = |is_constraint| {
+            let mut schemas = self.tables.iter().map(|table| &table.schema);
+            schemas.find(|schema| has(schema, is_constraint))
+        };
+        find(false).or_else(|| find(true))
     }
 
     /// Like [`Version::table`]; a missing one is an error.

@@ -77,6 +77,11 @@ impl Change {
         matches!(self, Self::Drop(_) | Self::Delete { .. } | Self::Truncate(_) | Self::DropView(_))
     }
 
+    /// Whether a table has a further index then.
+    pub(super) fn adds_index(&self) -> bool {
+        matches!(self, Self::Alter { from, to, .. } if to.next_index_id > from.next_index_id)
+    }
+
     /// Bytes of memory, roughly.
     pub(super) fn bytes(&self) -> usize {
         match self {
@@ -276,9 +281,14 @@ fn refuse_taken(version: &Version, name: &str) -> Result<()> {
 
 /// Refuses the name of an index that one of another table has.
 fn refuse_taken_index(version: &Version, schema: &TableSchema) -> Result<()> {
-    for index in &schema.indexes {
+    // Constraints have names of their own in each table.
+    for index in schema.indexes.iter().filter(|index| !index.index.is_constraint) {
         let name = &index.index.name;
-        if let Some(other) = version.table_of_index(name).filter(|other| other.id != schema.id) {
+        let is_other = |other: &&Arc<TableSchema>| {
+            let mut named = other.indexes.iter().filter(|index| index.index.name == *name);
+            other.id != schema.id && named.any(|index| !index.index.is_constraint)
+        };
+        if let Some(other) = version.table_of_index(name).filter(is_other) {
             return Err(Error::AlreadyExists(format!(
                 "index \"{name}\" of table \"{}\"",
                 other.name

@@ -302,6 +302,7 @@ impl Engine {
         let mut version = Version::clone(&accepted);
         let (mut ops, mut written) = (Vec::new(), Vec::new());
         let mut count = 0;
+        let adds_index = changes.iter().any(Change::adds_index);
         let attached = changes.iter().any(|c| matches!(c, Change::Attach { .. }));
         // Parts in memory below this id are being flushed or merged.
         let frozen = writer.frozen_runs.load(SeqCst);
@@ -330,6 +331,10 @@ impl Engine {
             next = Some(Arc::clone(&version));
             version
         })?;
+        if adds_index {
+            // Entries are made when a manifest knows the index.
+            writer.flush_wanted.store(true, SeqCst);
+        }
         if attached {
             // Compaction sees segments only once a manifest names them.
             writer.flush_wanted.store(true, SeqCst);

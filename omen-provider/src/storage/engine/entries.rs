@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::upkeep::lock;
 use super::{Engine, Writer};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::storage::rewrite::write_entries;
 use crate::storage::segment::Segment;
 use crate::storage::version::{TableVersion, Version};
@@ -50,9 +50,14 @@ impl Engine {
             let left: u64 = due.iter().map(|segment| u64::from(segment.rows())).sum();
             progress(done, done + left);
             let Some(segment) = due.into_iter().next() else { return Ok(()) };
-            match self.build_entries_of(writer, &segment).await? {
-                true => done += u64::from(segment.rows()),
-                false => overtaken += 1,
+            match self.build_entries_of(writer, &segment).await {
+                Ok(true) => done += u64::from(segment.rows()),
+                Ok(false) => overtaken += 1,
+                // Its rows cannot be read: that is for who reads them, and in nobody's way here.
+                Err(Error::Corruption { .. }) => {
+                    lock(&writer.upkeep.without_entries).insert(segment.record().file);
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(())

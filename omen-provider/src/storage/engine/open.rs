@@ -113,9 +113,10 @@ async fn claim_with_room(store: &Store, options: &Options, is_locked: bool) -> R
     claimed
 }
 
-/// Raises the epoch by publishing the next manifest, which it returns. Who else publishes while
-/// the directory is locked is a handle of this process that was dropped and still finishes a
-/// checkpoint or a compaction: the claim then goes on from what it published.
+/// Raises the epoch by publishing the next manifest, which it returns. Who else publishes without
+/// raising it, or while the directory is locked, is the writer of before, a handle that was
+/// dropped, say, and still finishes a checkpoint or a compaction: the claim then goes on from what
+/// it published.
 async fn claim(store: &Store, options: &Options, is_locked: bool) -> Result<Manifest> {
     let mut attempt = 1;
     loop {
@@ -123,12 +124,20 @@ async fn claim(store: &Store, options: &Options, is_locked: bool) -> Result<Mani
             Some(manifest) => manifest,
             None => first_manifest(store, options).await?,
         };
+        let epoch = previous.epoch;
         let claim = raised(previous)?;
         store.blobs.clean().await?;
-        match manifest::publish(store, &claim).await {
-            Err(Error::Conflict(_)) if is_locked && attempt < CLAIM_ATTEMPTS => attempt += 1,
-            published => return published.map(|()| claim),
+        let published = manifest::publish(store, &claim).await;
+        if !matches!(published, Err(Error::Conflict(_))) || attempt == CLAIM_ATTEMPTS {
+            return published.map(|()| claim);
         }
+        // Nobody else has raised the epoch: the writer of before went on, which it cannot after
+        // this claim.
+        let newest = manifest::newest(store).await?;
+        if !is_locked && newest.is_none_or(|newest| newest.epoch != epoch) {
+            return published.map(|()| claim);
+        }
+        attempt += 1;
     }
 }
 
@@ -399,12 +408,13 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn claim_goes_on_from_what_a_dropped_handle_published() {
-        for _ in 0..300 {
+        for round in 0..300 {
             let memory = Arc::new(object_store::memory::InMemory::new());
             let store = Store::object_store(memory, "db");
-            claim(&store, &Options::default(), true).await.unwrap();
+            let is_locked = round % 2 == 0;
+            claim(&store, &Options::default(), is_locked).await.unwrap();
             let publishing = tokio::spawn(publish_some(store.clone()));
-            claim(&store, &Options::default(), true).await.unwrap();
+            claim(&store, &Options::default(), is_locked).await.unwrap();
             publishing.await.unwrap();
         }
     }

@@ -28,7 +28,7 @@ use crate::storage::store::{Pin, Store};
 const BATCH_ROWS: usize = 8192;
 
 /// Entries of a segment that take more are not made: sorting them would take too much memory.
-const ENTRIES_BYTES_MAX: usize = 1 << 30;
+const ENTRIES_BYTES_MAX: usize = 256 << 20;
 
 /// The entries of all rows in one index.
 #[derive(Debug, Clone)]
@@ -230,12 +230,13 @@ impl Segment {
         drop(batches);
         let keys = index.encode(&columns)?;
         let order = keys.sorted_order();
-        let keys = keys.take(&order);
+        let sorted_keys = keys.take(&order);
+        drop(keys);
         let order = UInt32Array::from(order);
         let sorted = columns.iter().map(|column| take(column, &order, None));
         let sorted = sorted.collect::<std::result::Result<Vec<_>, _>>()?;
         let entries = RecordBatch::try_new(Arc::clone(index.entries().stored()), sorted)?;
-        Ok(Some((entries, keys)))
+        Ok(Some((entries, sorted_keys)))
     }
 
     /// Reads and checks all entries: that they are whole, and those of the rows. Those that are not

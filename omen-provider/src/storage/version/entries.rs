@@ -60,14 +60,23 @@ async fn entry_positions(
     let mut rows = segment.scan(all, Some(index.places.clone()), BATCH_ROWS);
     let (mut positions, mut first) = (Vec::new(), 0);
     while let Some(batch) = rows.try_next().await? {
-        let keys = index.encode(&index.columns(batch.columns(), first)?)?;
-        let is_inside = |row: &u32| {
-            let entry = keys.get(*row as usize);
-            ranges.iter().any(|range| range.contains(&entry))
-        };
-        let inside = (0..keys.len() as u32).filter(is_inside);
-        positions.extend(inside.map(|row| first + row));
-        first += keys.len() as u32;
+        let columns = index.columns(batch.columns(), first)?;
+        let keys = index.encode(&columns);
+        for row in 0..batch.num_rows() {
+            let entry = match &keys {
+                Ok(keys) => keys.get(row).into_owned(),
+                // One of them is too long: it has no entry, and none is like it.
+                Err(_) => {
+                    let one: Vec<_> = columns.iter().map(|column| column.slice(row, 1)).collect();
+                    let Ok(key) = index.encode(&one) else { continue };
+                    key.get(0).into_owned()
+                }
+            };
+            if ranges.iter().any(|range| range.contains(&entry)) {
+                positions.push(first + row as u32);
+            }
+        }
+        first += batch.num_rows() as u32;
     }
     Ok(positions)
 }
