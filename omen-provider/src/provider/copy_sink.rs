@@ -115,7 +115,7 @@ impl DataSink for CopySink {
 }
 
 enum Writer {
-    File(FileWriter),
+    File(Box<FileWriter>),
     Folder(Box<PartitionedWriter>),
 }
 
@@ -130,7 +130,7 @@ fn write(
             let folder = PartitionedWriter::create(path, &schema, &target.options, by)?;
             Writer::Folder(Box::new(folder))
         }
-        place => Writer::File(FileWriter::create(place, schema, &target.options)?),
+        place => Writer::File(Box::new(FileWriter::create(place, schema, &target.options)?)),
     };
     let mut count = 0;
     while let Some(next) = told.blocking_recv() {

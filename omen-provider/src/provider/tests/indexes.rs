@@ -69,7 +69,7 @@ fn statement(dice: &mut Dice) -> String {
 async fn compare(session: &Session, dice: &mut Dice, done: &[String]) {
     let condition = condition(dice);
     let of = |table: &str| {
-        let order = if condition.len() % 2 == 0 { "id" } else { "a DESC, id LIMIT 7" };
+        let order = if condition.len().is_multiple_of(2) { "id" } else { "a DESC, id LIMIT 7" };
         format!("SELECT id, a, b, c FROM {table} WHERE {condition} ORDER BY {order}")
     };
     let (x, y) = (lines(session, &of("x")).await, lines(session, &of("y")).await);
