@@ -20,20 +20,16 @@ use arrow::compute::SortOptions;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::catalog::{ScanArgs, Session};
+use datafusion::common::Statistics;
 use datafusion::common::config::TableParquetOptions;
 use datafusion::common::stats::Precision;
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column as ExprColumn, DFSchema, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::{DataSourceExec, MemorySourceConfig};
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::error::Result;
 use datafusion::execution::object_store::ObjectStoreUrl;
-use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
-use datafusion::physical_plan::filter::FilterExec;
-use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, Partitioning};
 
@@ -61,73 +57,6 @@ const ORDERED_PARTS_MAX: usize = 32;
 /// possibly more rows of those filters that were not promised as exact. Without filters, no more
 /// than the `first` rows are needed.
 pub(super) async fn plan_scan(
-    table: &TableSnapshot,
-    columns: &SchemaRef,
-    first: Option<FirstRows>,
-    state: &dyn Session,
-    args: &ScanArgs<'_>,
-) -> Result<Arc<dyn ExecutionPlan>> {
-    let filters = args.filters().unwrap_or_default();
-    if let Some(filter) = own_filter(filters, table.schema()) {
-        return Box::pin(filtered(table, columns, state, args, filter)).await;
-    }
-    plan_unfiltered(table, columns, first, state, args).await
-}
-
-/// What a scan must filter itself. A filter on the key that is exact is promised to be applied, and
-/// DataFusion does not look again; but it may write the filter in another way afterwards, from
-/// which the ranges are not to be had exactly any more.
-fn own_filter(filters: &[Expr], schema: &TableSchema) -> Option<Expr> {
-    let is_of_key = |filter: &&Expr| {
-        let is_key = |column: &&ExprColumn| schema.key_names().contains(&column.name.as_str());
-        let columns = filter.column_refs();
-        !schema.hidden_key && !columns.is_empty() && columns.iter().all(is_key)
-    };
-    let is_inexact = |filter: &&Expr| !select_keys(std::slice::from_ref(*filter), schema).exact;
-    let all = filters.iter().filter(is_of_key).filter(is_inexact).cloned();
-    all.reduce(Expr::and)
-}
-
-/// The scan of `args` with a filter of its own above it.
-async fn filtered(
-    table: &TableSnapshot,
-    columns: &SchemaRef,
-    state: &dyn Session,
-    args: &ScanArgs<'_>,
-    filter: Expr,
-) -> Result<Arc<dyn ExecutionPlan>> {
-    let wanted: Vec<usize> = match args.projection() {
-        Some(projection) => projection.to_vec(),
-        None => (0..columns.fields().len()).collect(),
-    };
-    let mut read = wanted.clone();
-    for column in filter.column_refs() {
-        let place = columns.index_of(&column.name)?;
-        if !read.contains(&place) {
-            read.push(place);
-        }
-    }
-    let inner = ScanArgs::default().with_projection(Some(&read)).with_filters(args.filters());
-    let scan = plan_unfiltered(table, columns, None, state, &inner).await?;
-    let schema = DFSchema::try_from(Arc::clone(&scan.schema()))?;
-    let unqualified = |expr: Expr| match expr {
-        Expr::Column(column) => {
-            Ok(Transformed::yes(Expr::Column(ExprColumn::new_unqualified(column.name))))
-        }
-        other => Ok(Transformed::no(other)),
-    };
-    let filter = filter.transform(unqualified)?.data;
-    let predicate = state.create_physical_expr(filter, &schema)?;
-    let filtered: Arc<dyn ExecutionPlan> = Arc::new(FilterExec::try_new(predicate, scan)?);
-    let given = wanted.iter().enumerate().map(|(place, &index)| {
-        let name = columns.field(index).name();
-        let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(name, place));
-        (column, name.clone())
-    });
-    Ok(Arc::new(ProjectionExec::try_new(given.collect::<Vec<_>>(), filtered)?))
-}
-
-async fn plan_unfiltered(
     table: &TableSnapshot,
     columns: &SchemaRef,
     first: Option<FirstRows>,
