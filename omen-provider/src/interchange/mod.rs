@@ -19,7 +19,7 @@ mod whole_file;
 mod writer;
 
 pub use listing::{DataFile, list};
-pub use options::{FileOptions, Format};
+pub use options::{FileOptions, Format, is_option};
 pub use partitions::PartitionedWriter;
 pub use reader::{FileColumns, columns_of, present_name, read};
 pub use whole_file::{WholeFolder, read_text, write_text};

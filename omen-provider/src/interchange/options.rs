@@ -180,6 +180,11 @@ impl FileOptions {
     }
 }
 
+/// Whether there is an option of that name.
+pub fn is_option(name: &str) -> bool {
+    canonical(name).is_ok()
+}
+
 /// The name of an option, whichever spelling it is given in.
 fn canonical(name: &str) -> Result<&'static str> {
     let lower = name.to_ascii_lowercase();

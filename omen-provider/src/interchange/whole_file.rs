@@ -57,20 +57,16 @@ impl WholeFile {
         // What a link leads to is written, not the link.
         let target = Path::new(path).canonicalize().unwrap_or_else(|_| PathBuf::from(path));
         let (file, names) = match fs::metadata(&target) {
-            Ok(there) if there.is_dir() => {
-                return Err(Error::invalid(format!(
-                    "{path} is a folder; name a file, or write many by PARTITION_BY"
-                )));
-            }
+            _ if path.ends_with('/') => return Err(is_folder(path)),
+            Ok(there) if there.is_dir() => return Err(is_folder(path)),
             Ok(there) if !there.is_file() => {
                 (File::options().write(true).open(&target).map_err(failed)?, None)
             }
             _ => {
                 let partial = beside(&target);
                 let above = partial.parent().filter(|above| !above.as_os_str().is_empty());
-                if let Some(above) = above.filter(|above| !above.is_dir()) {
-                    let shown = above.display();
-                    return Err(Error::NotFound(format!("there is no folder {shown}")));
+                if let Some(above) = above {
+                    fs::create_dir_all(above).map_err(failed)?;
                 }
                 let file = File::create_new(&partial).map_err(failed)?;
                 (file, Some((partial, target)))
@@ -205,6 +201,13 @@ pub fn read_text(path: &str) -> Result<String> {
 }
 
 /// A name of its own beside `target`.
+fn is_folder(path: &str) -> Error {
+    Error::invalid(format!(
+        "{path} is a folder; name a file, or write many by PARTITION_BY or, with DataFusion's \
+         words, STORED AS … OPTIONS (…)"
+    ))
+}
+
 fn beside(target: &Path) -> PathBuf {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let number = NUMBER.fetch_add(1, Relaxed);

@@ -111,6 +111,7 @@ fn copy(parser: &mut Parser<'_>, explain: Option<(bool, bool)>) -> Result<Copy> 
         place: Place::Standard,
         options: Vec::new(),
         partition_by: Vec::new(),
+        is_partitioned: false,
         explain,
     };
     // DataFusion takes clauses before TO too.
@@ -182,6 +183,7 @@ fn clause(parser: &mut Parser<'_>, copy: &mut Copy) -> Result<bool> {
         "PARTITIONED" => {
             parser.expect_keyword(Keyword::BY).map_err(refused)?;
             copy.partition_by = columns(parser)?;
+            copy.is_partitioned = true;
         }
         "CSV" | "JSON" | "PARQUET" => copy.options.push(("FORMAT".to_string(), vec![name])),
         "HEADER" => {

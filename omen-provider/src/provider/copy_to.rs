@@ -69,8 +69,9 @@ pub(super) fn refuse_remote(path: &str) -> Result<()> {
     match path.split_once("://") {
         None => Ok(()),
         Some((scheme, _)) => Err(Error::invalid(format!(
-            "COPY reads and writes local files, not {scheme}://; an external table reads what the \
-             application has registered an object store for"
+            "this reads and writes local files, not {scheme}://; where the application has \
+             registered an object store, an external table reads from it and COPY … TO with \
+             DataFusion's words, STORED AS … OPTIONS (…), writes to it"
         ))
         .into()),
     }

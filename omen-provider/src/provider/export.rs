@@ -75,6 +75,7 @@ pub(super) async fn export(session: &Session, path: &str, options: &[CopyOption]
             place: Place::Path(place),
             options: options.clone(),
             partition_by: Vec::new(),
+            is_partitioned: false,
             explain: None,
         };
         plan_copy_to(&moment, copy).await?.collect().await?;

@@ -164,15 +164,26 @@ impl Session {
             // Has an error that DataFusion explains.
             return state.sql_to_statement(sql, &options.dialect).map(Statement::from);
         };
-        let is_own = copy_syntax::is_own(&tokens);
-        let parser = DFParserBuilder::new(tokens)
-            .with_dialect(dialect.as_ref())
-            .with_recursion_limit(options.recursion_limit.get());
-        if is_own {
+        let parser = |tokens| {
+            DFParserBuilder::new(tokens)
+                .with_dialect(dialect.as_ref())
+                .with_recursion_limit(options.recursion_limit.get())
+        };
+        let mut own = None;
+        if copy_syntax::is_own(&tokens) {
+            let parser = parser(tokens.clone());
             let parsed = guard::with_stack(|| copy_syntax::parse(&mut parser.build()?.parser));
-            return parsed.map_err(|error| guard::explained(error, options));
+            let parsed = parsed.map_err(|error| guard::explained(error, options))?;
+            if !parsed.is_left_to_datafusion() {
+                return Ok(parsed);
+            }
+            own = Some(parsed);
         }
-        let parsed = guard::with_stack(|| parser.build()?.parse_statements());
+        let parsed = guard::with_stack(|| parser(tokens).build()?.parse_statements());
+        if let (Some(own), Err(_)) = (own, &parsed) {
+            // Not in DataFusion's words: it says why not.
+            return Ok(own);
+        }
         let mut statements = parsed.map_err(|error| guard::explained(error, options))?;
         match (statements.pop_front(), statements.len()) {
             (Some(statement), 0) => Ok(statement.into()),

@@ -3,7 +3,7 @@
 use datafusion::sql::parser::Statement as PlainStatement;
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName, Query};
 
-use crate::interchange::Place;
+use crate::interchange::{Place, is_option};
 
 /// A parsed statement; see [`Session::parse`](super::Session::parse).
 #[derive(Debug, Clone)]
@@ -31,6 +31,8 @@ pub(super) struct Copy {
     pub(super) place: Place,
     pub(super) options: Vec<CopyOption>,
     pub(super) partition_by: Vec<Ident>,
+    /// Whether these are given by DataFusion's PARTITIONED BY.
+    pub(super) is_partitioned: bool,
     /// For EXPLAIN: whether it is ANALYZE, and VERBOSE.
     pub(super) explain: Option<(bool, bool)>,
 }
@@ -39,6 +41,17 @@ pub(super) struct Copy {
 pub(super) enum CopySource {
     Table { name: ObjectName, columns: Vec<Ident> },
     Query(Box<Query>),
+}
+
+impl Copy {
+    /// Whether it is left to DataFusion if it is in DataFusion's words: options of its own, a
+    /// folder of files, more files for one, an object store that the application has registered.
+    pub(super) fn is_left_to_datafusion(&self) -> bool {
+        let Place::Path(path) = &self.place else { return false };
+        let is_folder = self.is_partitioned || path.ends_with('/') && self.partition_by.is_empty();
+        let mut names = self.options.iter().map(|(name, _)| name.as_str());
+        !self.is_from && (is_folder || path.contains("://") || !names.all(is_option))
+    }
 }
 
 impl Statement {
@@ -52,7 +65,15 @@ impl Statement {
 
     /// Whether it is a COPY that is carried out, not only explained: its result is a count.
     pub fn is_copy(&self) -> bool {
-        matches!(&self.0, Parsed::Copy(copy) if copy.explain.is_none())
+        match &self.0 {
+            Parsed::Copy(copy) => copy.explain.is_none(),
+            Parsed::Plain(statement) => matches!(**statement, PlainStatement::CopyTo(_)),
+            Parsed::Export(..) | Parsed::Import(_) => false,
+        }
+    }
+
+    pub(super) fn is_left_to_datafusion(&self) -> bool {
+        matches!(&self.0, Parsed::Copy(copy) if copy.is_left_to_datafusion())
     }
 
     /// Whether it reads standard input.

@@ -59,6 +59,24 @@ struct Facts {
     definition: OnceLock<String>,
 }
 
+/// What the planner may rely on. It takes a UNIQUE whose columns may be NULL for one that has a
+/// single NULL (DataFusion issues 23634, 23818, 23819) and so is told of the others alone; zeros
+/// and NaNs of floats may be one value to it and two to an index.
+fn constraints(snapshot: &TableSnapshot) -> Vec<Constraint> {
+    let schema = snapshot.schema();
+    let key = (!schema.hidden_key).then(|| Constraint::PrimaryKey(schema.key.clone()));
+    let visible = snapshot.schema().visible();
+    let unique = schema.indexes.iter().filter(|index| index.index.is_unique).filter_map(|index| {
+        let place = |&stored: &usize| {
+            let field = &schema.columns[stored].field;
+            let is_told = !field.is_nullable() && !field.data_type().is_floating();
+            visible.index_of(field.name()).ok().filter(|_| is_told)
+        };
+        index.places.iter().map(place).collect::<Option<Vec<usize>>>().map(Constraint::Unique)
+    });
+    key.into_iter().chain(unique).collect()
+}
+
 impl OmenTable {
     /// The table that `snapshot` shows.
     pub(crate) fn new(handle: Arc<Handle>, snapshot: TableSnapshot) -> Result<Self> {
@@ -69,11 +87,7 @@ impl OmenTable {
                 defaults.insert(column.field.name().clone(), parse_default(sql)?);
             }
         }
-        let key = match schema.hidden_key {
-            true => Vec::new(),
-            false => vec![Constraint::PrimaryKey(schema.key.clone())],
-        };
-        let constraints = Constraints::new_unverified(key);
+        let constraints = Constraints::new_unverified(constraints(&snapshot));
         let facts = Arc::new(Facts { constraints, defaults, definition: OnceLock::new() });
         let columns = Arc::clone(snapshot.schema().visible());
         Ok(Self { handle, snapshot, facts, columns, within: Within::default(), first: None })
