@@ -31,6 +31,7 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
         key: vec!["id".to_string()],
         checks: Vec::new(),
         uniques: Vec::new(),
+        identity: None,
     };
     db.create_table(definition, false).await?;
     let people = db.table("people")?;

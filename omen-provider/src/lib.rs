@@ -67,7 +67,7 @@ pub use options::{Durability, Options};
 pub use provider::{Session, Statement};
 pub use storage::backup::BackupReport;
 pub use storage::database::Database;
-pub use storage::definition::TableDefinition;
+pub use storage::definition::{IdentityColumn, TableDefinition};
 pub use storage::engine::{
     Inspection, LogInspection, PartInspection, SampleLimits, TableInspection, TableSample,
     TroubleInspection, VerifyReport,

@@ -58,6 +58,7 @@ fn definition(name: &str, column: &ArrayRef) -> TableDefinition {
         key: vec!["id".to_string()],
         checks: Vec::new(),
         uniques: Vec::new(),
+        identity: None,
     }
 }
 

@@ -131,6 +131,7 @@ impl Statement {
                     key: vec!["id".to_string()],
                     checks: Vec::new(),
                     uniques: Vec::new(),
+                    identity: None,
                 };
                 database.create_table(definition, false).await.map(drop)
             }

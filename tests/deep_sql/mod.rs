@@ -177,6 +177,7 @@ async fn answer(way: &str, sql: &str) -> omen_provider::Result<usize> {
                 key: vec!["a".to_string()],
                 checks: Vec::new(),
                 uniques: Vec::new(),
+                identity: None,
             };
             database.create_table(definition, false).await?;
             "SELECT a FROM d".to_string()

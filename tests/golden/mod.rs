@@ -84,6 +84,7 @@ fn definition(name: &str, batch: &RecordBatch, key: &str) -> TableDefinition {
         key: vec![key.to_string()],
         checks: Vec::new(),
         uniques: Vec::new(),
+        identity: None,
     }
 }
 

@@ -59,6 +59,7 @@ impl Shape {
             key,
             checks: Vec::new(),
             uniques: Vec::new(),
+            identity: None,
         }
     }
 }

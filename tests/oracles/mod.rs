@@ -170,7 +170,13 @@ impl Case {
 }
 
 /// What computing a condition fails with: nothing that a filter could pass or not.
-const NOT_COMPUTED: [&str; 3] = ["Cast error", "verflow", "Invalid arithmetic operation"];
+const NOT_COMPUTED: [&str; 5] = [
+    "Cast error",
+    "verflow",
+    "Invalid arithmetic operation",
+    "is too small to store in",
+    "is too large to store in",
+];
 
 async fn round(seed: u64) -> Result<(usize, usize), String> {
     let mut dice = Dice::new(seed);

@@ -55,6 +55,7 @@ async fn large(medium: &Medium) -> Database {
         key,
         checks: Vec::new(),
         uniques: Vec::new(),
+        identity: None,
     };
     database.create_table(definition, false).await.unwrap();
     let table = database.table("m").unwrap();
@@ -161,6 +162,7 @@ async fn new_table(medium: &Medium) -> (Database, Table) {
         key: vec!["id".to_string()],
         checks: Vec::new(),
         uniques: Vec::new(),
+        identity: None,
     };
     database.create_table(definition, false).await.unwrap();
     let table = database.table("m").unwrap();

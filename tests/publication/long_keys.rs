@@ -51,6 +51,7 @@ async fn long_keys(lead: Vec<u8>, manifest_bytes_max: u64) {
         key: vec!["id".to_string()],
         checks: Vec::new(),
         uniques: Vec::new(),
+        identity: None,
     };
     database.create_table(definition, false).await.unwrap();
     let keys: Vec<Vec<u8>> = (0..ROWS).map(|number| key(&lead, number * 2)).collect();

@@ -22,6 +22,7 @@ fn table(name: &str, columns: Vec<Field>, key: &[&str]) -> TableDefinition {
         key: key.iter().map(ToString::to_string).collect(),
         checks: Vec::new(),
         uniques: Vec::new(),
+        identity: None,
     }
 }
 

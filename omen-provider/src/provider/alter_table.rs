@@ -259,8 +259,15 @@ async fn add_column(
             check.name = given.last().map(|name| Ident::with_quote('"', name));
         }
     }
-    let TableDefinition { columns, checks, uniques, .. } =
+    let TableDefinition { columns, checks, uniques, identity, .. } =
         column_of(session, &schema.name, &column).await?;
+    if identity.is_some() {
+        return Err(Error::invalid(
+            "an identity column would have to number the rows that are there; CREATE TABLE with \
+             it, and INSERT INTO … SELECT",
+        )
+        .into());
+    }
     let mut alterations = Vec::with_capacity(1 + checks.len() + uniques.len());
     for (field, default) in columns {
         let missing = match &default {

@@ -69,7 +69,7 @@ pub(super) async fn plan_copy_from(session: &Session, copy: Copy) -> Result<Data
     let rows = LogicalPlanBuilder::scan(SOURCE, provider_as_source(Arc::new(rows)), None)?;
     let values = values(&table, &read, found.may_lack)?;
     let input = Arc::new(rows.project(values)?.build()?);
-    let target = provider_as_source(Arc::new(table));
+    let target = provider_as_source(Arc::new(table.taking_identity()));
     let operation = WriteOp::Insert(InsertOp::Append);
     let plan = LogicalPlan::Dml(DmlStatement::new(reference, target, operation, input));
     Ok(DataFrame::new(session.context().state(), plan))

@@ -19,13 +19,14 @@ use datafusion::sql::sqlparser::ast::{
 };
 use futures::StreamExt;
 
+use super::identity::take_identity;
 use super::session::{Session, taken};
 use super::unique::{free_name, take_uniques};
 use crate::error::Error;
 use crate::expression::check::Check;
 use crate::expression::default::check_default;
 use crate::expression::guard;
-use crate::storage::definition::TableDefinition;
+use crate::storage::definition::{IdentityColumn, TableDefinition};
 use crate::storage::engine::Existing;
 
 /// What the plan of CREATE TABLE leaves out.
@@ -39,6 +40,8 @@ pub(super) struct TableClauses {
     checks: Vec<(String, String)>,
     /// Names and columns of UNIQUE constraints.
     uniques: Vec<(String, Vec<String>)>,
+    /// The column whose values the table gives.
+    identity: Option<IdentityColumn>,
 }
 
 impl TableClauses {
@@ -51,8 +54,9 @@ impl TableClauses {
         let mut clauses = Self::default();
         let Statement::Statement(statement) = statement else { return Ok(clauses) };
         let SqlStatement::CreateTable(create) = statement.as_mut() else { return Ok(clauses) };
-        refuse_unenforced(create)?;
         let normalizer = IdentNormalizer::new(normalize_names);
+        clauses.identity = take_identity(create, &normalizer)?;
+        refuse_unenforced(create)?;
         let table = create.name.0.last().and_then(|part| part.as_ident()).cloned();
         let table = table.map(|ident| normalizer.normalize(ident)).unwrap_or_default();
         clauses.checks = take_checks(create, &table, &normalizer);
@@ -114,8 +118,7 @@ fn take_checks(
 fn refuse_unenforced(create: &CreateTable) -> Result<()> {
     let columns = create.columns.iter().flat_map(|c| &c.options).map(|o| match &o.option {
         ColumnOption::ForeignKey(_) => Some("REFERENCES"),
-        ColumnOption::Generated { .. } => Some("GENERATED"),
-        ColumnOption::DialectSpecific(_) => Some("AUTOINCREMENT"),
+        ColumnOption::Generated { .. } => Some("GENERATED … AS (an expression)"),
         ColumnOption::Collation(_) => Some("COLLATE"),
         ColumnOption::OnUpdate(_) => Some("ON UPDATE"),
         _ => None,
@@ -235,6 +238,7 @@ fn definition(command: &CreateMemoryTable, clauses: &TableClauses) -> Result<Tab
         key: key.iter().map(name_of).collect(),
         checks: clauses.checks.clone(),
         uniques: clauses.uniques.clone(),
+        identity: clauses.identity.clone(),
     })
 }
 

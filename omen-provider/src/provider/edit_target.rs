@@ -9,7 +9,9 @@
 use std::fmt::{self, Formatter};
 use std::sync::Arc;
 
+use arrow::array::Array;
 use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::TableReference;
@@ -31,6 +33,7 @@ use crate::error::Error;
 use crate::expression::guard::{planned, polled_with_stack};
 use crate::storage::apply::WriteMode;
 use crate::storage::engine::{Basis, Within};
+use crate::storage::schema::TableSchema;
 
 /// How often a statement that others have overtaken is computed.
 const ATTEMPTS_MAX: usize = 20;
@@ -226,6 +229,18 @@ async fn again(
     Ok(sink.target.write(rows, returned).await)
 }
 
+/// Refuses NULL in the identity column of rows that are written over: new ones would be numbered.
+fn refuse_numberless(schema: &TableSchema, rows: &RecordBatch, begin: usize) -> crate::Result<()> {
+    match schema.identity_place() {
+        Some(place) if rows.column(begin + place).null_count() > 0 => Err(Error::invalid(format!(
+            "NULL in column \"{}\" of table \"{}\", which is NOT NULL",
+            schema.columns[place].field.name(),
+            schema.name
+        ))),
+        _ => Ok(()),
+    }
+}
+
 impl EditTarget {
     async fn write(
         &self,
@@ -247,12 +262,16 @@ impl EditTarget {
             returned.take();
         }
         let table_schema = Arc::clone(schema);
+        let is_update = matches!(self.edit, Edit::Update { .. });
         let rows = rows.map(move |batch| {
             let batch = match is_deletion {
                 // Keys, and what RETURNING shows of their rows.
                 true => batch?,
                 false => in_types_of(&table_schema, &batch?, begin)?,
             };
+            if is_update {
+                refuse_numberless(&table_schema, &batch, begin)?;
+            }
             if let Some(returned) = &returned {
                 returned.keep(batch.project(&kept)?)?;
             }

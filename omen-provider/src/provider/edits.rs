@@ -21,6 +21,7 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 
 use super::edit_target::{Edit, EditTarget};
+use super::identity::{changed, is_always};
 use super::merge::merge;
 use super::table_provider::OmenTable;
 use crate::error::Error;
@@ -104,6 +105,10 @@ fn update(table: &OmenTable, input: LogicalPlan) -> Result<(Edit, LogicalPlan)> 
     };
     let source = with_row_ids(table, Arc::unwrap_or_clone(rows.input))?;
     let (schema, mut columns) = (table.table_schema(), rows.expr);
+    let is_changed = |place: usize| !is_column(&columns[place], schema.columns[place].field.name());
+    if schema.identity_place().is_some_and(|place| is_always(schema, place) && is_changed(place)) {
+        return Err(changed(schema).into());
+    }
     let keys = key_columns(table, &source)?;
     if schema.hidden_key {
         columns.extend(keys);

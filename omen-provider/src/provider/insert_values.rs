@@ -1,4 +1,5 @@
-//! NULL in the VALUES of an INSERT, refused by the engine, in its words.
+//! The rows of an INSERT: NULL in VALUES is refused by the engine, in its words; values for a
+//! column that is GENERATED ALWAYS are refused here.
 //!
 //! DataFusion gives the rows of VALUES the nullability of the table's columns and so fails on a
 //! NULL where none may be, naming `column2`. This analyzer rule lets such rows have NULLs; the
@@ -15,6 +16,7 @@ use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{DmlStatement, LogicalPlan, WriteOp};
 use datafusion::optimizer::AnalyzerRule;
 
+use super::identity::refuse_given;
 use super::table_provider::OmenTable;
 
 /// Lets the VALUES of an INSERT into a table of a database have NULLs.
@@ -29,8 +31,11 @@ impl AnalyzerRule for NullableValues {
         };
         match plan {
             LogicalPlan::Dml(mut dml) if is_insert(&dml) => {
+                if let Some(table) = source_as_provider(&dml.target)?.downcast_ref::<OmenTable>() {
+                    refuse_given(table, &dml.input)?;
+                }
                 let input = Arc::unwrap_or_clone(dml.input);
-                dml.input = Arc::new(input.transform_up(allow_nulls)?.data);
+                dml.input = Arc::new(allowing_nulls(input)?);
                 Ok(LogicalPlan::Dml(dml))
             }
             other => Ok(other),
@@ -40,6 +45,11 @@ impl AnalyzerRule for NullableValues {
     fn name(&self) -> &'static str {
         "nullable_values"
     }
+}
+
+/// The rows of an INSERT, where NULL may be in VALUES.
+pub(super) fn allowing_nulls(rows: LogicalPlan) -> Result<LogicalPlan> {
+    Ok(rows.transform_up(allow_nulls)?.data)
 }
 
 fn allow_nulls(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {

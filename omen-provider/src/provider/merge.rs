@@ -16,6 +16,7 @@ use datafusion::logical_expr::dml::{
 use datafusion::logical_expr::expr_schema::ExprSchemable;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ident, lit, when};
 
+use super::identity::{changed, is_always, refuse_value};
 use super::table_provider::OmenTable;
 use crate::error::Error;
 use crate::expression::default::parse_default;
@@ -136,6 +137,11 @@ fn new_values<'a>(
     match &clause.action {
         MergeIntoAction::Delete => Ok(HashMap::new()),
         MergeIntoAction::Update(values) => {
+            let place = |column: &str| schema.visible().column_with_name(column).map(|(at, _)| at);
+            let mut places = values.iter().filter_map(|(column, _)| place(column));
+            if places.any(|place| is_always(schema, place)) {
+                return Err(changed(schema).into());
+            }
             Ok(values.iter().map(|(column, value)| (column.as_str(), value.clone())).collect())
         }
         MergeIntoAction::Insert { columns, values } => {
@@ -152,6 +158,10 @@ fn new_values<'a>(
                     schema.name
                 ))
                 .into());
+            }
+            for (place, field) in schema.visible().fields().iter().enumerate() {
+                let given = columns.iter().position(|column| column == field.name());
+                given.map_or(Ok(()), |given| refuse_value(schema, place, &values[given]))?;
             }
             Ok(columns.into_iter().zip(values.iter().cloned()).collect())
         }

@@ -41,6 +41,7 @@ mod table_definition;
 mod table_provider;
 
 mod first_rows;
+mod identity;
 
 mod returned_rows;
 
@@ -70,6 +71,7 @@ mod unique;
 mod create_table;
 
 mod copy_syntax;
+mod sequence_options;
 mod statement;
 
 mod alter_rows;

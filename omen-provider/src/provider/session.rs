@@ -39,6 +39,7 @@ use super::large_joins::with_large_joins;
 use super::own_files::refuse_own_files;
 use super::own_nodes::OwnPlanner;
 use super::runtime::QueryRuntime;
+use super::sequence_options;
 use super::statement::{Copy, Parsed, Statement};
 use super::transactions;
 use super::upserts::{InsertSyntax, plan_insert};
@@ -164,6 +165,7 @@ impl Session {
             // Has an error that DataFusion explains.
             return state.sql_to_statement(sql, &options.dialect).map(Statement::from);
         };
+        let tokens = sequence_options::ordered(tokens);
         let parser = |tokens| {
             DFParserBuilder::new(tokens)
                 .with_dialect(dialect.as_ref())

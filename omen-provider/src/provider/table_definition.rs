@@ -8,12 +8,21 @@ use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 use datafusion::sql::sqlparser::keywords::ALL_KEYWORDS;
 
 use super::arrow_type::arrow_name;
-use crate::storage::schema::{Column, TableSchema};
+use crate::storage::schema::{Column, Identity, TableSchema};
 
 /// `CREATE TABLE …` with all that is declared. Types that SQL has no name for are `ARROW('…')`.
 pub(super) fn definition(schema: &TableSchema) -> String {
     let visible = &schema.columns[..schema.visible().fields().len()];
     let mut parts: Vec<String> = visible.iter().map(column).collect();
+    if let (Some(place), Some(identity)) = (schema.identity_place(), schema.identity) {
+        let kind = if identity.is_always { "ALWAYS" } else { "BY DEFAULT" };
+        let Identity { start, increment, .. } = identity;
+        let options = match (start, increment) {
+            (1, 1) => String::new(),
+            _ => format!(" (INCREMENT BY {increment} START WITH {start})"),
+        };
+        parts[place].push_str(&format!(" GENERATED {kind} AS IDENTITY{options}"));
+    }
     if !schema.hidden_key {
         let key: Vec<String> = schema.key_names().into_iter().map(quoted).collect();
         parts.push(format!("PRIMARY KEY ({})", key.join(", ")));

@@ -48,6 +48,8 @@ pub(crate) struct OmenTable {
     within: Within,
     /// The rows of which a scan gives at least all; none: of all of them.
     first: Option<FirstRows>,
+    /// Whether an INSERT may bring values for a column that is GENERATED ALWAYS.
+    takes_identity: bool,
 }
 
 /// What depends on the schema alone.
@@ -90,7 +92,8 @@ impl OmenTable {
         let constraints = Constraints::new_unverified(constraints(&snapshot));
         let facts = Arc::new(Facts { constraints, defaults, definition: OnceLock::new() });
         let columns = Arc::clone(snapshot.schema().visible());
-        Ok(Self { handle, snapshot, facts, columns, within: Within::default(), first: None })
+        let within = Within::default();
+        Ok(Self { handle, snapshot, facts, columns, within, first: None, takes_identity: false })
     }
 
     /// The same table with its hidden row ids as last column.
@@ -102,6 +105,16 @@ impl OmenTable {
     /// The same table, of which a scan without filters need not give more than these rows.
     pub(super) fn with_first(&self, first: FirstRows) -> Self {
         Self { first: Some(first), ..self.clone() }
+    }
+
+    /// The same table, where an INSERT may bring values for a column that is GENERATED ALWAYS.
+    pub(super) fn taking_identity(&self) -> Self {
+        Self { takes_identity: true, ..self.clone() }
+    }
+
+    /// Whether an INSERT may.
+    pub(super) fn takes_identity(&self) -> bool {
+        self.takes_identity
     }
 
     /// The rows of which a scan gives at least all.

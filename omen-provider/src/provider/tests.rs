@@ -3,6 +3,7 @@
 mod alter;
 mod edits;
 mod export;
+mod identity;
 mod indexes;
 mod masks;
 mod plans;

@@ -25,6 +25,8 @@ use datafusion::sql::sqlparser::ast::{
 use super::edit_query::{assigned, default_of, is_default};
 use super::edit_statements::{expression, normalizer, returned, target};
 use super::edit_target::{Edit, EditTarget};
+use super::identity::{changed, is_always, refuse_given, with_numbers};
+use super::insert_values::allowing_nulls;
 use super::key_lookup::KeyLookup;
 use super::on_conflict::{OnKey, on_key};
 use super::own_nodes::OwnNode;
@@ -93,6 +95,8 @@ pub(super) async fn plan_insert(session: &Session, syntax: InsertSyntax) -> Resu
     let returning = insert.returning.take();
     complete_source(session, &mut insert, &table, with)?;
     let (rows, op) = plan_rows(session, insert).await?;
+    refuse_given(&table, &rows)?;
+    let rows = with_numbers(&table, allowing_nulls(rows)?)?;
     let (edit, rows) = match on_key {
         OnKey::AsPlanned => {
             let mode = match op {
@@ -255,6 +259,9 @@ fn merged_rows(
         .into());
     }
     let mut values = assigned(&update.assignments, schema, &normalizer(session))?;
+    if values.iter().enumerate().any(|(place, value)| value.is_some() && is_always(schema, place)) {
+        return Err(changed(schema).into());
+    }
     if schema.key.iter().any(|&column| values[column].is_some()) {
         return Err(Error::invalid(format!(
             "ON CONFLICT DO UPDATE cannot change the key of table \"{}\"; UPDATE can",

@@ -101,6 +101,7 @@ impl Alteration {
         let mut indexes: Vec<SecondaryIndex> =
             table.indexes.iter().map(|index| index.index.clone()).collect();
         let mut next_index_id = table.next_index_id;
+        let mut identity = table.identity;
         match self {
             Self::AddColumn { field, default, missing } => {
                 let column = added(table, field, default, missing)?;
@@ -122,6 +123,7 @@ impl Alteration {
                 let dropped = columns.remove(place).id;
                 // As PostgreSQL does: what is about the column goes with it.
                 indexes.retain(|index| !index.columns.contains(&dropped));
+                identity = identity.filter(|identity| identity.column != dropped);
                 checks = without_column(checks, column)?;
                 key.iter_mut().filter(|index| **index > place).for_each(|index| *index -= 1);
             }
@@ -142,7 +144,9 @@ impl Alteration {
                 name.clone_from(to);
             }
             Self::SetDefault { column, default } => {
-                columns[place(table, column)?].default.clone_from(default);
+                let place = place(table, column)?;
+                refuse_identity(table, place, "has no DEFAULT")?;
+                columns[place].default.clone_from(default);
             }
             Self::SetNotNull(column) => {
                 let column = &mut columns[place(table, column)?];
@@ -151,6 +155,7 @@ impl Alteration {
             Self::DropNotNull(column) => {
                 let place = place(table, column)?;
                 refuse_key(table, place, "is always NOT NULL")?;
+                refuse_identity(table, place, "is always NOT NULL")?;
                 let column = &mut columns[place];
                 column.is_required = false;
                 column.field = Arc::new(column.field.as_ref().clone().with_nullable(true));
@@ -195,7 +200,8 @@ impl Alteration {
         let (id, hidden_key) = (table.id, table.hidden_key);
         let mut altered =
             TableSchema::restore(id, name, columns, key, hidden_key, next_column_id, checks)?
-                .with_indexes(indexes, next_index_id)?;
+                .with_indexes(indexes, next_index_id)?
+                .with_identity(identity)?;
         added_check.map_or(Ok(()), |check| altered.add_check(check))?;
         altered.check_conditions()?;
         Ok(altered)
@@ -310,6 +316,18 @@ fn refuse_key(table: &TableSchema, place: usize, what: &str) -> Result<()> {
         table.columns[place].field.name(),
         table.name
     )))
+}
+
+fn refuse_identity(table: &TableSchema, place: usize, what: &str) -> Result<()> {
+    match table.identity_place() == Some(place) {
+        false => Ok(()),
+        true => Err(Error::invalid(format!(
+            "column \"{}\" of table \"{}\" is an identity column, whose values the table gives, \
+             and {what}",
+            table.columns[place].field.name(),
+            table.name
+        ))),
+    }
 }
 
 fn widen(table: &TableSchema, place: usize, column: &mut Column, to: &DataType) -> Result<()> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, SchemaRef};
 
-use super::schema::{Column, ROW_ID_COLUMN, SecondaryIndex, TableId, TableSchema};
+use super::schema::{Column, Identity, ROW_ID_COLUMN, SecondaryIndex, TableId, TableSchema};
 use super::storable::check_storable;
 use crate::error::{Error, Result};
 use crate::expression::check::Check;
@@ -20,8 +20,24 @@ pub struct TableDefinition {
     pub key: Vec<String>,
     /// Conditions that no row may make false, each with the name of its constraint, as SQL text.
     pub checks: Vec<(String, String)>,
+    /// The column whose values the table gives to rows that bring none.
+    pub identity: Option<IdentityColumn>,
     /// Columns in which no two rows may have the same values, each with the name of the constraint.
     pub uniques: Vec<(String, Vec<String>)>,
+}
+
+/// An identity column to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityColumn {
+    /// Its name.
+    pub column: String,
+    /// Whether rows of INSERT may not bring values of their own (those of an Arrow batch, of COPY
+    /// and of UPDATE may).
+    pub is_always: bool,
+    /// The first number.
+    pub start: i64,
+    /// From one number to the next; above zero.
+    pub increment: i64,
 }
 
 impl TableDefinition {
@@ -33,6 +49,7 @@ impl TableDefinition {
             columns,
             key: Vec::new(),
             checks: Vec::new(),
+            identity: None,
             uniques: Vec::new(),
         }
     }
@@ -80,17 +97,26 @@ impl TableDefinition {
             }
             key.push(index);
         }
+        let identity = self.identity.as_ref().map(|identity| identity.column.clone());
         let columns = self
             .columns
             .into_iter()
             .zip(1..)
-            .map(|((field, default), id)| Column { default, ..Column::new(id, Arc::new(field)) })
+            .map(|((field, default), id)| {
+                let takes_null = field.is_nullable() && identity.as_ref() != Some(field.name());
+                let field = Arc::new(field.with_nullable(takes_null));
+                Column { default, ..Column::new(id, field) }
+            })
             .collect();
         let mut schema = TableSchema::new(id, self.name, columns, key)?;
         for (name, condition) in self.checks {
             let check = Check::parse(name, &condition, &schema.name)?;
             schema.add_check(check)?;
         }
+        let identity = match self.identity {
+            Some(identity) => Some(identity_of(&schema, &identity)?),
+            None => None,
+        };
         let uniques = (1..).zip(self.uniques).map(|(id, (name, columns))| {
             let columns = columns.iter().map(|column| column_id(&schema, column));
             let columns = columns.collect::<Result<_>>()?;
@@ -98,8 +124,28 @@ impl TableDefinition {
         });
         let uniques = uniques.collect::<Result<Vec<_>>>()?;
         let next_id = uniques.len() as u32 + 1;
-        Ok(Arc::new(schema.with_indexes(uniques, next_id)?))
+        Ok(Arc::new(schema.with_indexes(uniques, next_id)?.with_identity(identity)?))
     }
+}
+
+fn identity_of(schema: &TableSchema, identity: &IdentityColumn) -> Result<Identity> {
+    let mut columns = schema.columns.iter();
+    let name = &identity.column;
+    let Some(column) = columns.find(|column| column.field.name() == name) else {
+        let of = &schema.name;
+        return Err(Error::invalid(format!(
+            "table \"{of}\" has no column \"{name}\", which is to be its identity column"
+        )));
+    };
+    if column.default.is_some() {
+        return Err(Error::invalid(format!(
+            "column \"{name}\" of table \"{}\" has a DEFAULT and is an identity column; one of \
+             both gives its values",
+            schema.name
+        )));
+    }
+    let IdentityColumn { is_always, start, increment, .. } = *identity;
+    Ok(Identity { column: column.id, is_always, start, increment })
 }
 
 /// The id of a column that UNIQUE names.

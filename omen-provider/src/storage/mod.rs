@@ -34,6 +34,7 @@ pub(crate) mod version;
 pub(crate) mod apply;
 pub(crate) mod carry;
 pub(crate) mod index_choice;
+pub(crate) mod numbering;
 pub(crate) mod prepare;
 pub(crate) mod publication;
 pub(crate) mod rewrite;

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use arrow::array::{Array, ArrayRef, Int64Array, UInt32Array};
+use arrow::array::{Array, ArrayRef, Int64Array, UInt32Array, new_null_array};
 use arrow::compute::{CastOptions, cast_with_options, take_record_batch};
 use arrow::datatypes::DataType;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -14,6 +14,7 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use super::apply::{WriteMode, duplicate_key, written_twice};
 use super::key::Keys;
 use super::keyed_batch::KeyedBatch;
+use super::numbering::{numbered, raise_above_rows};
 use super::run::batch_bytes;
 use super::version::TableVersion;
 use crate::error::{Error, Result};
@@ -36,13 +37,14 @@ pub fn conform(table: &TableVersion, batch: &RecordBatch, mode: WriteMode) -> Re
         Some(_) => &batch.project(&(0..batch.num_columns() - 1).collect::<Vec<_>>())?,
         None => batch,
     };
-    conform_given(table, given, row_ids)
+    conform_given(table, given, row_ids, mode)
 }
 
 fn conform_given(
     table: &TableVersion,
     batch: &RecordBatch,
     row_ids: Option<ArrayRef>,
+    mode: WriteMode,
 ) -> Result<RecordBatch> {
     let schema = &table.schema;
     let visible = schema.visible();
@@ -56,11 +58,17 @@ fn conform_given(
     if !same_order {
         refuse_unknown(table, batch)?;
     }
+    let identity = schema.identity_place().filter(|_| mode != WriteMode::Update);
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.columns.len());
     for (index, field) in visible.fields().iter().enumerate() {
         let found =
             if same_order { Some(batch.column(index)) } else { batch.column_by_name(field.name()) };
-        let array = found.ok_or_else(|| {
+        let is_numbered = identity == Some(index);
+        let nothing = match (found, is_numbered) {
+            (None, true) => Some(new_null_array(field.data_type(), batch.num_rows())),
+            _ => None,
+        };
+        let array = found.or(nothing.as_ref()).ok_or_else(|| {
             Error::invalid(format!(
                 "column \"{}\" of table \"{}\" is missing in the rows given; expected columns: {}",
                 field.name(),
@@ -68,7 +76,10 @@ fn conform_given(
                 names(visible.fields().iter().map(|f| f.name()))
             ))
         })?;
-        let array = convert(&schema.name, field.name(), array, field.data_type())?;
+        let mut array = convert(&schema.name, field.name(), array, field.data_type())?;
+        if is_numbered {
+            array = numbered(table, &array)?;
+        }
         if !schema.columns[index].takes_null() && array.null_count() > 0 {
             let row = (0..array.len()).find(|&row| array.is_null(row)).unwrap_or(0);
             return Err(Error::invalid(format!(
@@ -90,6 +101,9 @@ fn conform_given(
     let stored = Arc::clone(schema.stored());
     let rows = RecordBatch::try_new_with_options(stored, columns, &options)?;
     schema.check(&rows)?;
+    if mode == WriteMode::Update {
+        raise_above_rows(table, &rows)?;
+    }
     Ok(rows)
 }
 

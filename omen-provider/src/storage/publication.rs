@@ -71,6 +71,7 @@ pub fn describe(
     let entry = |table: &Arc<TableVersion>| TableEntry {
         table: Some(TableRecord::from(&*table.schema)),
         next_row_id: table.row_ids.load(Relaxed),
+        next_number: table.numbers.load(Relaxed),
         segments: table
             .segments
             .iter()

@@ -15,7 +15,7 @@ use arrow::ipc::writer::DictionaryTracker;
 use bytes::Bytes;
 
 use super::row_bytes::{decode_rows, encode_rows};
-use super::schema::{Column, SecondaryIndex, TableId, TableSchema};
+use super::schema::{Column, Identity, SecondaryIndex, TableId, TableSchema};
 use crate::error::{Error, Result};
 use crate::expression::check::Check;
 
@@ -49,6 +49,26 @@ pub struct TableRecord {
     /// One less than the id of the next index.
     #[prost(uint32, tag = "9")]
     pub last_index_id: u32,
+    /// The column whose values the table gives, if there is one.
+    #[prost(message, optional, tag = "10")]
+    pub identity: Option<IdentityRecord>,
+}
+
+/// An identity column.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct IdentityRecord {
+    /// The id of the column.
+    #[prost(uint32, tag = "1")]
+    pub column: u32,
+    /// Whether INSERT may not bring values.
+    #[prost(bool, tag = "2")]
+    pub always: bool,
+    /// The first number.
+    #[prost(int64, tag = "3")]
+    pub start: i64,
+    /// From one number to the next.
+    #[prost(int64, tag = "4")]
+    pub increment: i64,
 }
 
 /// A secondary index of a table.
@@ -244,6 +264,12 @@ impl From<&TableSchema> for TableRecord {
             checks: schema.checks.iter().map(CheckRecord::from).collect(),
             indexes: schema.indexes.iter().map(|index| IndexRecord::from(&index.index)).collect(),
             last_index_id: schema.next_index_id.saturating_sub(1),
+            identity: schema.identity.map(|identity| IdentityRecord {
+                column: identity.column,
+                always: identity.is_always,
+                start: identity.start,
+                increment: identity.increment,
+            }),
         }
     }
 }
@@ -327,7 +353,13 @@ impl TryFrom<TableRecord> for TableSchema {
             record.checks.into_iter().map(Check::from).collect(),
         )?;
         let indexes = record.indexes.into_iter().map(SecondaryIndex::from).collect();
-        schema.with_indexes(indexes, next_index_id)
+        let identity = record.identity.map(|identity| Identity {
+            column: identity.column,
+            is_always: identity.always,
+            start: identity.start,
+            increment: identity.increment,
+        });
+        schema.with_indexes(indexes, next_index_id)?.with_identity(identity)
     }
 }
 

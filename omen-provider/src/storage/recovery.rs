@@ -132,10 +132,11 @@ async fn load(opener: &Opener<'_>, manifest: &Manifest) -> Result<(Version, Save
     let mut saved = SavedDeletions::new();
     let mut files: HashMap<u64, Bytes> = HashMap::new();
     for entry in &manifest.tables {
-        let TableEntry { segments, next_row_id, .. } = entry;
+        let TableEntry { segments, next_row_id, next_number, .. } = entry;
         let schema = Arc::new(manifest.schema(entry)?);
         let mut table = TableVersion::new(Arc::clone(&schema));
         table.row_ids.fetch_max(*next_row_id, Relaxed);
+        table.numbers.fetch_max(*next_number, Relaxed);
         for entry in segments {
             let record = manifest.segment(entry)?;
             check_length(record, &lengths)?;

@@ -15,8 +15,10 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use super::key::KeyCodec;
+mod identity;
 mod index;
 
+pub use identity::Identity;
 pub use index::{IndexSchema, SecondaryIndex};
 
 use crate::error::{Error, Result};
@@ -90,6 +92,8 @@ pub struct TableSchema {
     pub indexes: Vec<IndexSchema>,
     /// The id that the next index gets.
     pub next_index_id: u32,
+    /// The column whose values the table gives, if there is one.
+    pub identity: Option<Identity>,
     stored: SchemaRef,
     visible: SchemaRef,
     codec: Arc<KeyCodec>,
@@ -168,6 +172,7 @@ impl TableSchema {
             compiled_checks: OnceLock::new(),
             indexes: Vec::new(),
             next_index_id: 1,
+            identity: None,
             stored,
             visible,
             codec,
@@ -194,6 +199,24 @@ impl TableSchema {
         }
         self.next_index_id = next_id;
         Ok(self)
+    }
+
+    /// The same table with this identity column, which takes no NULL, or with none.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] for one that cannot be.
+    pub fn with_identity(mut self, identity: Option<Identity>) -> Result<Self> {
+        if let Some(identity) = &identity {
+            identity.check(&self.name, &self.columns)?;
+        }
+        self.identity = identity;
+        Ok(self)
+    }
+
+    /// Where the identity column is among the stored ones.
+    pub fn identity_place(&self) -> Option<usize> {
+        let identity = self.identity.as_ref()?;
+        self.columns.iter().position(|column| column.id == identity.column)
     }
 
     /// The schema of the entries of an index: all columns are its key, and all but the last, the

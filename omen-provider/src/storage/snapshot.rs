@@ -14,6 +14,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 
 use super::key::{Key, KeyRange, Keys};
 use super::merge_scan::merge_scan;
+use super::numbering::numbered;
 use super::schema::{IndexSchema, TableSchema};
 use super::segment::ReadStats;
 use super::version::{PartId, Place, TableVersion, Version};
@@ -99,6 +100,12 @@ impl Snapshot {
 }
 
 impl TableSnapshot {
+    /// The values of the identity column for rows that bring `given`, with numbers for NULL; see
+    /// [`numbered`].
+    pub(crate) fn numbered(&self, given: &ArrayRef) -> Result<ArrayRef> {
+        numbered(&self.table, given)
+    }
+
     /// A snapshot of one table.
     pub(crate) fn new(table: Arc<TableVersion>) -> Self {
         Self { table }

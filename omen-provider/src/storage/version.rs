@@ -47,6 +47,8 @@ pub struct TableVersion {
     pub live_rows: u64,
     /// The next hidden row id; one counter for all versions of the table.
     pub row_ids: Arc<AtomicI64>,
+    /// The next number of the identity column; one counter for all versions of the table.
+    pub numbers: Arc<AtomicI64>,
     /// No key of any part is above this one.
     pub max_key: Option<Arc<[u8]>>,
 }
@@ -183,12 +185,14 @@ impl Version {
 impl TableVersion {
     /// An empty table.
     pub fn new(schema: Arc<TableSchema>) -> Self {
+        let first = schema.identity.map_or(1, |identity| identity.start);
         Self {
             schema,
             runs: Runs::default(),
             segments: Vec::new(),
             live_rows: 0,
             row_ids: Arc::new(AtomicI64::new(1)),
+            numbers: Arc::new(AtomicI64::new(first)),
             max_key: None,
         }
     }

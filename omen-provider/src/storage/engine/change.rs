@@ -4,6 +4,7 @@
 //! it, in order.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
@@ -232,7 +233,11 @@ pub(super) async fn apply(
             raise_row_id(&table)?;
             version.put_table(table);
             let segments = own.iter().map(|s| s.record().clone()).collect();
-            ops.push(Op::Attach { table: *id, fresh, segments });
+            let next_number = match version.require(*id)?.schema.identity {
+                Some(_) => version.require(*id)?.numbers.load(Relaxed),
+                None => 0,
+            };
+            ops.push(Op::Attach { table: *id, fresh, next_number, segments });
             Ok(Applied { count: 0, wrote: true })
         }
         Change::Delete { table: id, keys } => {

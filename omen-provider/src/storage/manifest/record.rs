@@ -75,6 +75,9 @@ pub struct TableEntry {
     /// The next hidden row id.
     #[prost(int64, tag = "3")]
     pub next_row_id: i64,
+    /// The next number of the identity column, if there is one.
+    #[prost(int64, tag = "4")]
+    pub next_number: i64,
 }
 
 /// A segment in a manifest.

@@ -3,6 +3,7 @@
 //! Called by recovery. Names rows by key, so it does not matter which part holds them.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
@@ -14,6 +15,7 @@ use crate::storage::apply::{WriteMode, delete_keys, put_rows, put_segments, rais
 use crate::storage::deletion_vector::DeletionVector;
 use crate::storage::key::Keys;
 use crate::storage::keyed_batch::KeyedBatch;
+use crate::storage::numbering::raise_above_rows;
 use crate::storage::prepare::sort_by_key;
 use crate::storage::row_bytes::decode_rows;
 use crate::storage::schema::{TableId, TableSchema};
@@ -84,6 +86,7 @@ impl FreshRows {
             _ => concat_batches(first.schema_ref(), &batches).map_or(batches, |all| vec![all]),
         };
         for rows in joined {
+            raise_above_rows(&table, &rows)?;
             let sorted = sort_by_key(&table, &rows, WriteMode::Insert).map_err(no_fresh_keys)?;
             table.add_rows(&sorted, 0)?;
         }
@@ -132,6 +135,7 @@ async fn apply(opener: &Opener<'_>, version: &mut Version, op: &Op) -> Result<()
             let key: Vec<_> =
                 table.schema.key.iter().map(|&i| Arc::clone(batch.column(i))).collect();
             let keys = table.schema.codec().encode(&key)?;
+            raise_above_rows(&table, &batch)?;
             let batch = KeyedBatch::new(batch, keys)?;
             put_rows(&mut table, &batch, WriteMode::Upsert, 0).await?;
             table.runs.merge_all();
@@ -145,7 +149,7 @@ async fn apply(opener: &Opener<'_>, version: &mut Version, op: &Op) -> Result<()
             delete_keys(&mut table, &list).await?;
             version.put_table(table);
         }
-        Op::Attach { table, fresh, segments } => {
+        Op::Attach { table, fresh, next_number, segments } => {
             let lengths = segment_lengths(opener.medium).await?;
             let mut table = version.require(*table)?.as_ref().clone();
             let mut opened = Vec::with_capacity(segments.len());
@@ -160,6 +164,7 @@ async fn apply(opener: &Opener<'_>, version: &mut Version, op: &Op) -> Result<()
             } else {
                 put_segments(&mut table, &opened, WriteMode::Upsert).await?;
             }
+            table.numbers.fetch_max(*next_number, Relaxed);
             raise_row_id(&table)?;
             version.put_table(table);
         }

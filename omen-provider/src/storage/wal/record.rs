@@ -74,6 +74,8 @@ pub(crate) enum Op {
         table: TableId,
         /// See [`Op::Put`].
         fresh: bool,
+        /// What the identity column's counter is from now on, at least; 0 if there is none.
+        next_number: i64,
         /// The segments, to be applied in order.
         segments: Vec<SegmentRecord>,
     },
@@ -125,6 +127,9 @@ pub(crate) struct AttachRecord {
     /// The segments, in order.
     #[prost(message, repeated, tag = "3")]
     pub(crate) segments: Vec<SegmentRecord>,
+    /// The next number of the identity column; 0 if there is none.
+    #[prost(int64, tag = "4")]
+    pub(crate) next_number: i64,
 }
 
 /// Payload of a frame that only names a table.
@@ -160,9 +165,14 @@ impl Op {
                 (head, rows)
             }
             Self::Delete { table, keys } => (encode_delete(*table, keys), &[]),
-            Self::Attach { table, fresh, segments } => {
+            Self::Attach { table, fresh, next_number, segments } => {
                 let segments = segments.iter().map(SegmentRecord::bounded).collect();
-                let record = AttachRecord { table: *table, fresh: *fresh, segments };
+                let record = AttachRecord {
+                    table: *table,
+                    fresh: *fresh,
+                    segments,
+                    next_number: *next_number,
+                };
                 (record.encode_to_vec(), &[])
             }
             Self::CreateTable(record) | Self::AlterTable(record) => (record.encode_to_vec(), &[]),
@@ -192,9 +202,9 @@ impl Op {
                 Ok(Self::Delete { table: record.table, keys: record.keys })
             }
             KIND_ATTACH => {
-                let AttachRecord { table, fresh, segments } =
+                let AttachRecord { table, fresh, next_number, segments } =
                     AttachRecord::decode(payload).map_err(wrong)?;
-                Ok(Self::Attach { table, fresh, segments })
+                Ok(Self::Attach { table, fresh, next_number, segments })
             }
             KIND_CREATE_TABLE => Ok(Self::CreateTable(decode_table(payload)?)),
             KIND_ALTER_TABLE => Ok(Self::AlterTable(decode_table(payload)?)),
@@ -339,7 +349,12 @@ mod tests {
             Op::Put { table: 7, fresh: false, rows: Bytes::new() },
             Op::Delete { table: 300, keys: vec![b"a".to_vec(), Vec::new(), vec![9; 300]] },
             Op::Delete { table: 0, keys: Vec::new() },
-            Op::Attach { table: 1, fresh: true, segments: vec![SegmentRecord::default()] },
+            Op::Attach {
+                table: 1,
+                fresh: true,
+                next_number: 7,
+                segments: vec![SegmentRecord::default()],
+            },
             Op::CreateTable(table_record()),
             Op::DropTable(9),
             Op::Truncate(4),
