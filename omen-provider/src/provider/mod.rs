@@ -85,6 +85,9 @@ mod upserts;
 
 mod indexes;
 
+mod introspection;
+
+mod parse;
 mod session;
 
 pub use session::Session;
