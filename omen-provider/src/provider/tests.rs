@@ -4,6 +4,7 @@ mod alter;
 mod edits;
 mod export;
 mod indexes;
+mod introspection;
 mod masks;
 mod plans;
 mod scans;

@@ -7,7 +7,8 @@
 //! * `table_constraints`, `key_column_usage`, `check_constraints`, `statistics` and the system
 //!   tables, which it has besides;
 //! * `tables`, which lists those too;
-//! * `columns`, where a column has its DEFAULT, and takes NULL only if rows may have it there.
+//! * `columns`, where a column has its DEFAULT, and takes NULL only if rows may have it there;
+//! * `df_settings`, where the setting that is off for the sake of this one is on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -29,6 +30,9 @@ use crate::provider::catalog_provider::StateOf;
 use crate::provider::current_transaction::CurrentTransaction;
 use crate::storage::handle::Handle;
 use crate::storage::snapshot::Snapshot;
+
+/// DataFusion's setting for its own schema.
+pub(super) const INFORMATION_SCHEMA: &str = "datafusion.catalog.information_schema";
 
 /// The name of the schema.
 pub(in crate::provider) const NAME: &str = "information_schema";
@@ -99,6 +103,7 @@ impl SchemaProvider for InformationSchema {
         let amend: Amend = match name.as_str() {
             "tables" => with_own_tables,
             "columns" => with_declarations,
+            "df_settings" => with_own_setting,
             _ => return Ok(Some(table)),
         };
         let (handle, current) = (Arc::clone(&self.handle), self.current.clone());
@@ -180,6 +185,16 @@ fn with_own_tables(rows: RecordBatch, _: &Snapshot, names: &Names) -> Result<Rec
     Ok(concat_batches(&schema, [&rows, &own])?)
 }
 
+/// `df_settings`, where there is an `information_schema`, for it was asked.
+fn with_own_setting(rows: RecordBatch, _: &Snapshot, _: &Names) -> Result<RecordBatch> {
+    let Some([names, values]) = texts(&rows, ["name", "value"]) else { return Ok(rows) };
+    let values = names.iter().zip(values).map(|(name, value)| match name {
+        Some(INFORMATION_SCHEMA) => Some("true"),
+        _ => value,
+    });
+    with_columns(&rows, &[("value", Arc::new(values.collect::<StringArray>()))])
+}
+
 /// `columns`, with what tables of the database declare.
 fn with_declarations(rows: RecordBatch, snapshot: &Snapshot, names: &Names) -> Result<RecordBatch> {
     let columns = ["table_catalog", "table_schema", "table_name", "column_name", "is_nullable"];
@@ -202,16 +217,23 @@ fn with_declarations(rows: RecordBatch, snapshot: &Snapshot, names: &Names) -> R
         });
         defaults.push(column.and_then(|column| column.default));
     }
+    with_columns(
+        &rows,
+        &[
+            ("column_default", Arc::new(StringArray::from(defaults))),
+            ("is_nullable", Arc::new(StringArray::from(takes_null))),
+        ],
+    )
+}
+
+/// The rows with others in some columns, where DataFusion has such columns.
+fn with_columns(rows: &RecordBatch, new: &[(&str, ArrayRef)]) -> Result<RecordBatch> {
     let (schema, mut arrays) = (rows.schema(), rows.columns().to_vec());
-    let new: [(&str, ArrayRef); 2] = [
-        ("column_default", Arc::new(StringArray::from(defaults))),
-        ("is_nullable", Arc::new(StringArray::from(takes_null))),
-    ];
     for (name, array) in new {
         if let Ok(place) = schema.index_of(name)
             && schema.field(place).data_type() == array.data_type()
         {
-            arrays[place] = array;
+            arrays[place] = Arc::clone(array);
         }
     }
     Ok(RecordBatch::try_new(schema, arrays)?)

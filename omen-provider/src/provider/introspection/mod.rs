@@ -1,8 +1,8 @@
 //! What a session tells of its database: system tables, `information_schema`, settings, PRAGMA.
 //!
 //! All of it is computed from what the engine says of one snapshot and of itself; nothing here
-//! opens a file. `system_table` is the table that the planner meets, `rows` the shape of its rows, which
-//! come from `constraints` (what is declared), `parts` (what is stored) and `settings`;
+//! opens a file. `system_table` is the table that the planner meets, `rows` the shape of its
+//! rows, which come from `constraints` (what is declared), `parts` (what is stored) and `settings`;
 //! `information_schema` puts some of them beside DataFusion's own; `pragma` answers SQLite's
 //! questions.
 

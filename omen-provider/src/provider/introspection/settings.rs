@@ -14,7 +14,7 @@ use datafusion::logical_expr::{LogicalPlan, Statement};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
-use super::information_schema::{self, InformationSchema};
+use super::information_schema::{self, INFORMATION_SCHEMA, InformationSchema};
 use super::rows::{Cell, Column, Type};
 use crate::error::Error;
 use crate::options::{Durability, Options};
@@ -32,9 +32,6 @@ pub(super) const COLUMNS: &[Column] = &[
 
 /// How the names begin.
 const PREFIX: &str = "omen";
-
-/// DataFusion's own setting for `information_schema`, which a session has in another way.
-const INFORMATION_SCHEMA: &str = "datafusion.catalog.information_schema";
 
 /// A setting that can change while the database is open.
 #[derive(Debug, Clone, Copy)]
