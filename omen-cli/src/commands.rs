@@ -2,18 +2,15 @@
 //! (`.tables`).
 
 use std::path::Path;
-use std::sync::Arc;
 
-use arrow::array::{BooleanArray, RecordBatch, StringArray, UInt64Array};
-use arrow::datatypes::{DataType, Field, Schema};
 use clap::ValueEnum;
 
+use crate::describe;
 use crate::execute::Executor;
 use crate::failure::{Failure, Result};
 use crate::notes;
 use crate::output::Format;
 use crate::script;
-use crate::sql_type::sql_type;
 
 /// Whether more is to be run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +26,7 @@ enum Command {
     Quit,
     Help,
     Tables,
+    Indexes,
     Describe,
     Mode,
     Expanded,
@@ -37,7 +35,7 @@ enum Command {
 }
 
 /// All spellings.
-const NAMES: [(&str, Command); 20] = [
+const NAMES: [(&str, Command); 22] = [
     ("\\q", Command::Quit),
     (".quit", Command::Quit),
     (".exit", Command::Quit),
@@ -47,6 +45,8 @@ const NAMES: [(&str, Command); 20] = [
     ("\\dt", Command::Tables),
     ("\\l", Command::Tables),
     (".tables", Command::Tables),
+    ("\\di", Command::Indexes),
+    (".indexes", Command::Indexes),
     ("\\d", Command::Describe),
     (".schema", Command::Describe),
     (".mode", Command::Mode),
@@ -76,7 +76,8 @@ const HELP: &str = "\
 SQL statements end with ; and may span lines. Ctrl-C stops a statement, Ctrl-D leaves.
 
   \\dt             .tables         tables, with their keys and rows
-  \\d TABLE        .schema TABLE   columns of a table
+  \\d TABLE        .schema TABLE   columns of a table, its constraints and indexes
+  \\di [TABLE]     .indexes [TABLE] indexes, with their columns and entries
   \\mode FORMAT    .mode FORMAT    table, box, csv, tsv, json, jsonl, markdown or line
   \\x                              one column a line, on and off
   \\timing         .timer          times, on and off
@@ -96,13 +97,17 @@ pub(crate) async fn run(executor: &mut Executor, line: &str) -> Result<Flow> {
         Command::Help => notes::note(HELP),
         Command::Tables => {
             executor.refresh().await?;
-            list_tables(executor)?;
+            describe::tables(executor)?;
+        }
+        Command::Indexes => {
+            executor.refresh().await?;
+            describe::indexes(executor, argument.map(unquote)).await?;
         }
         Command::Describe => {
             executor.refresh().await?;
             match argument {
-                Some(table) => describe(executor, unquote(table))?,
-                None => list_tables(executor)?,
+                Some(table) => describe::table(executor, unquote(table)).await?,
+                None => describe::tables(executor)?,
             }
         }
         Command::Mode => set_format(executor, argument)?,
@@ -170,67 +175,6 @@ fn set_format(executor: &mut Executor, argument: Option<&str>) -> Result<()> {
         Failure::Error(format!("unknown format {argument}; expected one of {}", names.join(", ")))
     })?;
     Ok(())
-}
-
-fn list_tables(executor: &mut Executor) -> Result<()> {
-    let names = executor.database.table_names();
-    let mut keys = Vec::with_capacity(names.len());
-    let mut rows = Vec::with_capacity(names.len());
-    for name in &names {
-        let table = executor.database.table(name)?;
-        let key = table.key_names()?;
-        keys.push((!key.is_empty()).then(|| key.join(", ")));
-        rows.push(table.row_count()?);
-    }
-    let schema = Arc::new(Schema::new(vec![
-        Field::new("table", DataType::Utf8, false),
-        Field::new("primary key", DataType::Utf8, true),
-        Field::new("rows", DataType::UInt64, false),
-    ]));
-    let batch = RecordBatch::try_new(
-        Arc::clone(&schema),
-        vec![
-            Arc::new(StringArray::from(names)),
-            Arc::new(StringArray::from(keys)),
-            Arc::new(UInt64Array::from(rows)),
-        ],
-    )?;
-    executor.print(&schema, &[batch])
-}
-
-fn describe(executor: &mut Executor, name: &str) -> Result<()> {
-    let names = executor.database.table_names();
-    if !names.iter().any(|known| known == name) {
-        let near = notes::nearest(name, names.iter().map(String::as_str));
-        let hint = near.map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
-        return Err(Failure::Error(format!("there is no table \"{name}\"{hint}")));
-    }
-    let table = executor.database.table(name)?;
-    let key = table.key_names()?;
-    let columns = table.schema()?;
-    let fields = columns.fields();
-    let position = |name: &str| key.iter().position(|column| column == name);
-    let schema = Arc::new(Schema::new(vec![
-        Field::new("column", DataType::Utf8, false),
-        Field::new("type", DataType::Utf8, false),
-        Field::new("nullable", DataType::Boolean, false),
-        Field::new("key", DataType::UInt64, true),
-    ]));
-    let batch = RecordBatch::try_new(
-        Arc::clone(&schema),
-        vec![
-            Arc::new(fields.iter().map(|f| Some(f.name().clone())).collect::<StringArray>()),
-            Arc::new(fields.iter().map(|f| Some(sql_type(f.data_type()))).collect::<StringArray>()),
-            Arc::new(fields.iter().map(|f| Some(f.is_nullable())).collect::<BooleanArray>()),
-            Arc::new(
-                fields
-                    .iter()
-                    .map(|f| position(f.name()).map(|index| index as u64 + 1))
-                    .collect::<UInt64Array>(),
-            ),
-        ],
-    )?;
-    executor.print(&schema, &[batch])
 }
 
 /// A name or path without the quotes around it.

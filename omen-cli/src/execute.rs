@@ -10,6 +10,7 @@ use std::io::{BufWriter, Stdout, Write, stdout};
 use std::time::Instant;
 
 use arrow::array::{Array, RecordBatch, UInt64Array};
+use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use datafusion::dataframe::DataFrame;
 use datafusion::logical_expr::{LogicalPlan, WriteOp, dml::InsertOp};
@@ -137,6 +138,18 @@ impl Executor {
     pub(crate) async fn refresh(&self) -> Result<()> {
         self.database.refresh().await?;
         Ok(())
+    }
+
+    /// The rows of a short query about the database.
+    pub(crate) async fn rows(&self, sql: &str) -> Result<RecordBatch> {
+        let frame = self.session.sql(sql).await?;
+        let schema: SchemaRef = frame.schema().inner().clone();
+        Ok(concat_batches(&schema, &frame.collect().await?)?)
+    }
+
+    /// The columns that a query would have.
+    pub(crate) async fn columns(&self, sql: &str) -> Result<SchemaRef> {
+        Ok(self.session.sql(sql).await?.schema().inner().clone())
     }
 
     /// Prints rows that need no statement.

@@ -7,6 +7,7 @@ mod backup;
 mod commands;
 mod compact;
 mod demo;
+mod describe;
 mod execute;
 mod failure;
 mod import;

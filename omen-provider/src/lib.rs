@@ -69,8 +69,8 @@ pub use storage::backup::BackupReport;
 pub use storage::database::Database;
 pub use storage::definition::{IdentityColumn, TableDefinition};
 pub use storage::engine::{
-    Inspection, LogInspection, PartInspection, SampleLimits, TableInspection, TableSample,
-    TroubleInspection, VerifyReport,
+    EntriesInspection, IndexInspection, Inspection, LogInspection, PartInspection, SampleLimits,
+    TableInspection, TableSample, TroubleInspection, VerifyReport,
 };
 pub use storage::index_sample::{IndexSample, SampledKey};
 pub use storage::key::{Key, KeyValue};

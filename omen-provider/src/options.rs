@@ -16,7 +16,8 @@ pub struct Options {
     pub create: bool,
     /// Bytes of rows in memory that start a flush to segments (so does a log of twice as much);
     /// writers wait at twice as much of either, and are refused if the flush then fails.
-    /// Larger: fewer, larger segments, longer recovery. Default: 64 MiB.
+    /// Larger: fewer, larger segments, longer recovery. SQL may change it
+    /// (`SET omen.memtable_bytes_max`). Default: 64 MiB.
     pub memtable_bytes_max: usize,
     /// Bytes of verified pages kept in memory, for lookups and scans together. What is always in
     /// memory of each segment (index, fingerprints, where pages lie) is taken from it, down to a

@@ -82,9 +82,16 @@ fn commands_work_in_scripts() {
     let outcome = place.run_with_input(&["db"], script).success();
     let lines: Vec<&str> = outcome.stdout.lines().collect();
     assert_eq!(lines[0], "{\"a\":1}");
-    assert_eq!(lines[1], r#"{"column":"id","type":"BIGINT","nullable":false,"key":1}"#);
-    assert_eq!(lines[2], r#"{"column":"name","type":"TEXT","nullable":true,"key":null}"#);
-    assert_eq!(lines.len(), 3);
+    assert_eq!(
+        lines[1],
+        r#"{"column":"id","type":"BIGINT","nullable":false,"key":1,"default":null}"#
+    );
+    assert_eq!(
+        lines[2],
+        r#"{"column":"name","type":"TEXT","nullable":true,"key":null,"default":null}"#
+    );
+    assert_eq!(lines[3], r#"{"name":"t_pkey","definition":"PRIMARY KEY (id)"}"#);
+    assert_eq!(lines.len(), 4);
     assert_eq!(
         place.run(&["db", "-c", "\\dt"]).success().stdout,
         "table,primary key,rows\nt,id,0\n"
@@ -92,6 +99,39 @@ fn commands_work_in_scripts() {
     place
         .run_with_input(&["db"], "\n.tabels\n")
         .failure(1, "stdin:2: unknown command .tabels; did");
+}
+
+#[test]
+fn tables_are_described_with_what_they_declare() {
+    let place = Place::new();
+    place.sql(
+        "CREATE TABLE \"it's\" (id BIGINT PRIMARY KEY, name TEXT NOT NULL DEFAULT 'x', code INT \
+         UNIQUE CHECK (code > 0))",
+    );
+    place.sql("CREATE INDEX by_name ON \"it's\" (name, code)");
+    place.sql("INSERT INTO \"it's\" VALUES (1, 'a', 1), (2, 'b', 2)");
+    place.sql("CREATE VIEW v AS SELECT name FROM \"it's\"");
+    let described = "column,type,nullable,key,default\nid,BIGINT,false,1,\n\
+        name,TEXT,false,,'x'\ncode,INT,true,,\nname,definition\n\
+        it's_pkey,PRIMARY KEY (id)\nit's_code_key,UNIQUE (code)\n\
+        by_name,\"INDEX (name, code)\"\nit's_code_check,\"CHECK (\"\"code\"\" > 0)\"\n";
+    assert_eq!(place.sql("\\d \"it's\""), described);
+    assert_eq!(place.sql("\\d v"), "column,type,nullable,key,default\nname,TEXT,false,,\n");
+    let indexes: String = place
+        .sql("\\di \"it's\"")
+        .lines()
+        .map(|line| line.rsplit_once(',').unwrap().0.to_string() + "\n")
+        .collect();
+    assert_eq!(
+        indexes,
+        "table,index,kind,columns,parts,entries\nit's,by_name,INDEX,\"name, code\",1,2\n\
+         it's,it's_code_key,UNIQUE,code,1,2\nit's,it's_pkey,PRIMARY KEY,id,1,2\n"
+    );
+    assert_eq!(place.sql("\\di"), place.sql("\\di \"it's\""));
+    place
+        .run(&["db", "-c", "\\d its"])
+        .failure(1, "there is no table \"its\"; did you mean \"it's\"?");
+    place.run(&["db", "-c", "\\di its"]).failure(1, "there is no table \"its\"");
 }
 
 #[test]

@@ -22,6 +22,7 @@ use super::exact_counts::with_summaries;
 use super::file_tables::file_table;
 use super::first_rows::ReadFirstRows;
 use super::insert_values::NullableValues;
+use super::introspection::SystemTable;
 use super::pin::PinSnapshot;
 use super::table_provider::OmenTable;
 use super::views;
@@ -29,6 +30,7 @@ use crate::error::Error;
 use crate::storage::database::Database;
 use crate::storage::handle::Handle;
 use crate::storage::snapshot::Snapshot;
+use crate::storage::system_tables::{SYSTEM_TABLES, refuse_reserved};
 
 impl Database {
     /// Makes all tables of this database, those created later included, readable and writable
@@ -147,17 +149,22 @@ pub(super) struct OmenSchema {
     handle: Arc<Handle>,
     inner: Arc<dyn SchemaProvider>,
     current: CurrentTransaction,
-    /// Whether names of files are tables, as in a session.
+    /// Whether names of files are tables, and those of system tables, as in a session.
     opens_files: bool,
     /// Plans views.
     state: StateOf,
 }
 
 /// The state of a context, as long as there is one: the context holds the schema.
-struct StateOf(Box<dyn Fn() -> Option<SessionState> + Send + Sync>);
+pub(super) struct StateOf(Box<dyn Fn() -> Option<SessionState> + Send + Sync>);
 
 impl StateOf {
-    fn new(ctx: &SessionContext) -> Self {
+    /// What the context is, if it is still there.
+    pub(super) fn get(&self) -> Option<SessionState> {
+        (self.0)()
+    }
+
+    pub(super) fn new(ctx: &SessionContext) -> Self {
         let state = ctx.state_weak_ref();
         Self(Box::new(move || state.upgrade().map(|state| state.read().clone())))
     }
@@ -203,6 +210,14 @@ impl SchemaProvider for OmenSchema {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
+        if self.opens_files
+            && SYSTEM_TABLES.contains(&name)
+            && !self.has(name)
+            && !self.inner.table_exist(name)
+            && let Some(table) = SystemTable::named(&self.handle, self.snapshot(), name)
+        {
+            return Ok(Some(Arc::new(table)));
+        }
         let (shown, with_row_ids) = match name.strip_suffix(ROW_IDS) {
             Some(shown) => (shown, true),
             None => (name, false),
@@ -240,6 +255,9 @@ impl SchemaProvider for OmenSchema {
     ) -> Result<Option<Arc<dyn TableProvider>>> {
         if self.has(&name) {
             return Err(Error::AlreadyExists(format!("table \"{name}\" in the database")).into());
+        }
+        if self.opens_files {
+            refuse_reserved(&name)?;
         }
         self.inner.register_table(name, table)
     }

@@ -20,11 +20,13 @@ use datafusion::sql::sqlparser::ast::{
 use super::catalog_provider::with_row_ids_name;
 use super::edit_query::{EditSyntax, column_of};
 use super::edit_target::EditTarget;
+use super::introspection::SystemTable;
 use super::own_nodes::OwnNode;
 use super::session::Session;
 use super::table_provider::OmenTable;
 use crate::error::Error;
 use crate::expression::{guard, has_subquery};
+use crate::storage::system_tables::read_only;
 
 /// Plans an UPDATE or DELETE.
 pub(super) async fn plan_edit(session: &Session, syntax: EditSyntax) -> Result<DataFrame> {
@@ -67,6 +69,9 @@ pub(super) async fn target(
     let provider = session.context().table_provider(reference.clone()).await?;
     match provider.downcast_ref::<OmenTable>() {
         Some(table) => Ok((reference, table.clone())),
+        None if provider.downcast_ref::<SystemTable>().is_some() => {
+            Err(read_only(reference.table()).into())
+        }
         None => Err(Error::invalid(format!(
             "{reference} is no table of the database, whose tables alone can be changed"
         ))

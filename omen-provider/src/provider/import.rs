@@ -63,7 +63,7 @@ async fn carry_out(session: &Session, statements: Vec<Statement>) -> Result<()> 
         let frame = match statement.0 {
             Parsed::Plain(statement) => Box::pin(session.plan(*statement)).await?,
             Parsed::Copy(copy) => Box::pin(plan_copy_from(session, *copy)).await?,
-            Parsed::Export(..) | Parsed::Import(_) => continue,
+            Parsed::Export(..) | Parsed::Import(_) | Parsed::Pragma(_) => continue,
         };
         frame.collect().await?;
     }

@@ -87,6 +87,9 @@ mod upserts;
 
 mod indexes;
 
+mod introspection;
+
+mod parse;
 mod session;
 
 pub use session::Session;

@@ -19,6 +19,7 @@ use datafusion::optimizer::AnalyzerRule;
 
 use super::current_transaction::CurrentTransaction;
 use super::edit_target::EditTarget;
+use super::introspection::SystemTable;
 use super::own_nodes::OwnNode;
 use super::table_provider::OmenTable;
 use crate::error::Error;
@@ -89,6 +90,10 @@ impl PinSnapshot {
         let Ok(provider) = source_as_provider(source) else { return Ok(None) };
         if let Some(table) = provider.downcast_ref::<OmenTable>() {
             let pinned = self.pin(table, moment)?;
+            return Ok(pinned.map(|table| provider_as_source(Arc::new(table))));
+        }
+        if let Some(table) = provider.downcast_ref::<SystemTable>() {
+            let pinned = table.at(&self.handle, &moment.snapshot);
             return Ok(pinned.map(|table| provider_as_source(Arc::new(table))));
         }
         Ok(None)

@@ -92,6 +92,27 @@ impl QueryRuntime {
         &self.pool
     }
 
+    /// Bytes that all queries together may hold.
+    pub(super) fn memory_limit(&self) -> usize {
+        self.pool.limit()
+    }
+
+    /// Changes them.
+    pub(super) fn set_memory_limit(&self, bytes: usize) {
+        self.pool.set_limit(bytes);
+    }
+
+    /// Bytes that the files of all queries together may have.
+    pub(super) fn space_limit(&self) -> u64 {
+        self.space.limit()
+    }
+
+    /// Changes them.
+    pub(super) fn set_space_limit(&self, bytes: u64) -> Result<()> {
+        self.space.set_limit(bytes);
+        self.env.disk_manager.set_max_temp_directory_size(bytes)
+    }
+
     /// `config`, if its sorts would keep more back for merging than there is.
     pub(super) fn fitted(&self, mut config: SessionConfig) -> SessionConfig {
         let partitions = config.target_partitions().max(1);
@@ -115,13 +136,11 @@ impl QueryRuntime {
         let bytes = |value| SessionContext::parse_capacity_limit(variable, value);
         match variable.strip_prefix(RUNTIME) {
             Some("memory_limit") => {
-                self.pool.set_limit(value.map_or(Ok(self.limits.memory), bytes)?);
+                self.set_memory_limit(value.map_or(Ok(self.limits.memory), bytes)?);
             }
             Some("max_temp_directory_size") => {
                 let chosen = value.map(bytes).transpose()?.map(|bytes| bytes as u64);
-                let limit = chosen.unwrap_or(self.limits.space);
-                self.space.set_limit(limit);
-                self.env.disk_manager.set_max_temp_directory_size(limit)?;
+                self.set_space_limit(chosen.unwrap_or(self.limits.space))?;
             }
             Some("max_spill_merge_fan_in") => {
                 let chosen = value.map(|text| text.parse().map_err(|_| not_a_number(text)));

@@ -1,6 +1,6 @@
 //! Options of identity columns in the order that the parser takes them: people write START WITH
 //! first, the parser wants INCREMENT BY before it. Pure: tokens in, tokens out. Called by
-//! [`super::session`].
+//! [`super::parse`].
 
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 

@@ -14,16 +14,14 @@ use datafusion::logical_expr::{DdlStatement, DropTable, LogicalPlan, LogicalPlan
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion::sql::parser::{DFParserBuilder, Statement as PlainStatement};
+use datafusion::sql::parser::Statement as PlainStatement;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
-use datafusion::sql::sqlparser::dialect::dialect_from_str;
 
 use super::alter_table::alter_table;
 use super::arrow_type::ArrowTypes;
 use super::catalog_provider::{OmenSchema, register};
 use super::column_names::give_own_names;
 use super::copy_from::plan_copy_from;
-use super::copy_syntax;
 use super::copy_to::plan_copy_to;
 use super::create_table::TableClauses;
 use super::current_transaction::CurrentTransaction;
@@ -35,11 +33,12 @@ use super::exact_counts::with_summaries;
 use super::export::export;
 use super::import::import;
 use super::indexes;
+use super::introspection::settings::Settings;
+use super::introspection::{InformationSchema, pragma, refuse_reserved_names, settings};
 use super::large_joins::with_large_joins;
 use super::own_files::refuse_own_files;
 use super::own_nodes::OwnPlanner;
 use super::runtime::QueryRuntime;
-use super::sequence_options;
 use super::statement::{Copy, Parsed, Statement};
 use super::transactions;
 use super::upserts::{InsertSyntax, plan_insert};
@@ -48,6 +47,7 @@ use crate::error::Error;
 use crate::expression::guard;
 use crate::storage::database::Database;
 use crate::storage::handle::Handle;
+use crate::storage::snapshot::Snapshot;
 
 /// Catalog and schema under which SQL names the database's tables.
 const CATALOG: (&str, &str) = ("omen", "public");
@@ -95,7 +95,10 @@ impl Database {
 impl Session {
     fn of(handle: &Arc<Handle>, config: SessionConfig) -> Self {
         let runtime = QueryRuntime::of(handle);
-        let config = runtime.fitted(config);
+        let mut config = runtime.fitted(config);
+        let has_information_schema = config.information_schema();
+        config.options_mut().catalog.information_schema = false;
+        config.options_mut().extensions.insert(Settings::of(handle));
         let rules = PhysicalOptimizer::new().rules;
         let rules = with_summaries(&rules).unwrap_or(rules);
         let rules = with_large_joins(rules, Arc::clone(runtime.pool()));
@@ -109,7 +112,9 @@ impl Session {
             .build();
         let ctx = SessionContext::new_with_state(state);
         let current = CurrentTransaction::default();
-        let registered = register(handle, &ctx, Some(&current));
+        let registered = register(handle, &ctx, Some(&current)).and_then(|()| {
+            InformationSchema::register(handle, &ctx, &current, has_information_schema)
+        });
         debug_assert!(registered.is_ok(), "a session's own catalog takes every schema");
         Self { handle: Arc::clone(handle), ctx, current }
     }
@@ -149,54 +154,6 @@ impl Session {
         self.execute(statement).await
     }
 
-    /// Parses one SQL statement, for [`Session::execute`].
-    ///
-    /// # Errors
-    /// DataFusion's; [`Error::InvalidInput`] if the text is too long, or nests so deep that the
-    /// stack of a thread may not do to carry it out.
-    pub fn parse(&self, sql: &str) -> Result<Statement> {
-        let state = self.ctx.state();
-        let options = &state.config_options().sql_parser;
-        let tokens = match dialect_from_str(options.dialect) {
-            Some(dialect) => guard::tokens(sql, dialect.as_ref())?.map(|tokens| (dialect, tokens)),
-            None => None,
-        };
-        let Some((dialect, tokens)) = tokens else {
-            // Has an error that DataFusion explains.
-            return state.sql_to_statement(sql, &options.dialect).map(Statement::from);
-        };
-        let tokens = sequence_options::ordered(tokens);
-        let parser = |tokens| {
-            DFParserBuilder::new(tokens)
-                .with_dialect(dialect.as_ref())
-                .with_recursion_limit(options.recursion_limit.get())
-        };
-        let mut own = None;
-        if copy_syntax::is_own(&tokens) {
-            let parser = parser(tokens.clone());
-            let parsed = guard::with_stack(|| copy_syntax::parse(&mut parser.build()?.parser));
-            let parsed = parsed.map_err(|error| guard::explained(error, options))?;
-            if !parsed.is_left_to_datafusion() {
-                return Ok(parsed);
-            }
-            own = Some(parsed);
-        }
-        let parsed = guard::with_stack(|| parser(tokens).build()?.parse_statements());
-        if let (Some(own), Err(_)) = (own, &parsed) {
-            // Not in DataFusion's words: it says why not.
-            return Ok(own);
-        }
-        let mut statements = parsed.map_err(|error| guard::explained(error, options))?;
-        match (statements.pop_front(), statements.len()) {
-            (Some(statement), 0) => Ok(statement.into()),
-            (None, _) => Err(Error::invalid("a text without a statement").into()),
-            (Some(_), more) => {
-                let count = more + 1;
-                Err(Error::invalid(format!("{count} statements; one at a time is expected")).into())
-            }
-        }
-    }
-
     /// Like [`Session::sql`], for a statement that is parsed already. [`Session::parse`] is what
     /// keeps statements so flat that any thread can carry them out. EXPORT and IMPORT DATABASE are
     /// carried out at once.
@@ -216,6 +173,7 @@ impl Session {
                 Box::pin(export(self, &folder, &options)).await?;
                 self.no_rows()
             }
+            Parsed::Pragma(asked) => Box::pin(pragma::carry_out(self, asked)).await,
             Parsed::Import(folder) => {
                 Box::pin(import(self, &folder)).await?;
                 self.no_rows()
@@ -265,6 +223,7 @@ impl Session {
         let plan = self.planned(statement).await?;
         // What is prepared is optimised before the analyzer sees it.
         let plan = RewriteEdits.analyze(plan, state.config_options())?;
+        refuse_reserved_names(self, &plan)?;
         match plan {
             LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(command)) if !command.temporary => {
                 super::create_table::create_table(self, command, clauses).await
@@ -280,6 +239,7 @@ impl Session {
                 self.ctx.execute_logical_plan(plan).await
             }
             plan if QueryRuntime::of(&self.handle).set(&plan)? => self.no_rows(),
+            plan if settings::set(&self.handle, &self.ctx, &plan)? => self.no_rows(),
             plan => guard::planned(self.ctx.execute_logical_plan(plan)).await,
         }
     }
@@ -288,6 +248,7 @@ impl Session {
     async fn plan_own(&self, statement: &PlainStatement) -> Result<Option<DataFrame>> {
         match statement {
             PlainStatement::Statement(statement) => {
+                settings::check_shown(statement)?;
                 if transactions::carry_out(self, statement).await? {
                     return self.no_rows().map(Some);
                 }
@@ -343,6 +304,11 @@ impl Session {
 
     pub(super) fn handle(&self) -> &Arc<Handle> {
         &self.handle
+    }
+
+    /// What its statements see.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        self.handle.engine().snapshot_within(&self.current.get()).0
     }
 
     /// Where its open transaction is.

@@ -101,6 +101,11 @@ impl Space {
         self.limit.store(limit, Relaxed);
     }
 
+    /// The most bytes that all files together may have.
+    pub(super) fn limit(&self) -> u64 {
+        self.limit.load(Relaxed)
+    }
+
     /// Bytes of all files that are there.
     #[cfg(test)]
     pub(super) fn used(&self) -> u64 {

@@ -3,6 +3,7 @@
 use datafusion::sql::parser::Statement as PlainStatement;
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName, Query};
 
+use super::introspection::pragma::Pragma;
 use crate::interchange::{Place, is_option};
 
 /// A parsed statement; see [`Session::parse`](super::Session::parse).
@@ -18,6 +19,7 @@ pub(super) enum Parsed {
     Export(String, Vec<CopyOption>),
     /// IMPORT DATABASE, with the folder.
     Import(String),
+    Pragma(Pragma),
 }
 
 /// An option and its values.
@@ -59,7 +61,7 @@ impl Statement {
     pub fn as_datafusion(&self) -> Option<&PlainStatement> {
         match &self.0 {
             Parsed::Plain(statement) => Some(statement),
-            Parsed::Copy(_) | Parsed::Export(..) | Parsed::Import(_) => None,
+            Parsed::Copy(_) | Parsed::Export(..) | Parsed::Import(_) | Parsed::Pragma(_) => None,
         }
     }
 
@@ -68,7 +70,7 @@ impl Statement {
         match &self.0 {
             Parsed::Copy(copy) => copy.explain.is_none(),
             Parsed::Plain(statement) => matches!(**statement, PlainStatement::CopyTo(_)),
-            Parsed::Export(..) | Parsed::Import(_) => false,
+            Parsed::Export(..) | Parsed::Import(_) | Parsed::Pragma(_) => false,
         }
     }
 

@@ -72,7 +72,8 @@ pub(super) fn quoted(name: &str) -> String {
     }
 }
 
-fn kind(kind: &DataType) -> String {
+/// The name of a type in CREATE TABLE.
+pub(super) fn kind(kind: &DataType) -> String {
     let unsigned = |name: &str| format!("{name} UNSIGNED");
     match kind {
         DataType::Boolean => "BOOLEAN".to_string(),

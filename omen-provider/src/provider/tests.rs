@@ -5,6 +5,7 @@ mod edits;
 mod export;
 mod identity;
 mod indexes;
+mod introspection;
 mod masks;
 mod plans;
 mod scans;

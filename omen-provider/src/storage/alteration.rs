@@ -14,6 +14,7 @@ use arrow::datatypes::{DataType, Field};
 
 use super::schema::{Column, IndexSchema, ROW_ID_COLUMN, SecondaryIndex, TableSchema};
 use super::storable::check_storable;
+use super::system_tables::refuse_reserved;
 use crate::error::{Error, Result};
 use crate::expression::check::Check;
 
@@ -141,6 +142,7 @@ impl Alteration {
                 if *to == table.name {
                     return Err(Error::AlreadyExists(format!("table \"{to}\", which is this one")));
                 }
+                refuse_reserved(to)?;
                 name.clone_from(to);
             }
             Self::SetDefault { column, default } => {

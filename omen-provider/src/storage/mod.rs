@@ -13,6 +13,7 @@ pub(crate) mod row_bytes;
 pub(crate) mod row_ranges;
 pub(crate) mod schema;
 pub(crate) mod storable;
+pub(crate) mod system_tables;
 
 pub(crate) mod alteration;
 pub(crate) mod definition;

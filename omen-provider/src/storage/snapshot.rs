@@ -17,6 +17,7 @@ use super::merge_scan::merge_scan;
 use super::numbering::numbered;
 use super::schema::{IndexSchema, TableSchema};
 use super::segment::ReadStats;
+use super::system_tables::{SYSTEM_TABLES, read_only};
 use super::version::{PartId, Place, TableVersion, Version};
 use crate::error::{Error, Result};
 
@@ -61,6 +62,9 @@ impl Snapshot {
     /// [`Error::NotFound`] naming the tables there are.
     pub fn require(&self, name: &str) -> Result<TableSnapshot> {
         self.table(name).ok_or_else(|| {
+            if SYSTEM_TABLES.contains(&name) {
+                return read_only(name);
+            }
             let names = self.table_names().join(", ");
             let have = if names.is_empty() { "none".to_string() } else { names };
             Error::NotFound(format!("table \"{name}\"; tables there are: {have}"))

@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use super::publish::Publication;
 use super::upkeep::lock;
-use super::{Durable, Engine, Writer, random};
+use super::{Durable, Engine, LogFileInspection, Writer, random};
 use crate::error::{Error, Result};
 use crate::storage::carry::carry_to_segments;
 use crate::storage::deletion_vector::DeletionVector;
@@ -36,8 +36,8 @@ pub(super) struct Pending {
     base: Arc<Version>,
     /// The log that goes on after `base`.
     log: u64,
-    /// Bytes of the log before.
-    sealed_bytes: u64,
+    /// The log before.
+    sealed: LogFileInspection,
     flushed: Vec<FlushedTable>,
     saved: Option<SavedDeletions>,
 }
@@ -102,7 +102,7 @@ impl Engine {
         durable.pending = Some(Pending {
             base: Arc::clone(&accepted),
             log,
-            sealed_bytes: writer.log.bytes(),
+            sealed: LogFileInspection::of(&writer.log, false),
             flushed: Vec::new(),
             saved: None,
         });
@@ -154,7 +154,7 @@ impl Engine {
             self.abandon_flush(writer, durable).await;
             return Ok(());
         }
-        writer.upkeep.sealed_bytes.store(pending.sealed_bytes, SeqCst);
+        *lock(&writer.upkeep.sealed) = vec![pending.sealed.clone()];
         // Recovery goes on from the manifest's position: the log must reach it.
         writer.log.wait_all().await?;
         let go_on = || self.check_open();

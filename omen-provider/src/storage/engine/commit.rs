@@ -29,6 +29,7 @@ use crate::storage::prepare::{conform, sort_by_key};
 use crate::storage::run::batch_bytes;
 use crate::storage::schema::TableSchema;
 use crate::storage::snapshot::TableSnapshot;
+use crate::storage::system_tables::refuse_reserved;
 use crate::storage::version::{TableVersion, Version};
 
 /// How often a statement looks whether it is its turn before it sleeps: a few microseconds.
@@ -135,6 +136,7 @@ impl Engine {
         existing: Existing,
     ) -> Result<Option<Vec<Change>>> {
         if !self.sees_name(within, name) {
+            refuse_reserved(name)?;
             return Ok(Some(Vec::new()));
         }
         match (existing, self.snapshot_within(within).0.table(name)) {

@@ -85,7 +85,7 @@ impl Engine {
     /// Whether rows in memory, the log, or a bulk statement ask for a flush, and it is not to wait
     /// because the last one failed.
     fn flush_is_due(&self, writer: &Writer) -> bool {
-        let limit = self.medium.options.memtable_bytes_max;
+        let limit = self.medium.memtable_bytes_max();
         let is_wanted = self.published.get().run_bytes() > limit
             || writer.log_bytes() > (limit as u64).saturating_mul(LOG_SHARE)
             || writer.flush_wanted.load(SeqCst);
@@ -128,7 +128,7 @@ impl Engine {
     /// What there is too much of for another statement, in words.
     fn lacks_room(&self, writer: &Writer, frees: bool) -> Option<String> {
         let factor = if frees { 2 * WAIT_FACTOR } else { WAIT_FACTOR };
-        let limit = (self.medium.options.memtable_bytes_max as u64).saturating_mul(factor);
+        let limit = (self.medium.memtable_bytes_max() as u64).saturating_mul(factor);
         let rows = self.published.get().run_bytes() as u64;
         if rows > limit {
             return Some(no_room(&format!("rows in memory take {rows} bytes"), limit));

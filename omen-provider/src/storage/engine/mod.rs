@@ -49,7 +49,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 pub use commit::{Alone, Existing};
 pub use edit::Basis;
-pub use inspect::{Inspection, LogInspection, PartInspection, TableInspection, TroubleInspection};
+pub use inspect::{
+    EntriesInspection, IndexInspection, Inspection, LogFileInspection, LogInspection,
+    PartInspection, TableInspection, TroubleInspection, inspect_table,
+};
 pub use sample::{SampleLimits, TableSample};
 pub use transaction::{Transaction, Within};
 pub use verify::VerifyReport;
@@ -170,6 +173,16 @@ impl Engine {
         &self.medium.options
     }
 
+    /// Bytes of rows in memory that start a flush, as they are now.
+    pub fn memtable_bytes_max(&self) -> usize {
+        self.medium.memtable_bytes_max()
+    }
+
+    /// Changes them, as long as the database is open.
+    pub fn set_memtable_bytes_max(&self, bytes: usize) {
+        self.medium.set_memtable_bytes_max(bytes);
+    }
+
     /// Where queries may write files while they run; `None`: where the system keeps such.
     pub fn spill_folder(&self) -> Result<Option<PathBuf>> {
         match self.writer {
@@ -218,7 +231,8 @@ impl Engine {
 impl Writer {
     /// Bytes of all log files that a reopening would read.
     fn log_bytes(&self) -> u64 {
-        self.upkeep.sealed_bytes.load(SeqCst) + self.log.bytes()
+        let sealed = lock(&self.upkeep.sealed);
+        sealed.iter().map(|log| log.bytes).sum::<u64>() + self.log.bytes()
     }
 }
 

@@ -7,7 +7,7 @@
 //! is there is written anew in its place, and gone on with.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use super::begin_log::{begin_log_with_room, remove_other_logs};
 use super::follow::read_newest;
 use super::recent_writes::RecentWrites;
 use super::room::{give_up_reserve, lacks_space};
-use super::upkeep::{Upkeep, suspects_of_log};
-use super::{Durable, Engine, LogInspection, Published, Writer, random};
+use super::upkeep::{Upkeep, lock as lock_of, suspects_of_log};
+use super::{Durable, Engine, LogFileInspection, LogInspection, Published, Writer, random};
 use crate::error::{Error, Result};
 use crate::options::{Durability, Options};
 use crate::storage::manifest::{self, FORMAT_VERSION, Manifest, deletions_name, manifest_name};
@@ -217,7 +217,8 @@ async fn open_for_writing(
     remove_unnamed(&medium, &claim, &recovered, &spared).await?;
 
     let before = resumed.split_last().map_or(&[][..], |(_, before)| before);
-    let sealed_bytes: u64 = before.iter().map(|log| log.bytes).sum();
+    let sealed: Vec<_> = before.iter().map(LogFileInspection::of_place).collect();
+    let sealed_bytes: u64 = sealed.iter().map(|log| log.bytes).sum();
     let opened = LogInspection::new(&claim, sealed_bytes + log.bytes());
     let version = Arc::new(recovered.version);
     published.set(Arc::clone(&version));
@@ -259,7 +260,7 @@ async fn open_for_writing(
     };
     engine.pin_opened().await?;
     if let Some(writer) = &engine.writer {
-        writer.upkeep.sealed_bytes.store(sealed_bytes, SeqCst);
+        *lock_of(&writer.upkeep.sealed) = sealed;
         engine.note_segments(writer, &engine.published.get());
         engine.make_room(writer).await;
     }

@@ -87,7 +87,7 @@ impl Engine {
         if let Some(writer) = &self.writer {
             *lock(&writer.upkeep.standing) = LogInspection::new(&durable.manifest, 0);
             if writer.log.number() == log {
-                writer.upkeep.sealed_bytes.store(0, SeqCst);
+                lock(&writer.upkeep.sealed).clear();
             }
         }
         Ok(())

@@ -5,6 +5,7 @@ mod follow;
 mod lifetimes;
 mod may_lose;
 mod repair;
+mod reserved_names;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

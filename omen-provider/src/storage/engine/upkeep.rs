@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{LogInspection, TroubleInspection};
+use super::{LogFileInspection, LogInspection, TroubleInspection};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::storage::compaction::Task;
@@ -40,8 +40,8 @@ pub(super) struct Upkeep {
     /// Space in the log, and the reserve.
     pub(super) room: Retry,
     set_aside: Mutex<Vec<SetAside>>,
-    /// Bytes of the logs before the current one that a reopening would replay.
-    pub(super) sealed_bytes: AtomicU64,
+    /// The logs before the current one that a reopening would replay.
+    pub(super) sealed: Mutex<Vec<LogFileInspection>>,
     /// What the manifest that stands says of itself.
     pub(super) standing: Mutex<LogInspection>,
     /// Segments that statements attached, which only the log names yet, and the statement.
@@ -96,7 +96,7 @@ impl Upkeep {
             publication: Retry::default(),
             room: Retry::default(),
             set_aside: Mutex::default(),
-            sealed_bytes: AtomicU64::new(0),
+            sealed: Mutex::default(),
             standing: Mutex::new(standing),
             attached: Mutex::default(),
             reserve_held: AtomicU64::new(0),

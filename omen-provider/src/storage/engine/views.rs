@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::change::Change;
 use super::{Engine, Within};
 use crate::error::{Error, Result};
+use crate::storage::system_tables::refuse_reserved;
 
 impl Engine {
     /// Creates a view, in the place of one of the same name if `replaces`.
@@ -20,6 +21,9 @@ impl Engine {
         sql: String,
         replaces: bool,
     ) -> Result<()> {
+        if !self.sees_name(within, &name) {
+            refuse_reserved(&name)?;
+        }
         let change = Change::CreateView { name, sql, replaces };
         self.carry_out(within, None, vec![change]).await.map(drop)
     }

@@ -7,7 +7,7 @@
 mod garbage;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 pub use garbage::{File, Garbage, Named, Suspects, Unnamed, delete_unpinned};
 
@@ -30,6 +30,7 @@ pub struct Medium {
     /// Files that nothing names.
     pub garbage: Garbage,
     next_file: AtomicU64,
+    memtable_bytes_max: AtomicUsize,
 }
 
 /// The epoch of the writer that made the file of that number.
@@ -50,18 +51,30 @@ impl Medium {
         let cache = Arc::new(PageCache::new(options.cache_bytes_max));
         let next_file = AtomicU64::new((epoch << 32) + 1);
         let loading = Budget::new(options.load_bytes_max);
-        Self { store, cache, options, loading, garbage: Garbage::default(), next_file }
+        let memtable_bytes_max = AtomicUsize::new(options.memtable_bytes_max);
+        let garbage = Garbage::default();
+        Self { store, cache, options, loading, garbage, next_file, memtable_bytes_max }
+    }
+
+    /// Bytes of rows in memory that start a flush, as they are now.
+    pub fn memtable_bytes_max(&self) -> usize {
+        self.memtable_bytes_max.load(Relaxed)
+    }
+
+    /// Changes them, as long as the database is open.
+    pub fn set_memtable_bytes_max(&self, bytes: usize) {
+        self.memtable_bytes_max.store(bytes, Relaxed);
     }
 
     /// Bytes of rows that a statement holds at most before it writes them as segments.
     pub fn portion_bytes_max(&self) -> usize {
-        self.options.memtable_bytes_max / 2
+        self.memtable_bytes_max() / 2
     }
 
     /// What a statement must hold to prepare rows of so many bytes, as they came and sorted; waits
     /// until it is to be had. `None`: they are so few that they are not counted.
     pub async fn share_for(&self, bytes: usize) -> Option<Share> {
-        match bytes > self.options.memtable_bytes_max / 8 {
+        match bytes > self.memtable_bytes_max() / 8 {
             true => Some(self.loading.take(bytes.saturating_mul(2)).await),
             false => None,
         }

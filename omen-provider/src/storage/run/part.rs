@@ -89,6 +89,18 @@ impl Run {
         RUN_BYTES + self.rows.byte_size() + self.key_map.byte_size() + entries.sum::<usize>()
     }
 
+    /// Bytes of memory that the keys take, with what finds them.
+    pub fn key_bytes(&self) -> usize {
+        self.key_map.byte_size()
+    }
+
+    /// Bytes of memory that the entries in an index take, and the figures of the learned index over
+    /// the longest list of them; `None` if it has no such index.
+    pub fn entries_stats(&self, index: u32) -> Option<(usize, Option<omen_index::RmiStats>)> {
+        let entries = self.entries.iter().find(|entries| entries.index == index)?;
+        Some((entries.map.byte_size(), entries.map.index_stats()))
+    }
+
     /// Adds rows of the table, at least one, for which there is room; none of their keys has a live
     /// row here.
     ///

@@ -12,13 +12,20 @@ use super::part::Run;
 use crate::error::Result;
 use crate::storage::index_sample::{IndexSample, SamplePlan, SampledKey};
 
+impl KeyMap {
+    /// Figures of the learned index over the longest list of keys, if one is long enough.
+    pub(super) fn index_stats(&self) -> Option<omen_index::RmiStats> {
+        match self {
+            Self::Numbers { map, .. } => map.longest_run().map(|(_, _, index)| index.stats()),
+            Self::Strings(map) => map.longest_run().map(|(_, _, index)| index.stats()),
+        }
+    }
+}
+
 impl Run {
     /// Figures of the learned index over the longest list of keys, if one is long enough.
     pub fn index_stats(&self) -> Option<omen_index::RmiStats> {
-        match &self.key_map {
-            KeyMap::Numbers { map, .. } => map.longest_run().map(|(_, _, index)| index.stats()),
-            KeyMap::Strings(map) => map.longest_run().map(|(_, _, index)| index.stats()),
-        }
+        self.key_map.index_stats()
     }
 
     /// About `keys_max` keys, evenly spread, with the columns `key` of their rows; `None` if there

@@ -251,6 +251,11 @@ impl<V: Send + 'static> LogWriter<V> {
         lock(&self.order).header.number
     }
 
+    /// The lsn with which the file being written begins.
+    pub(crate) fn first_lsn(&self) -> u64 {
+        lock(&self.order).header.first_lsn
+    }
+
     /// Bytes of the file being written, queued ones included.
     pub(crate) fn bytes(&self) -> u64 {
         self.shared.lock().bytes

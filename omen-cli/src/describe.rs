@@ -1,0 +1,130 @@
+//! What `\\dt`, `\\d` and `\\di` show: tables, what one is made of, indexes.
+//!
+//! Asked of the database in SQL, as anybody may: PRAGMA, `information_schema` and system tables.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, UInt64Array, new_null_array,
+};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+
+use crate::execute::Executor;
+use crate::failure::{Failure, Result};
+use crate::notes;
+use crate::sql_type::sql_type;
+
+/// All tables.
+pub(crate) fn tables(executor: &mut Executor) -> Result<()> {
+    let names = executor.database.table_names();
+    let mut keys = Vec::with_capacity(names.len());
+    let mut rows = Vec::with_capacity(names.len());
+    for name in &names {
+        let table = executor.database.table(name)?;
+        let key = table.key_names()?;
+        keys.push((!key.is_empty()).then(|| key.join(", ")));
+        rows.push(table.row_count()?);
+    }
+    let schema = Arc::new(Schema::new(vec![
+        Field::new("table", DataType::Utf8, false),
+        Field::new("primary key", DataType::Utf8, true),
+        Field::new("rows", DataType::UInt64, false),
+    ]));
+    let batch = RecordBatch::try_new(
+        Arc::clone(&schema),
+        vec![
+            Arc::new(StringArray::from(names)),
+            Arc::new(StringArray::from(keys)),
+            Arc::new(UInt64Array::from(rows)),
+        ],
+    )?;
+    executor.print(&schema, &[batch])
+}
+
+/// The columns of a table or view, then the constraints and indexes of a table.
+pub(crate) async fn table(executor: &mut Executor, name: &str) -> Result<()> {
+    require(executor, name)?;
+    let columns = columns(executor, name).await?;
+    executor.print(&columns.schema(), &[columns])?;
+    let declared = executor.rows(&declarations(name)).await?;
+    match declared.num_rows() {
+        0 => Ok(()),
+        _ => executor.print(&declared.schema(), &[declared]),
+    }
+}
+
+/// Refuses a name that no table and no view has.
+fn require(executor: &Executor, name: &str) -> Result<()> {
+    let mut names = executor.database.table_names();
+    names.extend(executor.database.snapshot().view_names());
+    if names.iter().any(|known| known == name) {
+        return Ok(());
+    }
+    let near = notes::nearest(name, names.iter().map(String::as_str));
+    let hint = near.map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
+    Err(Failure::Error(format!("there is no table \"{name}\"{hint}")))
+}
+
+async fn columns(executor: &Executor, name: &str) -> Result<RecordBatch> {
+    let name = name.replace('"', "\"\"");
+    let types = executor.columns(&format!("SELECT * FROM \"{name}\"")).await?;
+    let info = executor.rows(&format!("PRAGMA table_info(\"{name}\")")).await?;
+    let numbers = |column: &str| {
+        let column = info.column_by_name(column)?.as_primitive_opt::<Int64Type>()?;
+        Some(column.values().to_vec())
+    };
+    let required = numbers("notnull").unwrap_or_default();
+    let key = numbers("pk").unwrap_or_default();
+    let texts = |column: &str| -> ArrayRef {
+        let column = info.column_by_name(column).map(Arc::clone);
+        column.unwrap_or_else(|| new_null_array(&DataType::Utf8, info.num_rows()))
+    };
+    let types = types.fields().iter().map(|field| Some(sql_type(field.data_type())));
+    let nullable = required.iter().map(|required| Some(*required == 0));
+    let key = key.iter().map(|place| u64::try_from(*place).ok().filter(|place| *place > 0));
+    Ok(RecordBatch::try_from_iter_with_nullable([
+        ("column", texts("name"), false),
+        ("type", Arc::new(types.collect::<StringArray>()) as ArrayRef, false),
+        ("nullable", Arc::new(nullable.collect::<BooleanArray>()), false),
+        ("key", Arc::new(key.collect::<UInt64Array>()), true),
+        ("default", texts("dflt_value"), true),
+    ])?)
+}
+
+/// How PostgreSQL words what a table declares, and its indexes.
+const KIND: &str = "CASE WHEN is_primary THEN 'PRIMARY KEY' WHEN is_constraint THEN 'UNIQUE' \
+                    WHEN is_unique THEN 'UNIQUE INDEX' ELSE 'INDEX' END";
+
+/// The query for the constraints and indexes of a table.
+fn declarations(table: &str) -> String {
+    let table = literal(table);
+    format!(
+        "SELECT name, definition FROM (SELECT DISTINCT CASE WHEN is_primary THEN 0 WHEN \
+         is_constraint THEN 1 ELSE 2 END AS place, index_name AS name, {KIND} || ' (' || columns \
+         || ')' AS definition FROM information_schema.omen_indexes WHERE table_name = {table} AND \
+         index_name IS NOT NULL UNION ALL SELECT 3, constraint_name, 'CHECK (' || check_clause || \
+         ')' FROM information_schema.check_constraints WHERE table_name = {table}) AS d ORDER BY \
+         place, name"
+    )
+}
+
+/// Indexes, of all tables or of one.
+pub(crate) async fn indexes(executor: &mut Executor, table: Option<&str>) -> Result<()> {
+    let mut of_table = String::new();
+    if let Some(table) = table {
+        require(executor, table)?;
+        of_table = format!("AND table_name = {}", literal(table));
+    }
+    let query = format!(
+        "SELECT table_name AS \"table\", index_name AS \"index\", {KIND} AS kind, columns, \
+         count(part) AS parts, coalesce(sum(keys), 0) AS entries, coalesce(sum(bytes), 0) AS bytes \
+         FROM information_schema.omen_indexes WHERE index_name IS NOT NULL {of_table} GROUP BY 1, \
+         2, 3, 4 ORDER BY 1, 2"
+    );
+    let rows = executor.rows(&query).await?;
+    executor.print(&rows.schema(), &[rows])
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
