@@ -183,8 +183,8 @@ pub(super) fn changed(schema: &TableSchema) -> Error {
 
 fn given(schema: &TableSchema, place: usize) -> Error {
     Error::invalid(format!(
-        "column \"{}\" of table \"{}\" is GENERATED ALWAYS AS IDENTITY: the table gives its values; \
-         leave it out or write DEFAULT (COPY … FROM brings values; BY DEFAULT takes them)",
+        "column \"{}\" of table \"{}\" is GENERATED ALWAYS AS IDENTITY: the table gives its \
+         values; leave it out or write DEFAULT (COPY … FROM brings values; BY DEFAULT takes them)",
         schema.columns[place].field.name(),
         schema.name
     ))

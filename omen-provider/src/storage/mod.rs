@@ -32,10 +32,11 @@ pub(crate) mod medium;
 pub(crate) mod merge_scan;
 pub(crate) mod version;
 
+pub(crate) mod numbering;
+
 pub(crate) mod apply;
 pub(crate) mod carry;
 pub(crate) mod index_choice;
-pub(crate) mod numbering;
 pub(crate) mod prepare;
 pub(crate) mod publication;
 pub(crate) mod rewrite;

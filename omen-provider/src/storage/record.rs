@@ -14,6 +14,10 @@ use arrow::ipc::root_as_schema;
 use arrow::ipc::writer::DictionaryTracker;
 use bytes::Bytes;
 
+mod identity;
+
+pub use identity::IdentityRecord;
+
 use super::row_bytes::{decode_rows, encode_rows};
 use super::schema::{Column, Identity, SecondaryIndex, TableId, TableSchema};
 use crate::error::{Error, Result};
@@ -52,23 +56,6 @@ pub struct TableRecord {
     /// The column whose values the table gives, if there is one.
     #[prost(message, optional, tag = "10")]
     pub identity: Option<IdentityRecord>,
-}
-
-/// An identity column.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct IdentityRecord {
-    /// The id of the column.
-    #[prost(uint32, tag = "1")]
-    pub column: u32,
-    /// Whether INSERT may not bring values.
-    #[prost(bool, tag = "2")]
-    pub always: bool,
-    /// The first number.
-    #[prost(int64, tag = "3")]
-    pub start: i64,
-    /// From one number to the next.
-    #[prost(int64, tag = "4")]
-    pub increment: i64,
 }
 
 /// A secondary index of a table.
@@ -264,12 +251,7 @@ impl From<&TableSchema> for TableRecord {
             checks: schema.checks.iter().map(CheckRecord::from).collect(),
             indexes: schema.indexes.iter().map(|index| IndexRecord::from(&index.index)).collect(),
             last_index_id: schema.next_index_id.saturating_sub(1),
-            identity: schema.identity.map(|identity| IdentityRecord {
-                column: identity.column,
-                always: identity.is_always,
-                start: identity.start,
-                increment: identity.increment,
-            }),
+            identity: schema.identity.map(IdentityRecord::from),
         }
     }
 }
@@ -353,12 +335,7 @@ impl TryFrom<TableRecord> for TableSchema {
             record.checks.into_iter().map(Check::from).collect(),
         )?;
         let indexes = record.indexes.into_iter().map(SecondaryIndex::from).collect();
-        let identity = record.identity.map(|identity| Identity {
-            column: identity.column,
-            is_always: identity.always,
-            start: identity.start,
-            increment: identity.increment,
-        });
+        let identity = record.identity.map(Identity::from);
         schema.with_indexes(indexes, next_index_id)?.with_identity(identity)
     }
 }
