@@ -36,7 +36,8 @@ use omen_provider::{Durability, Options};
 use output::Format;
 
 fn main() {
-    let outcome = match workers::runtime().build() {
+    let runtime = workers::check_descriptors().and_then(|()| workers::runtime().build());
+    let outcome = match runtime {
         Ok(runtime) => {
             let outcome = runtime.block_on(run());
             // A thread that computes or waits for standard input must not hold the process.

@@ -12,13 +12,15 @@ use omen_provider::{Database, Durability, Options};
 
 use crate::failure::{Failure, Result};
 use crate::interrupt::interruptible_apart;
+use crate::notes;
 
 /// Opens `path` with `options`; without a path a database in memory.
 pub(crate) async fn open(path: Option<&Path>, options: Options) -> Result<Database> {
     if let Some(path) = path {
         refuse_file(path)?;
         let path = path.to_path_buf();
-        return interruptible_apart(async move { Ok(options.open(path).await?) }).await;
+        let opened = interruptible_apart(async move { Ok(options.open(path).await?) }).await;
+        return opened.inspect(tell_of_dropped_tail);
     }
     if options.read_only || !options.create {
         let message = "--readonly and --no-create need the PATH of a database";
@@ -40,6 +42,18 @@ pub(crate) async fn open_read_only(path: &Path) -> Result<Database> {
 /// Closes a database, so that the next open is quick.
 pub(crate) async fn close(database: Database) -> Result<()> {
     interruptible_apart(async move { Ok(database.close().await?) }).await
+}
+
+/// A crash cut the last record short: nothing that was acknowledged, but people may wonder.
+fn tell_of_dropped_tail(database: &Database) {
+    let Some(tail) = database.dropped_tail() else { return };
+    notes::note(format!(
+        "the last record of {} was incomplete: {} from byte {} on, of a statement that was never \
+         acknowledged, were dropped",
+        tail.file,
+        notes::counted(tail.bytes, "byte"),
+        notes::grouped(tail.offset),
+    ));
 }
 
 fn refuse_file(path: &Path) -> Result<()> {

@@ -24,6 +24,20 @@ use crate::failure::{Failure, Result};
 /// Stack of a worker: deep SQL recurses, deepest in builds without optimisation.
 const STACK_BYTES: usize = 16 << 20;
 
+/// Descriptors that a runtime takes, and some.
+#[cfg(unix)]
+const DESCRIPTORS: usize = 8;
+
+/// An error where so few files may be open that making a runtime would panic.
+pub(crate) fn check_descriptors() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        let pair = |_| std::os::unix::net::UnixStream::pair();
+        (0..DESCRIPTORS / 2).map(pair).collect::<std::io::Result<Vec<_>>>()?;
+    }
+    Ok(())
+}
+
 /// A runtime whose workers have room for deep SQL.
 pub(crate) fn runtime() -> Builder {
     let mut builder = Builder::new_multi_thread();

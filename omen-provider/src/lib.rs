@@ -74,7 +74,7 @@ pub use storage::engine::{
 };
 pub use storage::index_sample::{IndexSample, SampledKey};
 pub use storage::key::{Key, KeyValue};
-pub use storage::recovery::LogCut;
+pub use storage::recovery::{DroppedTail, LogCut};
 pub use storage::snapshot::{Snapshot, TableSnapshot};
 pub use storage::store;
 pub use storage::table::Table;

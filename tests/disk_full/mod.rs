@@ -6,6 +6,7 @@
 //! bytes and no more, or fails a chosen write.
 
 mod budget;
+mod descriptors;
 mod fills;
 mod poison;
 

@@ -114,6 +114,7 @@ fn flush_in_replay_records_last_replayed_lsn() {
     let log = files.get_mut(&newest_log(&files)).unwrap();
     // The commit of the last statement is gone, its rows are there.
     log.truncate(used_bytes(log) - 20);
+    let end = log.len() as u64;
     let expected = &states(&script)[script.len() - 1];
 
     let disk = FaultyFiles::holding(&files);
@@ -122,6 +123,8 @@ fn flush_in_replay_records_last_replayed_lsn() {
         let tiny = Options { memtable_bytes_max: 1 << 10, ..options() };
         let database = tiny.open_store(disk.store()).await.unwrap();
         assert_eq!(read(&database).await.unwrap(), *expected);
+        let dropped = database.dropped_tail().expect("it is told");
+        assert!(dropped.bytes > 0 && dropped.offset + dropped.bytes == end, "{dropped:?}");
         let replayed = database.inspect().await.lsn;
         database.checkpoint().await.unwrap();
         let inspection = database.inspect().await;
@@ -134,7 +137,10 @@ fn flush_in_replay_records_last_replayed_lsn() {
         }
         assert!(database.inspect().await.lsn > replayed);
     });
-    block_on(compare(disk.after_power_cut(1).store(), &[&after])).unwrap();
+    block_on(async {
+        let again = compare(disk.after_power_cut(1).store(), &[&after]).await.unwrap();
+        assert_eq!(again.dropped_tail(), None, "of a whole log nothing is dropped");
+    });
 
     // The same, with the power cut at every change of it.
     let script = [script, vec![Checkpoint, Insert("a", vec![50]), Delete("a", vec![3])]].concat();

@@ -1,6 +1,7 @@
 //! Bad input is refused with an error that says what is wrong, as a whole, on every medium.
 
 mod bulk;
+mod names;
 mod opening;
 
 use std::sync::Arc;

@@ -33,19 +33,41 @@ pub const NAMED: [Named; 24] = [
     ("unknown_commit_keeps_files", "apache/iceberg", "#4686; ClickHouse #115390"),
 ];
 
-/// Complaints about names that no source has a function of.
+/// Complaints about names that no source has a test of.
 pub fn missing<'a>(named: &[Named], sources: impl Iterator<Item = &'a str> + Clone) -> Vec<String> {
     let is_there = |name: &str| {
-        let function = format!("fn {name}(");
-        sources.clone().any(|source| source.contains(&function))
+        let test = format!("fn {name}() {{");
+        sources.clone().any(|source| {
+            let places = source.match_indices(&test);
+            places.into_iter().any(|(at, _)| is_test(&source[..at]))
+        })
     };
     let gone = named.iter().filter(|(name, ..)| !is_there(name));
     gone.map(|(name, system, threads)| format!("no test {name} ({system} {threads})")).collect()
 }
 
+/// Whether the function that follows is one that is run, and not passed over.
+fn is_test(before: &str) -> bool {
+    let attributes =
+        before.trim_end_matches("async ").lines().rev().skip_while(|line| line.trim().is_empty());
+    let attributes = attributes.take_while(|line| line.trim_start().starts_with("#["));
+    let attributes: Vec<&str> = attributes.map(str::trim).collect();
+    attributes.iter().any(|attribute| ["#[test]", "#[tokio::test]"].contains(attribute))
+        && !attributes.iter().any(|attribute| attribute.starts_with("#[ignore"))
+}
+
 #[test]
 fn a_name_without_a_test_is_found() {
-    let named = [("a_row_stays", "x/y", "#1"), ("a_row", "x/y", "#2")];
-    let sources = ["#[test]\nfn a_row_stays() {}\n", "// fn a_row_goes"];
-    assert_eq!(missing(&named, sources.into_iter()), ["no test a_row (x/y #2)"]);
+    let named = ["a_row_stays", "a_row_waits", "a_row", "a_row_rests", "a_row_goes"];
+    let named = named.map(|name| (name, "x/y", "#1"));
+    let sources = [
+        "#[test]\nfn a_row_stays() {}\n",
+        "#[tokio::test]\nasync fn a_row_waits() {\n}\n// fn a_row_goes",
+        "fn a_row_goes() {}\n#[test]\n#[ignore = \"long\"]\nfn a_row_rests() {}",
+    ];
+    let missing = missing(&named, sources.into_iter());
+    assert_eq!(
+        missing,
+        ["a_row", "a_row_rests", "a_row_goes"].map(|name| { format!("no test {name} (x/y #1)") })
+    );
 }

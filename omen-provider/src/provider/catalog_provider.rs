@@ -20,6 +20,7 @@ use super::current_transaction::CurrentTransaction;
 use super::edits::RewriteEdits;
 use super::exact_counts::with_summaries;
 use super::file_tables::file_table;
+use super::filter_places::with_filters_in_place;
 use super::first_rows::ReadFirstRows;
 use super::insert_values::NullableValues;
 use super::introspection::SystemTable;
@@ -93,16 +94,17 @@ pub(super) fn register(
     ctx.add_analyzer_rule(Arc::new(RewriteEdits));
     ctx.add_analyzer_rule(Arc::new(PinSnapshot::new(Arc::clone(handle), current)));
     ctx.add_optimizer_rule(Arc::new(ReadFirstRows));
-    add_summaries(ctx);
+    add_physical_rules(ctx);
     Ok(())
 }
 
-/// Lets EXPLAIN show what was counted. Physical rules can only be set where a state is built, so
-/// the state of `ctx` is built again from itself.
-fn add_summaries(ctx: &SessionContext) {
+/// Lets EXPLAIN show what was counted, and keeps filters to their columns. Physical rules can only
+/// be set where a state is built, so the state of `ctx` is built again from itself.
+fn add_physical_rules(ctx: &SessionContext) {
     let state = ctx.state_ref();
     let mut state = state.write();
-    let Some(rules) = with_summaries(&state.physical_optimizers().to_vec()) else { return };
+    let rules = state.physical_optimizers().to_vec();
+    let rules = with_filters_in_place(with_summaries(&rules).unwrap_or(rules));
     let creates_default = state.config().options().catalog.create_default_catalog_and_schema;
     let mut rebuilt = SessionStateBuilder::new_from_existing(state.clone())
         .with_session_id(state.session_id().to_string())

@@ -15,6 +15,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
 use super::edit_target::Edit;
+use super::identity::{changed, is_always};
 use crate::error::Error;
 use crate::storage::schema::{ROW_ID_COLUMN, TableSchema};
 
@@ -261,6 +262,10 @@ fn target(relation: &TableWithJoins) -> Result<(ObjectName, Ident)> {
 }
 
 /// The new value of each visible column, if it has one.
+///
+/// # Errors
+/// [`Error::InvalidInput`] for a column that is not there, is given two values, or whose values are
+/// the table's alone.
 pub(super) fn assigned(
     assignments: &[Assignment],
     schema: &TableSchema,
@@ -281,6 +286,9 @@ pub(super) fn assigned(
             ))
             .into());
         };
+        if is_always(schema, index) {
+            return Err(changed(schema).into());
+        }
         let value = match is_default(&value) {
             true => default_of(schema, index)?,
             false => value,

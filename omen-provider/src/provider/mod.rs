@@ -30,6 +30,7 @@ mod run_source;
 mod source;
 
 mod exact_counts;
+mod filter_places;
 mod missing_columns;
 mod scan;
 

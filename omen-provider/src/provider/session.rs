@@ -31,6 +31,7 @@ use super::edit_statements::plan_edit;
 use super::edits::RewriteEdits;
 use super::exact_counts::with_summaries;
 use super::export::export;
+use super::filter_places::with_filters_in_place;
 use super::import::import;
 use super::indexes;
 use super::introspection::settings::Settings;
@@ -100,7 +101,7 @@ impl Session {
         config.options_mut().catalog.information_schema = false;
         config.options_mut().extensions.insert(Settings::of(handle));
         let rules = PhysicalOptimizer::new().rules;
-        let rules = with_summaries(&rules).unwrap_or(rules);
+        let rules = with_filters_in_place(with_summaries(&rules).unwrap_or(rules));
         let rules = with_large_joins(rules, Arc::clone(runtime.pool()));
         let state = SessionStateBuilder::new()
             .with_config(config)

@@ -3,6 +3,7 @@
 mod alter;
 mod edits;
 mod export;
+mod filter_places;
 mod identity;
 mod indexes;
 mod introspection;

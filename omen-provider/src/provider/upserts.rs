@@ -25,7 +25,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::edit_query::{assigned, default_of, is_default};
 use super::edit_statements::{expression, normalizer, returned, target};
 use super::edit_target::{Edit, EditTarget};
-use super::identity::{changed, is_always, refuse_given, with_numbers};
+use super::identity::{refuse_given, with_numbers};
 use super::insert_values::allowing_nulls;
 use super::key_lookup::KeyLookup;
 use super::on_conflict::{OnKey, on_key};
@@ -259,9 +259,6 @@ fn merged_rows(
         .into());
     }
     let mut values = assigned(&update.assignments, schema, &normalizer(session))?;
-    if values.iter().enumerate().any(|(place, value)| value.is_some() && is_always(schema, place)) {
-        return Err(changed(schema).into());
-    }
     if schema.key.iter().any(|&column| values[column].is_some()) {
         return Err(Error::invalid(format!(
             "ON CONFLICT DO UPDATE cannot change the key of table \"{}\"; UPDATE can",

@@ -17,7 +17,7 @@ use super::engine::{
     Engine, Existing, Inspection, SampleLimits, TableSample, VerifyReport, Within,
 };
 use super::handle::Handle;
-use super::recovery::LogCut;
+use super::recovery::{DroppedTail, LogCut};
 use super::snapshot::Snapshot;
 use super::store::{DirectoryLock, Store};
 use super::table::Table;
@@ -247,6 +247,12 @@ impl Database {
     /// Only if checking itself fails; what is wrong stands in the report.
     pub async fn verify(&self) -> Result<VerifyReport> {
         self.handle.engine().verify().await
+    }
+
+    /// What opening it for writing found behind the last complete statement of the log, and
+    /// dropped: pieces of a statement that a crash cut short, and nobody was told to be there.
+    pub fn dropped_tail(&self) -> Option<&DroppedTail> {
+        self.handle.engine().dropped_tail()
     }
 
     /// What is where, how large, how well indexed.

@@ -51,6 +51,8 @@ pub struct Recovered {
     pub end: Option<LogEnd>,
     /// Where the log was given up; never, unless that was asked for.
     pub cut: Option<LogCut>,
+    /// What was in the last log after its last complete statement.
+    pub dropped: Option<DroppedTail>,
 }
 
 /// What to do about a damaged log.
@@ -70,6 +72,17 @@ pub struct LogCut {
     /// Statements before that place that are in no segment yet; they are kept.
     pub statements: u64,
     /// Bytes of the damaged file from there on.
+    pub bytes: u64,
+}
+
+/// The pieces of a last record that a crash cut short: of a statement that was never acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DroppedTail {
+    /// The log file, by its name in the database.
+    pub file: String,
+    /// Where the pieces begin: the end of the last complete statement.
+    pub offset: u64,
+    /// How many bytes they were.
     pub bytes: u64,
 }
 
@@ -113,10 +126,22 @@ pub async fn recover(
 ) -> Result<Recovered> {
     let (durable, saved) = load(opener, manifest).await?;
     let logged = read_logs(opener.medium, manifest, access, on_damage).await?;
-    let Logged { statements, next_lsn, bytes: log_bytes, logs, cut, end } = logged;
+    let Logged { statements, next_lsn, bytes: log_bytes, logs, cut, dropped, end } = logged;
     let mut version = durable.clone();
     replay(opener, &mut version, &statements).await?;
-    Ok(Recovered { durable, saved, version, statements, next_lsn, log_bytes, logs, cut, end })
+    let recovered = Recovered {
+        durable,
+        saved,
+        version,
+        statements,
+        next_lsn,
+        log_bytes,
+        logs,
+        end,
+        cut,
+        dropped,
+    };
+    Ok(recovered)
 }
 
 /// The version that a manifest describes.

@@ -10,6 +10,8 @@
 //! Suites that need what a machine may lack (root, loop devices, strace) leave themselves out, and
 //! say so in one line each ([`missing`]).
 
+mod descriptors;
+mod dropped_tail;
 mod kill;
 mod ledger;
 mod missing;

@@ -65,6 +65,7 @@ use upkeep::{Upkeep, lock};
 use super::manifest::Manifest;
 use super::medium::{Medium, Suspects};
 use super::publication::SavedDeletions;
+use super::recovery::DroppedTail;
 use super::snapshot::{Snapshot, TableSnapshot};
 use super::store::{DirectoryLock, Pin};
 use super::version::Version;
@@ -124,6 +125,8 @@ struct Writer {
     retrying: tokio::sync::Mutex<()>,
     /// Bytes of statements that wait for the commits of their transactions.
     held_bytes: AtomicUsize,
+    /// What opening found behind the last complete statement of the log.
+    dropped: Option<DroppedTail>,
     upkeep: Upkeep,
 }
 
@@ -166,6 +169,11 @@ impl Engine {
     /// Where the database lies.
     pub fn location(&self) -> &str {
         &self.medium.store.location
+    }
+
+    /// What opening it for writing dropped from the end of the log.
+    pub fn dropped_tail(&self) -> Option<&DroppedTail> {
+        self.writer.as_ref()?.dropped.as_ref()
     }
 
     /// How the database was opened.

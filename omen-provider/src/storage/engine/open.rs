@@ -245,6 +245,7 @@ async fn open_for_writing(
         recent,
         retrying: tokio::sync::Mutex::new(()),
         held_bytes: AtomicUsize::new(0),
+        dropped: recovered.dropped,
         upkeep: Upkeep::new(medium.options.clock.clone(), opened.clone()),
     };
     let engine = Engine {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
-use super::{LogCut, LogDamage};
+use super::{DroppedTail, LogCut, LogDamage};
 use crate::error::{Error, Result};
 use crate::storage::manifest::Manifest;
 use crate::storage::medium::{Medium, epoch_of};
@@ -56,6 +56,8 @@ pub struct Logged {
     pub bytes: u64,
     pub logs: Vec<LogPlace>,
     pub cut: Option<LogCut>,
+    /// What was in the last of them after its last complete statement.
+    pub dropped: Option<DroppedTail>,
     /// Where the last of them ends; none if there is no log.
     pub end: Option<LogEnd>,
 }
@@ -103,6 +105,10 @@ pub async fn read_logs(
         };
         let (offset, next_lsn) = (log.end, log.next_lsn);
         logged.end = Some(LogEnd { header: log.header, offset, next_lsn });
+        let tail = log.dropped_tail_bytes();
+        if logged.cut.is_none() && tail > 0 {
+            logged.dropped = Some(DroppedTail { file: log_name(number), offset, bytes: tail });
+        }
         first_lsns = log.next_lsn..=log.next_lsn;
         logged.bytes += bytes;
         logged.logs.push(log.place());
