@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::script::Statement::{
-    self, Checkpoint, Compact, Create, Delete, Drop, Insert, InsertMany, Renew, Upsert,
+    self, Checkpoint, Compact, Create, Delete, Drop, Index, Insert, InsertMany, Move, Renew,
+    Transaction, Truncate, Upsert,
 };
 use super::script::{State, states, thought_of};
 use crate::faulty_disk::Seeded;
@@ -47,6 +48,10 @@ struct Mix {
     delete: u64,
     drop: u64,
     renew: u64,
+    index: u64,
+    truncate: u64,
+    shift: u64,
+    transaction: u64,
     checkpoint: u64,
     compact: u64,
     /// Statements between two turns, on average.
@@ -63,6 +68,10 @@ const MIXES: [Mix; 5] = [
         delete: 6,
         drop: 0,
         renew: 0,
+        index: 0,
+        truncate: 0,
+        shift: 1,
+        transaction: 2,
         checkpoint: 1,
         compact: 0,
         turn_every: 25,
@@ -76,6 +85,10 @@ const MIXES: [Mix; 5] = [
         delete: 4,
         drop: 1,
         renew: 1,
+        index: 1,
+        truncate: 1,
+        shift: 1,
+        transaction: 1,
         checkpoint: 2,
         compact: 3,
         turn_every: 15,
@@ -89,6 +102,10 @@ const MIXES: [Mix; 5] = [
         delete: 2,
         drop: 6,
         renew: 4,
+        index: 3,
+        truncate: 2,
+        shift: 1,
+        transaction: 1,
         checkpoint: 3,
         compact: 2,
         turn_every: 12,
@@ -102,6 +119,10 @@ const MIXES: [Mix; 5] = [
         delete: 4,
         drop: 1,
         renew: 1,
+        index: 1,
+        truncate: 0,
+        shift: 1,
+        transaction: 2,
         checkpoint: 2,
         compact: 2,
         turn_every: 3,
@@ -115,6 +136,10 @@ const MIXES: [Mix; 5] = [
         delete: 4,
         drop: 1,
         renew: 1,
+        index: 1,
+        truncate: 1,
+        shift: 1,
+        transaction: 3,
         checkpoint: 2,
         compact: 2,
         turn_every: 15,
@@ -138,6 +163,7 @@ impl Script {
         let mix = &MIXES[(seed % MIXES.len() as u64) as usize];
         let mut seeded = Seeded::new(seed);
         let (mut state, mut statements, mut turns) = (State::new(), Vec::new(), BTreeMap::new());
+        let mut indexed = BTreeSet::new();
         while statements.len() < STATEMENTS {
             let number = statements.len();
             if seeded.below(mix.turn_every) == 0 {
@@ -147,8 +173,18 @@ impl Script {
             let name = ["a", "b", "c"][seeded.below(3) as usize];
             let statement = match state.get(name) {
                 None => Create(name),
-                Some(rows) => mix.statement(&mut seeded, name, rows),
+                Some(rows) => mix.statement(&mut seeded, name, rows, number),
             };
+            // A table has one index, which goes with its column.
+            let statement = match statement {
+                Index(name, _) if indexed.contains(name) => Checkpoint,
+                other => other,
+            };
+            match &statement {
+                Index(name, _) => _ = indexed.insert(*name),
+                Drop(name) | Renew(name) => _ = indexed.remove(name),
+                _ => {}
+            }
             statement.apply(&mut state, number);
             statements.push(statement);
         }
@@ -175,6 +211,7 @@ impl Mix {
         seeded: &mut Seeded,
         name: &'static str,
         rows: &BTreeMap<i64, String>,
+        number: usize,
     ) -> Statement {
         let kinds = [
             self.bulk,
@@ -185,6 +222,10 @@ impl Mix {
             self.renew,
             self.checkpoint,
             self.compact,
+            self.index,
+            self.truncate,
+            self.shift,
+            self.transaction,
         ];
         let mut ticket = seeded.below(kinds.iter().sum());
         let kind = kinds.iter().position(|weight| match ticket.checked_sub(*weight) {
@@ -209,9 +250,54 @@ impl Mix {
             Some(5) => Renew(name),
             Some(6) => Checkpoint,
             Some(7) => Compact,
+            Some(8) => Index(name, seeded.below(2) == 0),
+            Some(9) => Truncate(name),
+            Some(10) => shifted(seeded, name, number),
+            Some(11) => transaction(seeded, name, rows, number),
             _ => Upsert(name, keys),
         }
     }
+}
+
+/// Moves rows to where no other statement puts any.
+fn shifted(seeded: &mut Seeded, name: &'static str, number: usize) -> Statement {
+    let from = seeded.below(3000) as i64;
+    Move(name, from, from + 1 + seeded.below(800) as i64, 10_000 * (1 + number as i64))
+}
+
+/// A few statements on one table, and perhaps a table of its own.
+fn transaction(
+    seeded: &mut Seeded,
+    name: &'static str,
+    rows: &BTreeMap<i64, String>,
+    number: usize,
+) -> Statement {
+    let mut rows = rows.clone();
+    let mut steps = Vec::new();
+    for _ in 0..2 + seeded.below(3) {
+        let count = 1 + seeded.below(60);
+        let keys = some_keys(seeded, count);
+        let mut new = keys.clone();
+        new.retain(|key| !rows.contains_key(key));
+        let step = match seeded.below(8) {
+            0 | 1 if !new.is_empty() => Insert(name, new),
+            2 | 3 => Delete(name, keys),
+            // Rows are moved to the same place once.
+            4 if !steps.iter().any(|step| matches!(step, Move(..))) => {
+                shifted(seeded, name, number)
+            }
+            5 => Truncate(name),
+            _ => Upsert(name, keys),
+        };
+        let mut state = State::from([(name.to_string(), rows)]);
+        step.apply(&mut state, number);
+        rows = state.remove(name).expect("the table");
+        steps.push(step);
+    }
+    if seeded.below(4) == 0 {
+        steps.extend([Create("e"), Insert("e", vec![number as i64]), Drop("e")]);
+    }
+    Transaction(steps)
 }
 
 /// Keys; here and there one behind the other, so that parts come to lie apart.
@@ -233,5 +319,9 @@ fn scripts_have_fifty_statements_and_repeat() {
     let turns: Vec<Turn> = five().iter().flat_map(|s| s.turns.values().copied()).collect();
     for turn in [Turn::Close, Turn::Drop, Turn::Look] {
         assert!(turns.contains(&turn), "{turn:?}");
+    }
+    let all: String = (0..50).map(|seed| format!("{:?}", Script::of_chance(seed))).collect();
+    for kind in ["Index(", "Truncate(", "Move(", "Transaction(", "Renew(", "InsertMany("] {
+        assert!(all.matches(kind).count() > 9, "{kind}");
     }
 }

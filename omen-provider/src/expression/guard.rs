@@ -42,8 +42,17 @@ const STACK_BYTES: (usize, usize) = (12 << 20, 16 << 20);
 /// Calls `f` with room on the stack. DataFusion answers some statements that make no sense with a
 /// panic: an error like others.
 pub(crate) fn with_stack<T>(f: impl FnOnce() -> DataFusionResult<T>) -> DataFusionResult<T> {
-    let caught = || catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| Err(caused(&*panic)));
-    stacker::maybe_grow(STACK_BYTES.0, STACK_BYTES.1, caught)
+    stacker::maybe_grow(STACK_BYTES.0, STACK_BYTES.1, || caught(f))
+}
+
+/// Calls what plans a statement: a panic is an error.
+pub(crate) fn caught<T>(f: impl FnOnce() -> DataFusionResult<T>) -> DataFusionResult<T> {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| Err(caused(PLANNED, &*panic)))
+}
+
+/// Calls what computes the rows of a statement, likewise.
+pub(crate) fn executed<T>(f: impl FnOnce() -> DataFusionResult<T>) -> DataFusionResult<T> {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| Err(caused(CARRIED_OUT, &*panic)))
 }
 
 /// Polls `future` with room on the stack.
@@ -61,14 +70,19 @@ pub(crate) async fn planned<T>(
     future: impl Future<Output = DataFusionResult<T>>,
 ) -> DataFusionResult<T> {
     let caught = AssertUnwindSafe(future).catch_unwind().await;
-    caught.unwrap_or_else(|panic| Err(caused(&*panic)))
+    caught.unwrap_or_else(|panic| Err(caused(PLANNED, &*panic)))
 }
 
-fn caused(panic: &(dyn Any + Send)) -> DataFusionError {
+/// What a panic kept from being done, and what to do.
+const PLANNED: (&str, &str) = ("planned", "write it in another way");
+const CARRIED_OUT: (&str, &str) =
+    ("carried out to the end", "if it writes, look whether it did; write it in another way");
+
+fn caused((what, then): (&str, &str), panic: &(dyn Any + Send)) -> DataFusionError {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     DataFusionError::Internal(format!(
-        "the statement could not be planned: {}; write it in another way",
+        "the statement could not be {what}: {}; {then}",
         text.unwrap_or("a panic without a message")
     ))
 }

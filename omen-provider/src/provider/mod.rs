@@ -17,6 +17,7 @@ mod large_joins;
 mod runtime;
 
 mod deep_plans;
+mod panics;
 
 mod explain;
 mod filter;

@@ -26,8 +26,10 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, Phy
 use super::copy_sink::CopyTarget;
 use super::edit_target::keeping_rows;
 use super::key_lookup::{KeyLookup, KeyLookupExec};
+use super::panics::GuardedExec;
 use super::returned_rows::{ReturnedRows, ReturningExec};
 use crate::error::Error;
+use crate::expression::guard;
 
 /// A node and its input.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -173,7 +175,8 @@ impl QueryPlanner for OwnPlanner {
         session: &dyn Session,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Self)]);
-        planner.create_physical_plan(plan, session).await
+        let plan = guard::planned(planner.create_physical_plan(plan, session)).await?;
+        Ok(GuardedExec::guard(plan))
     }
 }
 

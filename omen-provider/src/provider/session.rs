@@ -39,6 +39,7 @@ use super::introspection::{InformationSchema, pragma, refuse_reserved_names, set
 use super::large_joins::with_large_joins;
 use super::own_files::refuse_own_files;
 use super::own_nodes::OwnPlanner;
+use super::panics;
 use super::runtime::QueryRuntime;
 use super::statement::{Copy, Parsed, Statement};
 use super::transactions;
@@ -107,6 +108,8 @@ impl Session {
             .with_config(config)
             .with_runtime_env(runtime.env())
             .with_default_features()
+            .with_analyzer_rules(panics::analyzer_rules())
+            .with_optimizer_rules(panics::optimizer_rules())
             .with_physical_optimizer_rules(rules)
             .with_query_planner(Arc::new(OwnPlanner))
             .with_type_planner(Arc::new(ArrowTypes))

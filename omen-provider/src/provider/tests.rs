@@ -8,6 +8,7 @@ mod identity;
 mod indexes;
 mod introspection;
 mod masks;
+mod panics;
 mod plans;
 mod scans;
 mod statements;
