@@ -11,6 +11,9 @@ pub mod settings;
 #[cfg(feature = "engine")]
 mod readings;
 
+#[cfg(feature = "stores")]
+pub mod engines;
+
 #[cfg(feature = "peers")]
 pub mod peers;
 #[cfg(feature = "stores")]
