@@ -160,8 +160,7 @@ fn figures(cases: &[Case], single: &[Vec<f64>], bulk: &[Vec<f64>]) {
     let place = |name: &str| cases.iter().position(|case| case.name == name);
     let Some(ours) = place("omendb") else { return };
     let others: Vec<usize> = (0..cases.len()).filter(|place| *place != ours).collect();
-    let best =
-        |rates: &[f64]| others.iter().map(|place| rates[*place]).fold(f64::NAN, f64::max);
+    let best = |rates: &[f64]| others.iter().map(|place| rates[*place]).fold(f64::NAN, f64::max);
     for (change, (single, bulk)) in Change::ALL.iter().zip(single.iter().zip(bulk)) {
         let name = change.name();
         measured(&format!("{name}s_per_s"), single[ours]);

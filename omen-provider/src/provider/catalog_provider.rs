@@ -25,7 +25,9 @@ use super::first_rows::ReadFirstRows;
 use super::insert_values::NullableValues;
 use super::introspection::SystemTable;
 use super::pin::PinSnapshot;
+use super::subqueries::ExactSubqueries;
 use super::table_provider::OmenTable;
+use super::unordered::with_hidden_orders;
 use super::views;
 use crate::error::Error;
 use crate::storage::database::Database;
@@ -91,6 +93,7 @@ pub(super) fn register(
     });
     catalog.register_schema(&names.default_schema, schema)?;
     ctx.add_analyzer_rule(Arc::new(NullableValues));
+    ctx.add_analyzer_rule(Arc::new(ExactSubqueries));
     ctx.add_analyzer_rule(Arc::new(RewriteEdits));
     ctx.add_analyzer_rule(Arc::new(PinSnapshot::new(Arc::clone(handle), current)));
     ctx.add_optimizer_rule(Arc::new(ReadFirstRows));
@@ -105,6 +108,7 @@ fn add_physical_rules(ctx: &SessionContext) {
     let mut state = state.write();
     let rules = state.physical_optimizers().to_vec();
     let rules = with_filters_in_place(with_summaries(&rules).unwrap_or(rules));
+    let rules = with_hidden_orders(rules);
     let creates_default = state.config().options().catalog.create_default_catalog_and_schema;
     let mut rebuilt = SessionStateBuilder::new_from_existing(state.clone())
         .with_session_id(state.session_id().to_string())

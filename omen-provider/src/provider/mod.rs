@@ -34,6 +34,7 @@ mod exact_counts;
 mod filter_places;
 mod missing_columns;
 mod scan;
+mod unordered;
 
 mod current_transaction;
 
@@ -60,6 +61,7 @@ mod own_nodes;
 
 mod insert_values;
 mod pin;
+mod subqueries;
 
 mod catalog_provider;
 
@@ -67,6 +69,7 @@ mod file_tables;
 mod views;
 
 mod column_names;
+mod refused_syntax;
 
 mod unique;
 

@@ -40,9 +40,11 @@ use super::large_joins::with_large_joins;
 use super::own_files::refuse_own_files;
 use super::own_nodes::OwnPlanner;
 use super::panics;
+use super::refused_syntax::refuse_wrong_answers;
 use super::runtime::QueryRuntime;
 use super::statement::{Copy, Parsed, Statement};
 use super::transactions;
+use super::unordered::with_hidden_orders;
 use super::upserts::{InsertSyntax, plan_insert};
 use super::views::{self, create_view, drop_view};
 use crate::error::Error;
@@ -103,7 +105,7 @@ impl Session {
         config.options_mut().extensions.insert(Settings::of(handle));
         let rules = PhysicalOptimizer::new().rules;
         let rules = with_filters_in_place(with_summaries(&rules).unwrap_or(rules));
-        let rules = with_large_joins(rules, Arc::clone(runtime.pool()));
+        let rules = with_large_joins(with_hidden_orders(rules), Arc::clone(runtime.pool()));
         let state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime.env())
@@ -219,6 +221,7 @@ impl Session {
     pub(super) async fn plan(&self, mut statement: PlainStatement) -> Result<DataFrame> {
         let state = self.ctx.state();
         let normalize_names = state.config_options().sql_parser.enable_ident_normalization;
+        refuse_wrong_answers(&statement)?;
         give_own_names(&mut statement, normalize_names);
         let clauses = TableClauses::take(&mut statement, normalize_names)?;
         if let Some(frame) = self.plan_own(&statement).await? {
