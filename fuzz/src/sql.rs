@@ -3,7 +3,8 @@
 //! Any text may come: it must not panic, overflow the stack, or take for ever. A query whose answer
 //! does not depend on chance is also put to DataFusion over tables in memory with the same rows,
 //! and must be answered alike. After a statement that has changed something the database opens
-//! again, with the definitions and as many rows as it had; the next one finds it as it was at first.
+//! again, with the definitions and as many rows as it had; the next one finds it as it was at
+//! first.
 //!
 //! Called by the target, and by the repository's tests, which compile this file too; calls the
 //! public interface alone.

@@ -2,9 +2,9 @@
 //! them, says the rows that `rows.txt` says, and goes on from them.
 //!
 //! Each has tables of every type of key and of value, in segments, with rows marked deleted, after
-//! a compaction, with entries in indexes and columns that came and went since, views, and a log with
-//! statements of every kind that no segment holds: it was never closed. What the power leaves when
-//! it fails while such a database is opened is opened again.
+//! a compaction, with entries in indexes and columns that came and went since; views; and a log
+//! with statements of every kind that no segment holds: it was never closed. What the power leaves
+//! when it fails while such a database is opened is opened again.
 //!
 //! `OMEN_BLESS=1 cargo test -p omen-tests golden` makes the one of the present version anew. Before
 //! the first release that is done whenever the format changes; then never again, but for a version
@@ -148,12 +148,13 @@ const ALTERED: [&str; 6] = [
     "CREATE TABLE emptied (id INT PRIMARY KEY, v TEXT)",
 ];
 
-/// Statements for the log alone, the last of them a transaction with a bulk statement, whose segment
-/// is named by the log. It asks for a flush, which nobody is there to carry out.
+/// Statements for the log alone, the last of them a transaction with a bulk statement, whose
+/// segment is named by the log. It asks for a flush, which nobody is there to carry out.
 const LOGGED: [&str; 16] = [
     "INSERT INTO declared (address, size, day) VALUES ('in the log', 5, DATE '2026-11-04')",
     "UPDATE declared SET size = size * 2 WHERE address = 'b'",
-    "ALTER TABLE declared RENAME COLUMN day TO at, ADD COLUMN later INT DEFAULT 4 CHECK (later < 9)",
+    "ALTER TABLE declared RENAME COLUMN day TO at, \
+     ADD COLUMN later INT DEFAULT 4 CHECK (later < 9)",
     "CREATE VIEW middle AS SELECT id, n FROM many WHERE n BETWEEN 1494 AND 1500",
     "DROP VIEW dropped",
     "TRUNCATE TABLE emptied",
