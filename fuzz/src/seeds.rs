@@ -53,8 +53,9 @@ const SCRIPT: &str = "
     CREATE INDEX u_x ON u (x, id)
     ....
     BEGIN
-    ALTER TABLE u DROP COLUMN gone, ALTER COLUMN size TYPE BIGINT, RENAME COLUMN mail TO address, \
-        ADD COLUMN state TEXT NOT NULL DEFAULT 'old', ADD COLUMN day DATE DEFAULT '2026-01-01'
+    ALTER TABLE u DROP COLUMN gone, ALTER COLUMN size TYPE BIGINT, \
+        RENAME COLUMN mail TO address, ADD COLUMN state TEXT NOT NULL DEFAULT 'old', \
+        ADD COLUMN day DATE DEFAULT '2026-01-01'
     ALTER TABLE u ADD CONSTRAINT short CHECK (char_length(address) < 9)
     INSERT INTO u (address, size) VALUES ('new', 5)
     DELETE FROM n WHERE id = 5
@@ -64,8 +65,8 @@ const SCRIPT: &str = "
     CREATE OR REPLACE VIEW v AS SELECT id FROM n WHERE v = 1
     TRUNCATE TABLE h
     UPDATE renamed SET size = size + 1 WHERE address = 'b'
-    CREATE TABLE i (id BIGINT GENERATED ALWAYS AS IDENTITY, a INT, b TEXT, wide TEXT, UNIQUE (a, b), \
-        CHECK (a < 100 AND b <> 'x'))
+    CREATE TABLE i (id BIGINT GENERATED ALWAYS AS IDENTITY, a INT, b TEXT, wide TEXT, \
+        UNIQUE (a, b), CHECK (a < 100 AND b <> 'x'))
     INSERT INTO i (a, b) VALUES (1, NULL), (2, 'b')
     ....
     INSERT INTO i (wide) SELECT repeat('b', 40000) FROM generate_series(1, 20)
