@@ -1,7 +1,7 @@
 //! Judges many mutants in processes of their own, which may not take long for any of them, nor a
 //! gigabyte of memory.
 //!
-//! Two thousand in `cargo test`; `OMEN_MUTANTS=200000 cargo test -p omen-tests damage` judges so
+//! A thousand in `cargo test`; `OMEN_MUTANTS=200000 cargo test -p omen-tests damage` judges so
 //! many, from number `OMEN_MUTANTS_FROM` on if it is set, spread evenly over all kinds of damage to
 //! all specimens.
 
@@ -18,7 +18,7 @@ use super::mutants::{Change, Mutants};
 use super::specimen::Specimen;
 
 /// What `cargo test` judges.
-const MUTANTS: usize = 2_000;
+const MUTANTS: usize = 1_000;
 /// As long as one may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Address space of a process: what it needs itself, and less than a gigabyte for a mutant.
