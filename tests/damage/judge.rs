@@ -17,9 +17,9 @@ use crate::harness::media::small;
 /// What became of a damaged database.
 #[derive(Debug, PartialEq)]
 pub enum Verdict {
-    /// Every row is there and right, and nothing was noticed.
+    /// Every row and every definition is there and right, and nothing was noticed.
     Right,
-    /// The rows are those of an earlier moment, as after a power cut.
+    /// They are those of an earlier moment, as after a power cut.
     Earlier,
     /// An error, naming what is wrong.
     Refused,
@@ -43,7 +43,8 @@ pub fn disk_of(files: &FileList) -> FaultyFiles {
     disk
 }
 
-/// Opens the damaged files, reads all rows and verifies; read-only, so that nothing is mended.
+/// Opens the damaged files, reads all rows and definitions, asks views and indexes, and verifies;
+/// read-only, so that nothing is mended.
 pub async fn look(disk: &FaultyFiles) -> Result<(String, Result<()>)> {
     let options = Options { read_only: true, clock: Clock::stopped(), ..small() };
     let database = options.open_store(disk.store()).await?;
@@ -81,12 +82,19 @@ pub fn judge(
             let is_earlier = specimen.states.contains(&rows);
             match is_earlier && verified.is_ok() && may_be_torn(specimen, file, change) {
                 true => Verdict::Earlier,
-                false => Verdict::Wrong(rows),
+                false => Verdict::Wrong(difference(&rows, whole)),
             }
         }
         Ok(()) => Verdict::Right,
         Err(error) => refused(&error),
     }
+}
+
+/// The first line that is another than what there should be.
+fn difference(found: &str, whole: Option<&String>) -> String {
+    let mut whole = whole.map_or("", |whole| whole).lines();
+    let line = found.lines().find(|line| Some(*line) != whole.next());
+    line.unwrap_or("lines are missing").to_string()
 }
 
 /// A log cut at its end cannot be told from one that was never written further; so the last

@@ -131,6 +131,42 @@ fn a_file_that_looks_like_ours_and_is_not() {
     assert_eq!(block_on(look(&scratch, false)).unwrap(), right);
 }
 
+/// A unique index asks the entries of segments: damaged ones are not believed.
+#[test]
+fn damaged_entries_let_no_duplicate_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Specimen::closed().files;
+    put(folder.path(), &made);
+    let inspection = block_on(async { small().open(folder.path()).await.unwrap().inspect().await });
+    let parts = inspection.tables.into_iter().flat_map(|table| table.parts);
+    let mut entries = parts.flat_map(|part| part.entries);
+    let unique = entries.find(|entries| entries.name.as_deref() == Some("u_mail_key")).unwrap();
+    let name = PathBuf::from(unique.file.unwrap());
+    let (_, whole) = made.iter().find(|(other, _)| *other == name).unwrap();
+    let mut flipped = whole.clone();
+    flipped[10] ^= 1;
+    let other = made.iter().find(|(other, _)| other.extension() == name.extension()).unwrap();
+    let damages = [Some(flipped), Some(other.1.clone()), Some(Vec::new()), None];
+    for (number, damage) in damages.into_iter().enumerate() {
+        put(folder.path(), &made);
+        match damage {
+            Some(bytes) => fs::write(folder.path().join(&name), bytes).unwrap(),
+            None => fs::remove_file(folder.path().join(&name)).unwrap(),
+        }
+        block_on(async {
+            let database = small().open(folder.path()).await.unwrap();
+            let insert = |address: &str| {
+                let sql = format!("INSERT INTO u (address, size) VALUES ('{address}', 9)");
+                let session = database.session();
+                async move { session.sql(&sql).await?.collect().await }
+            };
+            let error = insert("b").await.unwrap_err().to_string();
+            assert!(error.contains("u_mail_key"), "damage {number}: {error}");
+            insert("new").await.unwrap();
+        });
+    }
+}
+
 #[test]
 fn a_foreign_file_beside_ours_is_left_alone() {
     let right_files = Specimen::closed().files;

@@ -1,11 +1,14 @@
 //! Judges many mutants in processes of their own, which may not take long for any of them, nor a
 //! gigabyte of memory.
 //!
-//! Five thousand in `cargo test`; `OMEN_MUTANTS=200000 cargo test -p omen-tests damage` judges so
+//! A thousand in `cargo test`; `OMEN_MUTANTS=200000 cargo test -p omen-tests damage` judges so
 //! many, from number `OMEN_MUTANTS_FROM` on if it is set, spread evenly over all kinds of damage to
 //! all specimens.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -15,7 +18,7 @@ use super::mutants::{Change, Mutants};
 use super::specimen::Specimen;
 
 /// What `cargo test` judges.
-const MUTANTS: usize = 5_000;
+const MUTANTS: usize = 1_000;
 /// As long as one may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Address space of a process: what it needs itself, and less than a gigabyte for a mutant.
@@ -44,7 +47,7 @@ fn no_damage_gives_a_wrong_answer() {
             command.stdout(Stdio::piped()).spawn().unwrap()
         })
         .collect();
-    let (mut judged, mut wrong) = (0, Vec::new());
+    let (mut judged, mut wrong, mut tally) = (0, Vec::new(), Tally::default());
     for mut child in children {
         let (mut at, mut panics) = (String::from("nothing"), Vec::new());
         for line in BufReader::new(child.stdout.take().unwrap()).lines() {
@@ -54,15 +57,43 @@ fn no_damage_gives_a_wrong_answer() {
                 Some(("PANIC", story)) => panics.push(story.to_string()),
                 Some(("WRONG", story)) => wrong.push(story.to_string()),
                 Some(("JUDGED", share)) => judged += share.parse::<usize>().unwrap(),
+                Some(("TALLY", line)) => tally.add(line),
                 _ => {}
             }
         }
         let status = child.wait().unwrap();
         assert!(status.success(), "{status} soon after {at}: {panics:?}\n{}", wrong.join("\n"));
     }
+    println!("{tally}");
     let some = &wrong[..wrong.len().min(8)];
     assert!(wrong.is_empty(), "{} of {judged}:\n{}", wrong.len(), some.join("\n"));
     assert!(judged >= count / 2, "only {judged} of {count} mutants change anything");
+}
+
+/// How many mutants came to what, by kind of file, of damage, and of verdict.
+#[derive(Default)]
+struct Tally(BTreeMap<String, usize>);
+
+impl Tally {
+    fn count(&mut self, file: &Path, change: Change, verdict: &Verdict) {
+        let file = file.extension().and_then(|extension| extension.to_str()).unwrap_or("others");
+        let (change, verdict) = (format!("{change:?}"), format!("{verdict:?}"));
+        let word = |text: &str| text.split(|c: char| !c.is_alphabetic()).next().map(str::to_string);
+        let words = [Some(file.to_string()), word(&change), word(&verdict)];
+        *self.0.entry(words.into_iter().flatten().collect::<Vec<_>>().join(" ")).or_default() += 1;
+    }
+
+    /// Adds a line of what another process has printed of its own.
+    fn add(&mut self, line: &str) {
+        let (name, count) = line.rsplit_once(' ').unwrap();
+        *self.0.entry(name.to_string()).or_default() += count.parse::<usize>().unwrap();
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|(name, count)| writeln!(f, "TALLY {name} {count}"))
+    }
 }
 
 /// What a process of [`no_damage_gives_a_wrong_answer`] does; nothing without it.
@@ -82,7 +113,7 @@ fn judge_a_share() {
     // One line for each, without a trace: which mutant it was, the verdict says.
     std::panic::set_hook(Box::new(|panic| println!("PANIC {panic}")));
     let watch = watch();
-    let mut judged = 0;
+    let (mut judged, mut tally) = (0, Tally::default());
     for number in (from..).step_by(PROCESSES).take(count.div_ceil(PROCESSES)) {
         let (turn, mut place) = (number / round, number % round * stride % round);
         let mut kind = 0;
@@ -101,12 +132,14 @@ fn judge_a_share() {
         *watch.lock().unwrap() = (Instant::now(), story.clone());
         judged += 1;
         let verdict = judge(specimen, (file, change), &damaged, &runtime);
+        tally.count(&specimen.files[file].0, change, &verdict);
         if let Verdict::Wrong(how) = verdict {
             println!("WRONG {story}: {}", how.lines().next().unwrap_or_default());
         } else if verdict == Verdict::Right && must_be_noticed(specimen, file, change) {
             println!("WRONG {story}: not noticed");
         }
     }
+    print!("{tally}");
     println!("JUDGED {judged}");
 }
 

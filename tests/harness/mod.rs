@@ -1,6 +1,7 @@
 //! What the tests share: the media that a database can lie on, and rows in and out.
 
 pub mod failing_store;
+pub mod log_kinds;
 pub mod media;
 pub mod rows;
 pub mod watched;

@@ -2,9 +2,10 @@
 
 use prost::Message;
 
-use super::{deletions, log, manifest, segment};
+use super::{deletions, entries, log, manifest, segment};
 use crate::storage::manifest::{DeletionsRecord, Manifest};
 use crate::storage::record::SegmentRecord;
+use crate::storage::wal::Op;
 
 /// An input and the target that it is for.
 pub type Input = (&'static str, Vec<u8>);
@@ -16,10 +17,12 @@ pub fn inputs(files: &[(String, Vec<u8>)]) -> Vec<Input> {
     let newest = files.iter().rfind(|(name, _)| name.starts_with("manifest/"));
     let newest = newest.and_then(|(_, bytes)| manifest::input(bytes)).unwrap_or_default();
     let newest = Manifest::decode(newest.as_slice()).unwrap_or_default();
-    let tables: Vec<_> = newest.tables.into_iter().filter_map(|entry| entry.table).collect();
+    let Manifest { tables, views, .. } = newest;
+    let tables = tables.into_iter().filter_map(|entry| entry.table).map(Op::CreateTable);
+    let before: Vec<Op> = tables.chain(views.into_iter().map(Op::CreateView)).collect();
     for (name, bytes) in files {
         if name.starts_with("log/") {
-            found.extend(log::inputs(bytes, &tables).into_iter().map(|input| ("log", input)));
+            found.extend(log::inputs(bytes, &before).into_iter().map(|input| ("log", input)));
         }
         if let Some(input) = Some(bytes).filter(|_| name.starts_with("manifest/")) {
             let Some(input) = manifest::input(input) else { continue };
@@ -43,6 +46,13 @@ fn named_by(message: &[u8], files: &[(String, Vec<u8>)]) -> Vec<Input> {
                 let input = segment::input(schema, record, bytes);
                 found.extend(input.map(|input| ("segment", input)));
                 found.extend(segment::index(record, bytes).map(|input| ("index", input)));
+                for named in &record.entries {
+                    let Some(own) = &named.segment else { continue };
+                    let Some(entries) = file(own.file_name()) else { continue };
+                    let input = entries::input(schema, record, named, [bytes, entries]);
+                    found.extend(input.map(|input| ("entries", input)));
+                    found.extend(segment::index(own, entries).map(|input| ("index", input)));
+                }
             }
             if let Some(deletions) = &entry.deletions
                 && let Some(bytes) = file(DeletionsRecord::file_name(deletions))

@@ -19,7 +19,6 @@ use super::{medium, part, push_part};
 use crate::error::{Error, Result};
 use crate::storage::frame::{self, FrameResult};
 use crate::storage::manifest::{FORMAT_VERSION, Manifest};
-use crate::storage::record::TableRecord;
 use crate::storage::recovery::{Access, LogDamage, Opener, recover};
 use crate::storage::row_bytes::{decode_rows, encode_rows};
 use crate::storage::schema::TableSchema;
@@ -215,13 +214,13 @@ fn check_rows(contents: &LogContents) {
     }
 }
 
-/// The inputs for a log file: as items, behind one statement that creates the tables, and as it is.
-pub(super) fn inputs(file: &[u8], tables: &[TableRecord]) -> Vec<Vec<u8>> {
+/// The inputs for a log file: as items, behind one statement that makes what was there before, and
+/// as it is.
+pub(super) fn inputs(file: &[u8], before: &[Op]) -> Vec<Vec<u8>> {
     let Ok(header) = LogHeader::decode(file, "") else { return Vec::new() };
     let used = file.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
     let mut items = header.first_lsn.to_le_bytes().to_vec();
-    for table in tables {
-        let op = Op::CreateTable(table.clone());
+    for op in before {
         items.push(op.kind());
         push_part(&op.payload().0, &mut items);
     }

@@ -63,6 +63,14 @@ pub(super) fn check_schema(schema: &TableSchema) {
     assert_eq!((again.id, &again.name, &again.key), (schema.id, &schema.name, &schema.key));
     assert_eq!(again.hidden_key, schema.hidden_key);
     assert_eq!(again.next_column_id, schema.next_column_id);
+    assert_eq!((&again.checks, again.identity), (&schema.checks, schema.identity));
+    let indexes = |schema: &TableSchema| -> Vec<_> {
+        schema.indexes.iter().map(|index| (index.index.clone(), index.places.clone())).collect()
+    };
+    assert_eq!(indexes(&again), indexes(schema));
+    assert_eq!(again.next_index_id, schema.next_index_id);
+    // Texts of conditions are read when rows are written.
+    let _ = schema.check_conditions();
     let _ = (schema.key_names(), schema.constraint_name(), Arc::clone(schema.visible()));
 }
 

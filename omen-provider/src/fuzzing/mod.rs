@@ -10,6 +10,7 @@
 //! database ([`inputs`]); calls the modules of the engine.
 
 mod deletions;
+mod entries;
 mod harvest;
 mod log;
 mod manifest;
@@ -25,6 +26,7 @@ use crate::storage::medium::Medium;
 use crate::storage::store::Store;
 
 pub use deletions::deletion_vector;
+pub use entries::entries;
 pub use harvest::inputs;
 pub use log::log;
 pub use manifest::manifest;

@@ -34,7 +34,7 @@ const KIND_MAX: u32 = 5;
 /// Bytes of the layout before its pages.
 const LAYOUT_HEAD_BYTES: usize = 16;
 /// Rows at most that are read.
-const ROWS_MAX: u32 = 1 << 16;
+pub(super) const ROWS_MAX: u32 = 1 << 16;
 
 /// A segment; see above.
 pub fn segment(mut input: &[u8]) -> bool {
@@ -118,7 +118,7 @@ async fn check_writing(
 }
 
 /// Keys in the segment, beside it and in its gaps.
-fn probes(segment: &Segment) -> Vec<Vec<u8>> {
+pub(super) fn probes(segment: &Segment) -> Vec<Vec<u8>> {
     let record = segment.record();
     let mut probes = vec![Vec::new(), vec![0xFF; 20], vec![0; 8]];
     for key in [&record.min_key, &record.max_key] {
@@ -139,7 +139,7 @@ fn probes(segment: &Segment) -> Vec<Vec<u8>> {
 }
 
 /// Makes lengths and checksums fit.
-fn seal(record: &mut SegmentRecord, file: &mut [u8]) {
+pub(super) fn seal(record: &mut SegmentRecord, file: &mut [u8]) {
     record.bytes = file.len() as u64;
     let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(file.len());
     let (tail, core) = (place(record.tail_offset), place(record.core_offset));
@@ -191,11 +191,11 @@ fn seal_pages(file: &mut [u8], layout: Range<usize>) {
     }
 }
 
-/// The input for a segment file.
+/// The input for a segment file, without entries in indexes.
 pub(super) fn input(table: &TableRecord, record: &SegmentRecord, file: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::new();
+    let (mut out, alone) = (Vec::new(), record.alone());
     let fits =
-        push_part(&table.encode_to_vec(), &mut out) && push_part(&record.encode_to_vec(), &mut out);
+        push_part(&table.encode_to_vec(), &mut out) && push_part(&alone.encode_to_vec(), &mut out);
     out.extend_from_slice(file);
     fits.then_some(out)
 }

@@ -336,7 +336,12 @@ impl TryFrom<TableRecord> for TableSchema {
         )?;
         let indexes = record.indexes.into_iter().map(SecondaryIndex::from).collect();
         let identity = record.identity.map(Identity::from);
-        schema.with_indexes(indexes, next_index_id)?.with_identity(identity)
+        let indexed = schema.with_indexes(indexes, next_index_id).map_err(|error| match error {
+            // A record that says so is wrong; nothing is in anybody's way.
+            Error::AlreadyExists(what) => Error::invalid(format!("{what} is declared twice")),
+            other => other,
+        });
+        indexed?.with_identity(identity)
     }
 }
 
@@ -499,6 +504,24 @@ mod tests {
         for (id, is_table) in [(TableId::MAX - 1, true), (TableId::MAX, false)] {
             let record = TableRecord { id, ..TableRecord::from(&schema) };
             assert_eq!(TableSchema::try_from(record).is_ok(), is_table);
+        }
+    }
+
+    #[test]
+    fn index_that_is_there_twice_is_refused() {
+        let field = Arc::new(Field::new("id", DataType::Int64, false));
+        let schema = TableSchema::new(3, "t", vec![Column::new(1, field)], vec![0]).unwrap();
+        let index = |id, name: &str| IndexRecord {
+            id,
+            name: name.to_string(),
+            columns: vec![1],
+            ..IndexRecord::default()
+        };
+        let of = |indexes| TableRecord { indexes, last_index_id: 2, ..TableRecord::from(&schema) };
+        assert!(TableSchema::try_from(of(vec![index(1, "i"), index(2, "j")])).is_ok());
+        for second in [index(2, "i"), index(1, "j"), index(2, "t_pkey"), index(3, "j")] {
+            let refused = TableSchema::try_from(of(vec![index(1, "i"), second]));
+            assert!(matches!(refused, Err(Error::InvalidInput(_))), "{refused:?}");
         }
     }
 

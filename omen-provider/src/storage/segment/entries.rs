@@ -134,17 +134,20 @@ impl Segment {
 
     /// The entries in an index, if they are here.
     pub fn entries(&self, index: u32) -> Option<&Arc<Self>> {
-        let mut entries = self.entries.iter();
-        let found = entries.find(|entries| entries.index == index)?;
+        let found = self.entries_found(index)?;
         (!found.is_damaged.load(Relaxed)).then_some(&found.segment)
+    }
+
+    /// The same, also those that a read has found damaged.
+    fn entries_found(&self, index: u32) -> Option<&Entries> {
+        self.entries.iter().find(|entries| entries.index == index)
     }
 
     /// What reading entries came to; `None` if they are damaged: they are not used any more.
     fn unless_damaged<T>(&self, index: u32, read: Result<T>) -> Result<Option<T>> {
         match read {
             Err(Error::Corruption { .. } | Error::NotFound(_)) => {
-                let mut entries = self.entries.iter();
-                if let Some(damaged) = entries.find(|entries| entries.index == index) {
+                if let Some(damaged) = self.entries_found(index) {
                     damaged.is_damaged.store(true, Relaxed);
                 }
                 Ok(None)
@@ -256,7 +259,10 @@ impl Segment {
     }
 
     async fn verify_index(self: &Arc<Self>, index: &IndexSchema) -> Result<()> {
-        let Some(entries) = self.entries(index.index.id) else { return Ok(()) };
+        // What a read has met already is to be named here all the same.
+        let Some(Entries { segment: entries, .. }) = self.entries_found(index.index.id) else {
+            return Ok(());
+        };
         Box::pin(entries.verify()).await?;
         let Some((expected, _)) = self.make_entries(index).await? else { return Ok(()) };
         let mut found = entries.scan(RowRanges::all(entries.rows()), None, BATCH_ROWS);
