@@ -2,10 +2,8 @@
 //!
 //! * `INTERSECT ALL` and `EXCEPT ALL` do not heed how often a row is there (apache's issues 12955,
 //!   12956).
-//! * The one column that `RIGHT` and `FULL JOIN ... USING`, or `NATURAL`, make of two is that of the
-//!   left side, NULL where only the right side has a row (issue 22881).
-//! * `SIMILAR TO` searches for a regular expression, in which `%` and `_` mean themselves (issue
-//!   22263).
+//! * The one column that `RIGHT` and `FULL JOIN ... USING`, or `NATURAL`, make of two is that of
+//!   the left side, NULL where only the right side has a row (issue 22881).
 //!
 //! Pure. Called by [`super::session`] before a statement is planned.
 
@@ -13,7 +11,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    Expr, JoinConstraint, JoinOperator, Query, SetExpr, SetOperator, SetQuantifier, TableFactor,
+    JoinConstraint, JoinOperator, Query, SetExpr, SetOperator, SetQuantifier, TableFactor,
     TableWithJoins, Visit, Visitor,
 };
 
@@ -41,16 +39,6 @@ impl Visitor for WrongAnswers {
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Self::Break> {
         body(&query.body)
-    }
-
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Self::Break> {
-        match expr {
-            Expr::SimilarTo { .. } => ControlFlow::Break(
-                "SIMILAR TO is not supported; LIKE takes % and _, and s ~ '^(a|b)$' a regular \
-                 expression",
-            ),
-            _ => ControlFlow::Continue(()),
-        }
     }
 }
 
@@ -85,8 +73,8 @@ fn tables(from: &TableWithJoins) -> ControlFlow<&'static str> {
         };
         if let Some(JoinConstraint::Using(_) | JoinConstraint::Natural) = constraint {
             return ControlFlow::Break(
-                "RIGHT and FULL JOIN with USING, or NATURAL, are not supported; write ON a.k = b.k, \
-                 and coalesce(a.k, b.k) for the column of both",
+                "RIGHT and FULL JOIN with USING, or NATURAL, are not supported; write \
+                 ON a.k = b.k, and coalesce(a.k, b.k) for the column of both",
             );
         }
         factor(&join.relation)

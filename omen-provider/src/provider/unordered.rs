@@ -1,7 +1,7 @@
 //! Inputs whose order nobody may rely on.
 //!
-//! DataFusion 55.2 takes the rows of a join to be ordered by the one side and then, among equals, by
-//! the other (apache's issue 25052); they are not, where the one side has equals or the other is
+//! DataFusion 55.2 takes the rows of a join to be ordered by the one side and then, among equals,
+//! by the other (apache's issue 25052); they are not, where the one side has equals or the other is
 //! met in the order of a hash table. It takes those of GROUPING SETS to be ordered as their input,
 //! of which they hold every row several times (issue 24421). Whoever believes that sorts too
 //! little, and groups and ranks twice; tables that declare the order of their key make it common.
