@@ -38,7 +38,7 @@ impl AnalyzerRule for ExactSubqueries {
             let exact = node.map_expressions(|expr| {
                 // Most have none.
                 match has_subquery(&expr)? {
-                    true => expr.transform_up(exact).map(|expr| expr),
+                    true => expr.transform_up(exact),
                     false => Ok(Transformed::no(expr)),
                 }
             })?;
