@@ -62,11 +62,14 @@ mod insert_values;
 mod pin;
 
 mod catalog_provider;
+mod catalog_schemas;
 
 mod file_tables;
+mod view_text;
 mod views;
 
 mod column_names;
+mod engine_names;
 
 mod unique;
 
@@ -88,6 +91,7 @@ mod transactions;
 mod upserts;
 
 mod indexes;
+mod schemas;
 
 mod introspection;
 

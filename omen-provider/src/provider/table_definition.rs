@@ -35,7 +35,7 @@ pub(super) fn definition(schema: &TableSchema) -> String {
     for check in &schema.checks {
         parts.push(format!("CONSTRAINT {} CHECK ({})", quoted(&check.name), check.sql));
     }
-    format!("CREATE TABLE {} ({})", quoted(&schema.name), parts.join(", "))
+    format!("CREATE TABLE {} ({})", table_name(schema), parts.join(", "))
 }
 
 /// `CREATE INDEX …` for each index of a table that is no constraint of it.
@@ -44,7 +44,7 @@ pub(super) fn index_definitions(schema: &TableSchema) -> impl Iterator<Item = St
     indexes.map(|index| {
         let unique = if index.index.is_unique { "UNIQUE " } else { "" };
         let columns: Vec<String> = index.names(schema).into_iter().map(quoted).collect();
-        let (name, table) = (quoted(&index.index.name), quoted(&schema.name));
+        let (name, table) = (quoted(&index.index.name), table_name(schema));
         format!("CREATE {unique}INDEX {name} ON {table} ({})", columns.join(", "))
     })
 }
@@ -59,6 +59,15 @@ fn column(column: &Column) -> String {
         let _ = write!(text, " DEFAULT {default}");
     }
     text
+}
+
+/// The name of a table, with that of its schema unless that is `public`.
+pub(super) fn table_name(schema: &TableSchema) -> String {
+    let own = quoted(schema.own_name());
+    match schema.schema_name() {
+        Some(name) => format!("{}.{own}", quoted(name)),
+        None => own,
+    }
 }
 
 /// A name, in quotes where it would mean another without, or a word of SQL.

@@ -13,6 +13,7 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field};
 
 use super::schema::{Column, IndexSchema, ROW_ID_COLUMN, SecondaryIndex, TableSchema};
+use super::schema_names::full_name;
 use super::storable::check_storable;
 use super::system_tables::refuse_reserved;
 use crate::error::{Error, Result};
@@ -45,7 +46,7 @@ pub enum Alteration {
         /// The new name.
         to: String,
     },
-    /// Another name for the table.
+    /// Another name for the table, in its schema.
     RenameTable(String),
     /// Another DEFAULT, or none.
     SetDefault {
@@ -139,11 +140,11 @@ impl Alteration {
                 if to.is_empty() {
                     return Err(Error::invalid("a table needs a name"));
                 }
-                if *to == table.name {
+                if to == table.own_name() {
                     return Err(Error::AlreadyExists(format!("table \"{to}\", which is this one")));
                 }
                 refuse_reserved(to)?;
-                name.clone_from(to);
+                name = full_name(table.schema_name(), to);
             }
             Self::SetDefault { column, default } => {
                 let place = place(table, column)?;
@@ -204,6 +205,7 @@ impl Alteration {
             TableSchema::restore(id, name, columns, key, hidden_key, next_column_id, checks)?
                 .with_indexes(indexes, next_index_id)?
                 .with_identity(identity)?;
+        altered.in_schema = table.in_schema;
         added_check.map_or(Ok(()), |check| altered.add_check(check))?;
         altered.check_conditions()?;
         Ok(altered)

@@ -61,11 +61,11 @@ impl TableDefinition {
         self
     }
 
-    /// The schema of the table under `id`.
+    /// The schema of the table under `id`. `in_schema`: see [`TableSchema::in_schema`].
     ///
     /// # Errors
     /// [`Error::InvalidInput`] for a definition that makes no table.
-    pub(crate) fn into_schema(self, id: TableId) -> Result<Arc<TableSchema>> {
+    pub(crate) fn into_schema(self, id: TableId, in_schema: bool) -> Result<Arc<TableSchema>> {
         if self.name.is_empty() {
             return Err(Error::invalid("a table needs a name"));
         }
@@ -109,8 +109,9 @@ impl TableDefinition {
             })
             .collect();
         let mut schema = TableSchema::new(id, self.name, columns, key)?;
+        schema.in_schema = in_schema;
         for (name, condition) in self.checks {
-            let check = Check::parse(name, &condition, &schema.name)?;
+            let check = Check::parse(name, &condition, schema.own_name())?;
             schema.add_check(check)?;
         }
         let identity = match self.identity {

@@ -12,6 +12,7 @@ pub mod record;
 pub(crate) mod row_bytes;
 pub(crate) mod row_ranges;
 pub(crate) mod schema;
+pub(crate) mod schema_names;
 pub(crate) mod storable;
 pub(crate) mod system_tables;
 

@@ -56,6 +56,10 @@ pub struct TableRecord {
     /// The column whose values the table gives, if there is one.
     #[prost(message, optional, tag = "10")]
     pub identity: Option<IdentityRecord>,
+    /// Whether it is in a schema other than `public`: its name is that of the schema, a dot, and
+    /// its own.
+    #[prost(bool, tag = "11")]
+    pub in_schema: bool,
 }
 
 /// A secondary index of a table.
@@ -100,10 +104,18 @@ pub struct CheckRecord {
     pub sql: String,
 }
 
+/// A schema other than `public`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct SchemaRecord {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: String,
+}
+
 /// A view.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct ViewRecord {
-    /// Its name.
+    /// Its name; `a.v` for the view v of schema a.
     #[prost(string, tag = "1")]
     pub name: String,
     /// The statement that creates it, as SQL text.
@@ -252,6 +264,7 @@ impl From<&TableSchema> for TableRecord {
             indexes: schema.indexes.iter().map(|index| IndexRecord::from(&index.index)).collect(),
             last_index_id: schema.next_index_id.saturating_sub(1),
             identity: schema.identity.map(IdentityRecord::from),
+            in_schema: schema.in_schema,
         }
     }
 }
@@ -325,7 +338,10 @@ impl TryFrom<TableRecord> for TableSchema {
             .last_index_id
             .checked_add(1)
             .ok_or_else(|| Error::invalid(format!("no index follows in \"{}\"", record.name)))?;
-        let schema = Self::restore(
+        if record.in_schema && !record.name.contains('.') {
+            return Err(Error::invalid(format!("table \"{}\" names no schema", record.name)));
+        }
+        let mut schema = Self::restore(
             record.id,
             record.name,
             columns,
@@ -334,6 +350,7 @@ impl TryFrom<TableRecord> for TableSchema {
             record.next_column_id,
             record.checks.into_iter().map(Check::from).collect(),
         )?;
+        schema.in_schema = record.in_schema;
         let indexes = record.indexes.into_iter().map(SecondaryIndex::from).collect();
         let identity = record.identity.map(Identity::from);
         schema.with_indexes(indexes, next_index_id)?.with_identity(identity)

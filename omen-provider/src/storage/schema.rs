@@ -75,8 +75,10 @@ impl Column {
 pub struct TableSchema {
     /// The table's id.
     pub id: TableId,
-    /// The table's name.
+    /// The table's name; `a.t` for the table t of schema a.
     pub name: String,
+    /// Whether it is in a schema other than `public`, the one that its name begins with.
+    pub in_schema: bool,
     /// All stored columns, the hidden row id (if any) last.
     pub columns: Vec<Column>,
     /// Indices into `columns`, in key order; never empty.
@@ -164,6 +166,7 @@ impl TableSchema {
         Ok(Self {
             id,
             name,
+            in_schema: false,
             columns,
             key,
             hidden_key,
@@ -177,6 +180,19 @@ impl TableSchema {
             visible,
             codec,
         })
+    }
+
+    /// The schema that it is in, if that is another one than `public`.
+    pub fn schema_name(&self) -> Option<&str> {
+        self.name.split_once('.').filter(|_| self.in_schema).map(|(schema, _)| schema)
+    }
+
+    /// Its name within its schema.
+    pub fn own_name(&self) -> &str {
+        match self.name.split_once('.') {
+            Some((_, own)) if self.in_schema => own,
+            _ => &self.name,
+        }
     }
 
     /// The same table with these secondary indexes and no others.
@@ -348,7 +364,7 @@ impl TableSchema {
 
     /// The name of the primary key constraint, as PostgreSQL would call it.
     pub fn constraint_name(&self) -> String {
-        format!("{}_pkey", self.name)
+        format!("{}_pkey", self.own_name())
     }
 
     /// The key columns' names, in key order.

@@ -17,6 +17,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use super::constraints::{self, Names};
 use super::rows::{Cell, Column, batch, schema};
 use super::{parts, settings};
+use crate::provider::catalog_schemas::public_name;
 use crate::provider::session::Session as OmenSession;
 use crate::storage::handle::Handle;
 use crate::storage::snapshot::Snapshot;
@@ -72,9 +73,9 @@ pub(in crate::provider) fn refuse_reserved_names(
         _ => return Ok(()),
     };
     let snapshot = session.snapshot();
-    let is_there = snapshot.table(name.table()).is_some() || snapshot.view(name.table()).is_some();
-    match session.in_database(name) {
-        Some(_) if !is_there => Ok(refuse_reserved(name.table())?),
+    let is_there = |name: &str| snapshot.table(name).is_some() || snapshot.view(name).is_some();
+    match session.engine_name(name) {
+        Some(own) if !is_there(&own.full) => Ok(refuse_reserved(name.table())?),
         _ => Ok(()),
     }
 }
@@ -117,8 +118,8 @@ impl SystemTable {
         let snapshot = &self.snapshot;
         let names = names(state);
         let rows: Vec<Vec<Cell>> = match self.kind {
-            Kind::Parts => parts::parts(snapshot),
-            Kind::Indexes => parts::indexes(snapshot),
+            Kind::Parts => parts::parts(snapshot, &names),
+            Kind::Indexes => parts::indexes(snapshot, &names),
             Kind::Log => parts::log(self.handle.engine().log_files()),
             Kind::Settings => settings::rows(&self.handle),
             Kind::TableConstraints => constraints::table_constraints(snapshot, &names),
@@ -134,10 +135,10 @@ impl SystemTable {
     }
 }
 
-/// How the session names the schema of the tables.
+/// How the session names the catalog and the schema `public`.
 pub(super) fn names(state: &dyn Session) -> Names {
-    let catalog = &state.config_options().catalog;
-    Names { catalog: catalog.default_catalog.clone(), schema: catalog.default_schema.clone() }
+    let catalog = state.config_options().catalog.default_catalog.clone();
+    Names { catalog, public: public_name(state) }
 }
 
 impl fmt::Debug for SystemTable {

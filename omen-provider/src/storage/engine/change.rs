@@ -10,6 +10,7 @@ use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 
 use super::recent_writes::Written;
+use super::schemas;
 use crate::error::{Error, Result};
 use crate::storage::apply::{WriteMode, delete_keys, put_rows, put_segments, raise_row_id};
 use crate::storage::key::Keys;
@@ -46,6 +47,8 @@ pub(super) enum Change {
     CreateView {
         /// Its name.
         name: String,
+        /// Whether it is in a schema other than `public`.
+        in_schema: bool,
         /// The statement that creates it.
         sql: String,
         /// Whether it takes the place of one of the same name.
@@ -53,6 +56,17 @@ pub(super) enum Change {
     },
     /// A view is dropped.
     DropView(String),
+    /// A schema.
+    CreateSchema(String),
+    /// A schema is dropped.
+    DropSchema {
+        /// Its name.
+        name: String,
+        /// Whether there need not be one.
+        if_exists: bool,
+        /// Whether what is in it goes with it.
+        cascade: bool,
+    },
     /// Rows, and the same rows as log records.
     Put { schema: Arc<TableSchema>, batch: KeyedBatch, records: Vec<Bytes>, mode: WriteMode },
     /// Segments that a bulk statement wrote.
@@ -75,7 +89,16 @@ pub(super) struct Applied {
 impl Change {
     /// Whether it only takes rows away.
     pub(super) fn frees(&self) -> bool {
-        matches!(self, Self::Drop(_) | Self::Delete { .. } | Self::Truncate(_) | Self::DropView(_))
+        match self {
+            Self::Drop(_) | Self::Delete { .. } | Self::Truncate(_) => true,
+            Self::DropView(_) | Self::DropSchema { .. } => true,
+            Self::Create(_)
+            | Self::Alter { .. }
+            | Self::CreateView { .. }
+            | Self::CreateSchema(_)
+            | Self::Put { .. }
+            | Self::Attach { .. } => false,
+        }
     }
 
     /// Whether a table has a further index then.
@@ -93,6 +116,8 @@ impl Change {
             | Self::Alter { .. }
             | Self::CreateView { .. }
             | Self::DropView(_)
+            | Self::CreateSchema(_)
+            | Self::DropSchema { .. }
             | Self::Attach { .. }
             | Self::Truncate(_) => 0,
         }
@@ -109,7 +134,9 @@ impl Change {
             | Self::Drop(_)
             | Self::Alter { .. }
             | Self::CreateView { .. }
-            | Self::DropView(_) => None,
+            | Self::DropView(_)
+            | Self::CreateSchema(_)
+            | Self::DropSchema { .. } => None,
         }
     }
 }
@@ -165,6 +192,7 @@ pub(super) async fn apply(
 ) -> Result<Applied> {
     match change {
         Change::Create(schema) => {
+            version.check_place(&schema.name, schema.in_schema)?;
             refuse_taken(version, &schema.name)?;
             refuse_taken_index(version, schema)?;
             ops.push(Op::CreateTable(TableRecord::from(&**schema)));
@@ -185,6 +213,7 @@ pub(super) async fn apply(
                 return Err(altered_meanwhile(&table.schema));
             }
             if to.name != from.name {
+                version.check_place(&to.name, to.in_schema)?;
                 refuse_taken(version, &to.name)?;
             }
             refuse_taken_index(version, to)?;
@@ -193,21 +222,35 @@ pub(super) async fn apply(
             ops.push(Op::AlterTable(TableRecord::from(&**to)));
             Ok(Applied::default())
         }
-        Change::CreateView { name, sql, replaces } => {
+        Change::CreateView { name, in_schema, sql, replaces } => {
+            version.check_place(name, *in_schema)?;
             if !replaces || version.view(name).is_none() {
                 refuse_taken(version, name)?;
             }
-            version.put_view(name.clone(), sql.clone());
-            ops.push(Op::CreateView(ViewRecord { name: name.clone(), sql: sql.clone() }));
+            let view = ViewRecord { name: name.clone(), sql: sql.clone() };
+            version.put_view(view.clone());
+            ops.push(Op::CreateView(view));
             Ok(Applied::default())
         }
         Change::DropView(name) => {
             if !version.remove_view(name) {
-                let names = version.views().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
+                let names = version.views().map(|view| view.name.as_str());
+                let names = names.collect::<Vec<_>>().join(", ");
                 let have = if names.is_empty() { "none".to_string() } else { names };
                 return Err(Error::NotFound(format!("view \"{name}\"; views there are: {have}")));
             }
             ops.push(Op::DropView(name.clone()));
+            Ok(Applied::default())
+        }
+        Change::CreateSchema(name) => {
+            schemas::create(version, name, ops)?;
+            Ok(Applied::default())
+        }
+        Change::DropSchema { if_exists: true, name, .. } if version.schema(name).is_none() => {
+            Ok(Applied::default())
+        }
+        Change::DropSchema { name, cascade, .. } => {
+            schemas::remove(version, name, *cascade, ops)?;
             Ok(Applied::default())
         }
         Change::Put { schema, batch, records, mode } => {
@@ -284,7 +327,7 @@ fn refuse_taken(version: &Version, name: &str) -> Result<()> {
     }
 }
 
-/// Refuses the name of an index that one of another table has.
+/// Refuses the name of an index that one of another table of the schema has.
 fn refuse_taken_index(version: &Version, schema: &TableSchema) -> Result<()> {
     // Constraints have names of their own in each table.
     for index in schema.indexes.iter().filter(|index| !index.index.is_constraint) {
@@ -293,7 +336,8 @@ fn refuse_taken_index(version: &Version, schema: &TableSchema) -> Result<()> {
             let mut named = other.indexes.iter().filter(|index| index.index.name == *name);
             other.id != schema.id && named.any(|index| !index.index.is_constraint)
         };
-        if let Some(other) = version.table_of_index(name).filter(is_other) {
+        let of = schema.schema_name();
+        if let Some(other) = version.table_of_index(of, name).filter(is_other) {
             return Err(Error::AlreadyExists(format!(
                 "index \"{name}\" of table \"{}\"",
                 other.name

@@ -37,6 +37,7 @@ mod recent_writes;
 mod replace;
 mod room;
 mod sample;
+mod schemas;
 mod transaction;
 mod upkeep;
 mod verify;
