@@ -4,7 +4,7 @@
 
 use datafusion::error::Result;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, ObjectName, ObjectType, Reset, SchemaName, Set, Statement, Use, Value,
+    Expr, Ident, ObjectName, ObjectType, SchemaName, Set, Statement, Use, Value,
 };
 
 use super::edit_statements::normalizer;
@@ -62,15 +62,17 @@ pub(super) async fn carry_out(session: &Session, statement: &Statement) -> Resul
         {
             choose(session, assigned(session, variable, values)?)?;
         }
-        Statement::Reset(reset) => match &reset.reset {
-            Reset::ConfigurationParameter(variable) if is_setting(variable) => {
-                choose(session, session.public_name())?;
-            }
-            _ => return Ok(false),
-        },
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// Carries out a RESET of the schema of names without one; false if it is one of anything else.
+pub(super) fn reset(session: &Session, variable: &ObjectName) -> Result<bool> {
+    if is_setting(variable) {
+        choose(session, session.public_name())?;
+    }
+    Ok(is_setting(variable))
 }
 
 /// Refuses what would mean nothing.

@@ -13,7 +13,7 @@ use datafusion::logical_expr::{DdlStatement, DropTable, LogicalPlan, LogicalPlan
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion::sql::parser::Statement as PlainStatement;
+use datafusion::sql::parser::{ResetStatement, Statement as PlainStatement};
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
 use super::alter_table::alter_table;
@@ -293,6 +293,12 @@ impl Session {
                 explained
                     .map(|frame| frame.explain(explain.options.verbose, explain.options.analyze))
                     .transpose()
+            }
+            PlainStatement::Reset(ResetStatement::Variable(variable)) => {
+                match schemas::reset(self, variable)? {
+                    true => self.no_rows().map(Some),
+                    false => Ok(None),
+                }
             }
             _ => Ok(None),
         }
