@@ -90,16 +90,16 @@ impl Name {
         format!("{}.{}", quoted(&self.schema), quoted(&self.own))
     }
 
-    /// The condition on rows of `information_schema` that they are about it, whose column `schema`
-    /// names its schema.
-    fn is_meant(&self, schema: &str) -> String {
+    /// The condition on rows of `information_schema` that they are about it, whose columns
+    /// `schema` and `name` name it.
+    fn is_meant(&self, schema: &str, name: &str) -> String {
         let (of, own) = (literal(&self.schema), literal(&self.own));
-        format!("{schema} = {of} AND table_name = {own}")
+        format!("{schema} = {of} AND {name} = {own}")
     }
 }
 
-async fn columns(executor: &Executor, name: &Name) -> Result<RecordBatch> {
-    let name = name.quoted();
+async fn columns(executor: &Executor, table: &Name) -> Result<RecordBatch> {
+    let name = table.quoted();
     let types = executor.columns(&format!("SELECT * FROM {name}")).await?;
     let info = executor.rows(&format!("PRAGMA table_info({name})")).await?;
     let numbers = |column: &str| {
@@ -115,13 +115,39 @@ async fn columns(executor: &Executor, name: &Name) -> Result<RecordBatch> {
     let types = types.fields().iter().map(|field| Some(sql_type(field.data_type())));
     let nullable = required.iter().map(|required| Some(*required == 0));
     let key = key.iter().map(|place| u64::try_from(*place).ok().filter(|place| *place > 0));
-    Ok(RecordBatch::try_from_iter_with_nullable([
+    let mut shown = vec![
         ("column", texts("name"), false),
         ("type", Arc::new(types.collect::<StringArray>()) as ArrayRef, false),
         ("nullable", Arc::new(nullable.collect::<BooleanArray>()), false),
         ("key", Arc::new(key.collect::<UInt64Array>()), true),
         ("default", texts("dflt_value"), true),
-    ])?)
+    ];
+    let comments = executor.rows(&comments(table)).await?;
+    if comments.num_rows() > 0 {
+        let of = |column: &str| -> Option<StringArray> {
+            Some(comments.column_by_name(column)?.as_string_opt::<i32>()?.clone())
+        };
+        let names = of("column_name").zip(of("comment"));
+        let said = |name: Option<&str>| -> Option<String> {
+            let (names, texts) = names.as_ref()?;
+            let place = names.iter().position(|known| known == name)?;
+            Some(texts.value(place).to_string())
+        };
+        let named = texts("name");
+        let named = named.as_string_opt::<i32>().into_iter().flatten();
+        let said = named.map(said).collect::<StringArray>();
+        shown.push(("comment", Arc::new(said), true));
+    }
+    Ok(RecordBatch::try_from_iter_with_nullable(shown)?)
+}
+
+/// The query for what is said of the columns of a table.
+fn comments(table: &Name) -> String {
+    format!(
+        "SELECT column_name, comment FROM information_schema.omen_comments WHERE object_type = \
+         'COLUMN' AND {}",
+        table.is_meant("object_schema", "object_name")
+    )
 }
 
 /// How PostgreSQL words what a table declares, and its indexes.
@@ -130,14 +156,17 @@ const KIND: &str = "CASE WHEN is_primary THEN 'PRIMARY KEY' WHEN is_constraint T
 
 /// The query for the constraints and indexes of a table.
 fn declarations(table: &Name) -> String {
-    let is_meant = table.is_meant("table_schema");
-    let is_check = table.is_meant("constraint_schema");
+    let is_meant = table.is_meant("table_schema", "table_name");
+    let is_check = table.is_meant("constraint_schema", "table_name");
+    let is_said = table.is_meant("object_schema", "object_name");
     format!(
         "SELECT name, definition FROM (SELECT DISTINCT CASE WHEN is_primary THEN 0 WHEN \
          is_constraint THEN 1 ELSE 2 END AS place, index_name AS name, {KIND} || ' (' || columns \
          || ')' AS definition FROM information_schema.omen_indexes WHERE {is_meant} AND \
          index_name IS NOT NULL UNION ALL SELECT 3, constraint_name, 'CHECK (' || check_clause || \
-         ')' FROM information_schema.check_constraints WHERE {is_check}) AS d ORDER BY \
+         ')' FROM information_schema.check_constraints WHERE {is_check} UNION ALL SELECT 4, object_name, \
+         'COMMENT: ' || comment FROM information_schema.omen_comments WHERE object_type IN \
+         ('TABLE', 'VIEW') AND {is_said}) AS d ORDER BY \
          place, name"
     )
 }
@@ -146,7 +175,8 @@ fn declarations(table: &Name) -> String {
 pub(crate) async fn indexes(executor: &mut Executor, table: Option<&str>) -> Result<()> {
     let mut of_table = String::new();
     if let Some(table) = table {
-        of_table = format!("AND {}", Name::find(executor, table)?.is_meant("table_schema"));
+        of_table =
+            format!("AND {}", Name::find(executor, table)?.is_meant("table_schema", "table_name"));
     }
     let query = format!(
         "SELECT CASE table_schema WHEN 'public' THEN table_name ELSE table_schema || '.' || \

@@ -320,8 +320,8 @@ impl SchemaProvider for OmenSchema {
         match (&self.inner, self.schema_name()) {
             (Some(inner), _) => inner.register_table(name, table),
             (None, schema) => Err(Error::invalid(format!(
-                "\"{name}\" would lie in schema \"{}\" of the database, and is no table of it; what \
-                 ends with the session lies in schema {}: name it {1}.\"{name}\"",
+                "\"{name}\" would lie in schema \"{}\" of the database, and is no table of it; \
+                 what ends with the session lies in schema {}: name it {1}.\"{name}\"",
                 schema.unwrap_or(&self.public),
                 self.public
             ))

@@ -1,7 +1,7 @@
 //! EXPORT DATABASE: all tables and views as a folder of files that any database reads.
 //!
-//! `schema.sql` makes schemas, tables and views, `load.sql` brings the rows, one file holds those of each
-//! table; all of one snapshot. The folder appears when it is complete. Called by
+//! `schema.sql` makes schemas, tables and views, `load.sql` brings the rows, one file holds those
+//! of each table; all of one snapshot. The folder appears when it is complete. Called by
 //! [`super::session`]; [`super::import`] reads it.
 
 use std::collections::HashSet;
@@ -18,7 +18,10 @@ use super::create_table::TableClauses;
 use super::own_files::refuse_own_path;
 use super::session::Session;
 use super::statement::{Copy, CopyOption, CopySource};
-use super::table_definition::{definition, index_definitions, quoted, table_name};
+use super::table_definition::{
+    comment_statement, comment_statements, definition, index_definitions, quoted, table_name,
+    within,
+};
 use super::views;
 use crate::error::Error;
 use crate::interchange::{FileOptions, Format, Place, WholeFolder, check_types, write_text};
@@ -60,9 +63,21 @@ pub(super) async fn export(session: &Session, path: &str, options: &[CopyOption]
             .map_err(|error| Error::invalid(format!("table \"{}\": {error}", table.name)))?;
         script.push_str(&format!("{text};\n"));
         index_definitions(table).for_each(|text| script.push_str(&format!("{text};\n")));
+        comment_statements(table).iter().for_each(|text| script.push_str(&format!("{text};\n")));
     }
     for text in views_in_order(&moment, &snapshot).await? {
         script.push_str(&format!("{text};\n"));
+    }
+    let [of_schemas, of_views] = snapshot.comments();
+    for (schema, text) in of_schemas {
+        let statement = comment_statement(&format!("SCHEMA {}", quoted(schema)), text);
+        script.push_str(&format!("{statement};\n"));
+    }
+    for (view, text) in of_views {
+        let schema = snapshot.schema_of(view);
+        let own = schema.map_or(view, |schema| &view[schema.len() + 1..]);
+        let statement = comment_statement(&format!("VIEW {}", within(schema, own)), text);
+        script.push_str(&format!("{statement};\n"));
     }
     let target = path.to_string();
     let folder = blocking(move || WholeFolder::create(&target)).await?;

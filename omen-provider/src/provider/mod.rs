@@ -90,6 +90,7 @@ mod on_conflict;
 mod transactions;
 mod upserts;
 
+mod comments;
 mod indexes;
 mod schemas;
 

@@ -99,6 +99,15 @@ fn refuse_clauses(statement: &Statement) -> Result<()> {
     }
 }
 
+/// The name of a schema in the default catalog.
+///
+/// # Errors
+/// [`Error::InvalidInput`] if it is in another one.
+pub(super) fn require_name(session: &Session, name: &ObjectName) -> Result<String> {
+    let other = || Error::invalid(format!("schema {name} is not of the database"));
+    Ok(schema_name_of(session, name)?.ok_or_else(other)?)
+}
+
 /// The name of a schema in the default catalog; `None` if it is in another one.
 fn schema_name_of(session: &Session, name: &ObjectName) -> Result<Option<String>> {
     let names = normalizer(session);

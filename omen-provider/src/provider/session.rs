@@ -20,6 +20,7 @@ use super::alter_table::alter_table;
 use super::arrow_type::ArrowTypes;
 use super::catalog_provider::register;
 use super::column_names::give_own_names;
+use super::comments;
 use super::copy_from::plan_copy_from;
 use super::copy_to::plan_copy_to;
 use super::create_table::TableClauses;
@@ -265,6 +266,10 @@ impl Session {
                     Box::pin(indexes::carry_out(self, statement)).await?;
                     return self.no_rows().map(Some);
                 }
+                if comments::is_one(statement) {
+                    Box::pin(comments::carry_out(self, statement)).await?;
+                    return self.no_rows().map(Some);
+                }
                 if Box::pin(schemas::carry_out(self, statement)).await? {
                     return self.no_rows().map(Some);
                 }
@@ -285,6 +290,7 @@ impl Session {
                         || matches!(statement.as_ref(), SqlStatement::AlterTable(_))
                         || indexes::is_one(statement)
                         || schemas::is_one(statement)
+                        || comments::is_one(statement)
                         || views::of_database(statement).is_some())
                 {
                     return Err(Error::invalid("there is nothing to explain about it").into());

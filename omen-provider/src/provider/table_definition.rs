@@ -49,6 +49,29 @@ pub(super) fn index_definitions(schema: &TableSchema) -> impl Iterator<Item = St
     })
 }
 
+/// `COMMENT ON …` for what is said of a table, its columns and its indexes.
+pub(super) fn comment_statements(schema: &TableSchema) -> Vec<String> {
+    let table = table_name(schema);
+    let mut statements = Vec::new();
+    let mut add = |what: String, text: &Option<String>| {
+        statements.extend(text.as_ref().map(|text| comment_statement(&what, text)));
+    };
+    add(format!("TABLE {table}"), &schema.comment);
+    for column in &schema.columns {
+        add(format!("COLUMN {table}.{}", quoted(column.field.name())), &column.comment);
+    }
+    for index in &schema.indexes {
+        let name = within(schema.schema_name(), &index.index.name);
+        add(format!("INDEX {name}"), &index.index.comment);
+    }
+    statements
+}
+
+/// `COMMENT ON …`: what is said of something.
+pub(super) fn comment_statement(what: &str, text: &str) -> String {
+    format!("COMMENT ON {what} IS '{}'", text.replace('\'', "''"))
+}
+
 fn column(column: &Column) -> String {
     let mut text = format!("{} {}", quoted(column.field.name()), kind(column.field.data_type()));
     if !column.takes_null() {
@@ -63,10 +86,14 @@ fn column(column: &Column) -> String {
 
 /// The name of a table, with that of its schema unless that is `public`.
 pub(super) fn table_name(schema: &TableSchema) -> String {
-    let own = quoted(schema.own_name());
-    match schema.schema_name() {
-        Some(name) => format!("{}.{own}", quoted(name)),
-        None => own,
+    within(schema.schema_name(), schema.own_name())
+}
+
+/// A name, with that of its schema unless that is `public`.
+pub(super) fn within(schema: Option<&str>, name: &str) -> String {
+    match schema {
+        Some(schema) => format!("{}.{}", quoted(schema), quoted(name)),
+        None => quoted(name),
     }
 }
 

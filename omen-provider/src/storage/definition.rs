@@ -121,7 +121,8 @@ impl TableDefinition {
         let uniques = (1..).zip(self.uniques).map(|(id, (name, columns))| {
             let columns = columns.iter().map(|column| column_id(&schema, column));
             let columns = columns.collect::<Result<_>>()?;
-            Ok(SecondaryIndex { id, name, columns, is_unique: true, is_constraint: true })
+            let (is_unique, is_constraint, comment) = (true, true, None);
+            Ok(SecondaryIndex { id, name, columns, is_unique, is_constraint, comment })
         });
         let uniques = uniques.collect::<Result<Vec<_>>>()?;
         let next_id = uniques.len() as u32 + 1;

@@ -6,6 +6,7 @@
 pub mod store;
 
 pub(crate) mod budget;
+pub(crate) mod comment;
 pub(crate) mod frame;
 pub(crate) mod key;
 pub mod record;

@@ -15,8 +15,10 @@ use arrow::ipc::writer::DictionaryTracker;
 use bytes::Bytes;
 
 mod identity;
+mod views;
 
 pub use identity::IdentityRecord;
+pub use views::{SchemaRecord, ViewRecord};
 
 use super::row_bytes::{decode_rows, encode_rows};
 use super::schema::{Column, Identity, SecondaryIndex, TableId, TableSchema};
@@ -60,6 +62,9 @@ pub struct TableRecord {
     /// its own.
     #[prost(bool, tag = "11")]
     pub in_schema: bool,
+    /// What is said of it.
+    #[prost(string, optional, tag = "12")]
+    pub comment: Option<String>,
 }
 
 /// A secondary index of a table.
@@ -80,6 +85,9 @@ pub struct IndexRecord {
     /// Whether it is a constraint of the table.
     #[prost(bool, tag = "5")]
     pub constraint: bool,
+    /// What is said of it.
+    #[prost(string, optional, tag = "6")]
+    pub comment: Option<String>,
 }
 
 /// The entries of a segment's rows in a secondary index: a segment of their own.
@@ -104,25 +112,6 @@ pub struct CheckRecord {
     pub sql: String,
 }
 
-/// A schema other than `public`.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct SchemaRecord {
-    /// Its name.
-    #[prost(string, tag = "1")]
-    pub name: String,
-}
-
-/// A view.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct ViewRecord {
-    /// Its name; `a.v` for the view v of schema a.
-    #[prost(string, tag = "1")]
-    pub name: String,
-    /// The statement that creates it, as SQL text.
-    #[prost(string, tag = "2")]
-    pub sql: String,
-}
-
 /// A column.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct ColumnRecord {
@@ -142,6 +131,9 @@ pub struct ColumnRecord {
     /// Whether it was declared NOT NULL when there were rows already.
     #[prost(bool, tag = "5")]
     pub is_required: bool,
+    /// What is said of it.
+    #[prost(string, optional, tag = "6")]
+    pub comment: Option<String>,
 }
 
 /// Bytes of a key in the records of segments.
@@ -265,6 +257,7 @@ impl From<&TableSchema> for TableRecord {
             last_index_id: schema.next_index_id.saturating_sub(1),
             identity: schema.identity.map(IdentityRecord::from),
             in_schema: schema.in_schema,
+            comment: schema.comment.clone(),
         }
     }
 }
@@ -277,6 +270,7 @@ impl From<&SecondaryIndex> for IndexRecord {
             columns: index.columns.clone(),
             unique: index.is_unique,
             constraint: index.is_constraint,
+            comment: index.comment.clone(),
         }
     }
 }
@@ -289,6 +283,7 @@ impl From<IndexRecord> for SecondaryIndex {
             columns: record.columns,
             is_unique: record.unique,
             is_constraint: record.constraint,
+            comment: record.comment,
         }
     }
 }
@@ -318,6 +313,7 @@ impl From<&Column> for ColumnRecord {
             default: column.default.clone(),
             missing: column.missing.as_ref().map(|value| encode_value(&column.field, value)),
             is_required: column.is_required,
+            comment: column.comment.clone(),
         }
     }
 }
@@ -350,7 +346,7 @@ impl TryFrom<TableRecord> for TableSchema {
             record.next_column_id,
             record.checks.into_iter().map(Check::from).collect(),
         )?;
-        schema.in_schema = record.in_schema;
+        (schema.in_schema, schema.comment) = (record.in_schema, record.comment);
         let indexes = record.indexes.into_iter().map(SecondaryIndex::from).collect();
         let identity = record.identity.map(Identity::from);
         schema.with_indexes(indexes, next_index_id)?.with_identity(identity)
@@ -380,7 +376,7 @@ impl TryFrom<ColumnRecord> for Column {
         };
         let missing = record.missing.map(|bytes| decode_value(&field, bytes)).transpose()?;
         let (id, default, is_required) = (record.id, record.default, record.is_required);
-        Ok(Self { id, field, default, missing, is_required })
+        Ok(Self { id, field, default, missing, is_required, comment: record.comment })
     }
 }
 
@@ -441,6 +437,7 @@ mod tests {
                 default: Some("1 + 1".to_string()),
                 missing: (id > 8).then_some(missing),
                 is_required: id == 9,
+                comment: (id > 9).then(|| "said".to_string()),
                 ..Column::new(id, field)
             };
             assert_eq!(round_trip(&column).unwrap(), column);

@@ -48,12 +48,14 @@ pub struct Column {
     /// Whether it was declared NOT NULL when there were rows already. No live row has NULL then,
     /// but deleted ones in files may, so that the field stays nullable.
     pub is_required: bool,
+    /// What is said of it.
+    pub comment: Option<String>,
 }
 
 impl Column {
     /// A column of a new table, without DEFAULT.
     pub fn new(id: u32, field: Arc<Field>) -> Self {
-        Self { id, field, default: None, missing: None, is_required: false }
+        Self { id, field, default: None, missing: None, is_required: false, comment: None }
     }
 
     /// Whether rows may have NULL in it.
@@ -96,6 +98,8 @@ pub struct TableSchema {
     pub next_index_id: u32,
     /// The column whose values the table gives, if there is one.
     pub identity: Option<Identity>,
+    /// What is said of it.
+    pub comment: Option<String>,
     stored: SchemaRef,
     visible: SchemaRef,
     codec: Arc<KeyCodec>,
@@ -176,6 +180,7 @@ impl TableSchema {
             indexes: Vec::new(),
             next_index_id: 1,
             identity: None,
+            comment: None,
             stored,
             visible,
             codec,

@@ -108,6 +108,15 @@ impl Snapshot {
         of_schema.map(own).collect()
     }
 
+    /// What is said of schemas, and of views, each with the name.
+    pub(crate) fn comments(&self) -> [Vec<(&str, &str)>; 2] {
+        let schemas = self.version.schemas();
+        let schemas = schemas.filter_map(|it| Some((it.name.as_str(), it.comment.as_deref()?)));
+        let views = self.version.views();
+        let views = views.filter_map(|it| Some((it.name.as_str(), it.comment.as_deref()?)));
+        [schemas.collect(), views.collect()]
+    }
+
     /// The error for a schema that is not there.
     pub(crate) fn no_schema(&self, name: &str) -> Error {
         self.version.no_schema(name)

@@ -6,7 +6,8 @@
 use crate::error::{Error, Result};
 
 /// The system tables.
-pub const SYSTEM_TABLES: [&str; 4] = ["omen_parts", "omen_indexes", "omen_log", "omen_settings"];
+pub const SYSTEM_TABLES: [&str; 5] =
+    ["omen_parts", "omen_indexes", "omen_log", "omen_settings", "omen_comments"];
 
 /// Refuses the name of a system table for something that is to be made.
 ///

@@ -16,7 +16,7 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use super::constraints::{self, Names};
 use super::rows::{Cell, Column, batch, schema};
-use super::{parts, settings};
+use super::{comments, parts, settings};
 use crate::provider::catalog_schemas::public_name;
 use crate::provider::session::Session as OmenSession;
 use crate::storage::handle::Handle;
@@ -30,6 +30,7 @@ pub(super) enum Kind {
     Indexes,
     Log,
     Settings,
+    Comments,
     TableConstraints,
     KeyColumnUsage,
     CheckConstraints,
@@ -37,7 +38,7 @@ pub(super) enum Kind {
 }
 
 /// All system tables: those of `information_schema`, then those that have plain names too.
-pub(super) const KINDS: [(&str, Kind); 8] = [
+pub(super) const KINDS: [(&str, Kind); 9] = [
     ("table_constraints", Kind::TableConstraints),
     ("key_column_usage", Kind::KeyColumnUsage),
     ("check_constraints", Kind::CheckConstraints),
@@ -46,6 +47,7 @@ pub(super) const KINDS: [(&str, Kind); 8] = [
     ("omen_indexes", Kind::Indexes),
     ("omen_log", Kind::Log),
     ("omen_settings", Kind::Settings),
+    ("omen_comments", Kind::Comments),
 ];
 
 /// A system table of a database, as of one snapshot.
@@ -107,6 +109,7 @@ impl SystemTable {
             Kind::Indexes => parts::INDEXES,
             Kind::Log => parts::LOG,
             Kind::Settings => settings::COLUMNS,
+            Kind::Comments => comments::COMMENTS,
             Kind::TableConstraints => constraints::TABLE_CONSTRAINTS,
             Kind::KeyColumnUsage => constraints::KEY_COLUMN_USAGE,
             Kind::CheckConstraints => constraints::CHECK_CONSTRAINTS,
@@ -122,6 +125,7 @@ impl SystemTable {
             Kind::Indexes => parts::indexes(snapshot, &names),
             Kind::Log => parts::log(self.handle.engine().log_files()),
             Kind::Settings => settings::rows(&self.handle),
+            Kind::Comments => comments::comments(snapshot, &names),
             Kind::TableConstraints => constraints::table_constraints(snapshot, &names),
             Kind::KeyColumnUsage => constraints::key_column_usage(snapshot, &names),
             Kind::CheckConstraints => constraints::check_constraints(snapshot, &names),

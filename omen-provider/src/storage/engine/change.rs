@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 
+use super::comments::{self, Commented};
 use super::recent_writes::Written;
 use super::schemas;
 use crate::error::{Error, Result};
@@ -58,6 +59,13 @@ pub(super) enum Change {
     DropView(String),
     /// A schema.
     CreateSchema(String),
+    /// What is said of a schema or a view.
+    Comment {
+        /// Of which.
+        on: Commented,
+        /// Nothing, if it is none.
+        text: Option<String>,
+    },
     /// A schema is dropped.
     DropSchema {
         /// Its name.
@@ -96,6 +104,7 @@ impl Change {
             | Self::Alter { .. }
             | Self::CreateView { .. }
             | Self::CreateSchema(_)
+            | Self::Comment { .. }
             | Self::Put { .. }
             | Self::Attach { .. } => false,
         }
@@ -117,6 +126,7 @@ impl Change {
             | Self::CreateView { .. }
             | Self::DropView(_)
             | Self::CreateSchema(_)
+            | Self::Comment { .. }
             | Self::DropSchema { .. }
             | Self::Attach { .. }
             | Self::Truncate(_) => 0,
@@ -136,6 +146,7 @@ impl Change {
             | Self::CreateView { .. }
             | Self::DropView(_)
             | Self::CreateSchema(_)
+            | Self::Comment { .. }
             | Self::DropSchema { .. } => None,
         }
     }
@@ -227,17 +238,16 @@ pub(super) async fn apply(
             if !replaces || version.view(name).is_none() {
                 refuse_taken(version, name)?;
             }
-            let view = ViewRecord { name: name.clone(), sql: sql.clone() };
+            // As in PostgreSQL, a view that takes the place of another one keeps what is said of it.
+            let comment = version.view(name).and_then(|view| view.comment.clone());
+            let view = ViewRecord { name: name.clone(), sql: sql.clone(), comment };
             version.put_view(view.clone());
             ops.push(Op::CreateView(view));
             Ok(Applied::default())
         }
         Change::DropView(name) => {
             if !version.remove_view(name) {
-                let names = version.views().map(|view| view.name.as_str());
-                let names = names.collect::<Vec<_>>().join(", ");
-                let have = if names.is_empty() { "none".to_string() } else { names };
-                return Err(Error::NotFound(format!("view \"{name}\"; views there are: {have}")));
+                return Err(version.no_view(name));
             }
             ops.push(Op::DropView(name.clone()));
             Ok(Applied::default())
@@ -247,6 +257,10 @@ pub(super) async fn apply(
             Ok(Applied::default())
         }
         Change::DropSchema { if_exists: true, name, .. } if version.schema(name).is_none() => {
+            Ok(Applied::default())
+        }
+        Change::Comment { on, text } => {
+            comments::apply(version, on, text.as_ref(), ops)?;
             Ok(Applied::default())
         }
         Change::DropSchema { name, cascade, .. } => {

@@ -232,6 +232,7 @@ impl Change {
             | Self::CreateView { .. }
             | Self::DropView(_)
             | Self::CreateSchema(_)
+            | Self::Comment { .. }
             | Self::DropSchema { .. } => None,
         }
     }
@@ -267,6 +268,7 @@ impl Change {
             | Self::CreateView { .. }
             | Self::DropView(_)
             | Self::CreateSchema(_)
+            | Self::Comment { .. }
             | Self::DropSchema { .. } => Ok(None),
         }
     }

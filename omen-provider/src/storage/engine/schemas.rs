@@ -73,7 +73,7 @@ pub(super) fn create(version: &mut Version, name: &str, ops: &mut Vec<Op>) -> Re
              thing; ALTER TABLE … RENAME TO a name without a dot first"
         )));
     }
-    let schema = SchemaRecord { name: name.to_string() };
+    let schema = SchemaRecord { name: name.to_string(), comment: None };
     version.put_schema(schema.clone());
     ops.push(Op::CreateSchema(schema));
     Ok(())

@@ -99,6 +99,13 @@ impl Version {
         }
     }
 
+    /// The error for a view that is not there.
+    pub fn no_view(&self, name: &str) -> Error {
+        let names = self.views().map(|view| view.name.as_str()).collect::<Vec<_>>().join(", ");
+        let have = if names.is_empty() { "none".to_string() } else { names };
+        Error::NotFound(format!("view \"{name}\"; views there are: {have}"))
+    }
+
     /// The error for a schema that is not there.
     pub fn no_schema(&self, name: &str) -> Error {
         let names = self.schemas().map(|schema| schema.name.as_str());

@@ -190,12 +190,12 @@ impl Op {
             Self::CreateTable(record) | Self::AlterTable(record) => (record.encode_to_vec(), &[]),
             Self::CreateView(record) => (record.encode_to_vec(), &[]),
             Self::DropView(name) => {
-                let record = ViewRecord { name: name.clone(), sql: String::new() };
+                let record = ViewRecord { name: name.clone(), ..ViewRecord::default() };
                 (record.encode_to_vec(), &[])
             }
             Self::CreateSchema(record) => (record.encode_to_vec(), &[]),
             Self::DropSchema(name) => {
-                let record = SchemaRecord { name: name.clone() };
+                let record = SchemaRecord { name: name.clone(), comment: None };
                 (record.encode_to_vec(), &[])
             }
             Self::DropTable(table) | Self::Truncate(table) => {
@@ -385,9 +385,10 @@ mod tests {
             Op::CreateView(ViewRecord {
                 name: "v".into(),
                 sql: "CREATE VIEW v AS SELECT 1".into(),
+                comment: Some("one".into()),
             }),
             Op::DropView("v".to_string()),
-            Op::CreateSchema(SchemaRecord { name: "a".to_string() }),
+            Op::CreateSchema(SchemaRecord { name: "a".into(), comment: Some("b".into()) }),
             Op::DropSchema("a".to_string()),
         ];
         for op in ops {
