@@ -37,9 +37,10 @@ use crate::storage::system_tables::{SYSTEM_TABLES, refuse_reserved};
 
 impl Database {
     /// Makes all tables of this database, those created later included, readable and writable
-    /// (INSERT, UPDATE, DELETE, TRUNCATE) in `ctx`: those of `public` in its default schema, those
-    /// of other schemas under their names beside it; a statement sees all of
-    /// them as of one moment. Tables that `ctx` has there stay, hidden where names are equal.
+    /// (INSERT, UPDATE, DELETE, TRUNCATE) in `ctx`; a statement sees all of them as of one moment.
+    /// Those of `public` lie in the default schema of `ctx`, those of other schemas under their names
+    /// beside it (and are hidden if the default schema has the same one). Tables that `ctx` has there
+    /// stay, hidden where names are equal.
     /// Statements that `ctx` holds by PREPARE are forgotten. Queries use the memory and the
     /// temporary files of the runtime of `ctx`, not those of the options of this database.
     ///
@@ -89,7 +90,7 @@ pub(super) fn register(
         handle: Arc::clone(handle),
         schema: None,
         public: names.default_schema.into(),
-        inner: Some(inner),
+        inner,
         current: current.clone(),
         opens_files: session.is_some(),
         state: StateOf::new(ctx),
@@ -160,7 +161,7 @@ pub(super) struct OmenSchema {
     /// What `public` is called in the catalog.
     public: Arc<str>,
     /// What else is registered.
-    inner: Option<Arc<dyn SchemaProvider>>,
+    inner: Arc<dyn SchemaProvider>,
     current: CurrentTransaction,
     /// Whether names of files are tables, and those of system tables, as in a session.
     opens_files: bool,
@@ -197,7 +198,7 @@ impl OmenSchema {
     }
 
     /// Another schema of the database, before what is registered under its name.
-    pub(super) fn beside(&self, name: &str, inner: Option<Arc<dyn SchemaProvider>>) -> Self {
+    pub(super) fn beside(&self, name: &str, inner: Arc<dyn SchemaProvider>) -> Self {
         Self {
             handle: Arc::clone(&self.handle),
             schema: Some(name.to_string()),
@@ -221,7 +222,7 @@ impl OmenSchema {
 
     /// Whether something has that name that is not of the database.
     pub(super) fn is_taken(&self, name: &str) -> bool {
-        !self.has(name) && self.inner.as_ref().is_some_and(|inner| inner.table_exist(name))
+        !self.has(name) && self.inner.table_exist(name)
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
@@ -244,11 +245,7 @@ impl OmenSchema {
 
     /// What is not of the database.
     async fn other(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        let inner = match &self.inner {
-            Some(inner) => inner.table(name).await?,
-            None => None,
-        };
-        match (inner, (self.state.0)()) {
+        match (self.inner.table(name).await?, (self.state.0)()) {
             (None, Some(state)) if self.opens_files => file_table(&state, name).await,
             (table, _) => Ok(table),
         }
@@ -259,7 +256,7 @@ impl OmenSchema {
 impl SchemaProvider for OmenSchema {
     fn table_names(&self) -> Vec<String> {
         let mut names = self.snapshot().names_in(self.schema_name());
-        names.extend(self.inner.iter().flat_map(|inner| inner.table_names()));
+        names.extend(self.inner.table_names());
         names.sort_unstable();
         names.dedup();
         names
@@ -297,12 +294,11 @@ impl SchemaProvider for OmenSchema {
     async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
         let snapshot = self.snapshot();
         let full = self.full_name(&snapshot, name).unwrap_or_default();
-        match (snapshot.table(&full), snapshot.view(&full), &self.inner) {
-            (Some(_), ..) => Ok(Some(TableType::Base)),
+        match (snapshot.table(&full), snapshot.view(&full)) {
+            (Some(_), _) => Ok(Some(TableType::Base)),
             // Which need not be planned for that.
-            (None, Some(_), _) => Ok(Some(TableType::View)),
-            (None, None, Some(inner)) => inner.table_type(name).await,
-            (None, None, None) => Ok(None),
+            (None, Some(_)) => Ok(Some(TableType::View)),
+            (None, None) => self.inner.table_type(name).await,
         }
     }
 
@@ -317,16 +313,7 @@ impl SchemaProvider for OmenSchema {
         if self.opens_files {
             refuse_reserved(&name)?;
         }
-        match (&self.inner, self.schema_name()) {
-            (Some(inner), _) => inner.register_table(name, table),
-            (None, schema) => Err(Error::invalid(format!(
-                "\"{name}\" would lie in schema \"{}\" of the database, and is no table of it; \
-                 what ends with the session lies in schema {}: name it {1}.\"{name}\"",
-                schema.unwrap_or(&self.public),
-                self.public
-            ))
-            .into()),
-        }
+        self.inner.register_table(name, table)
     }
 
     fn deregister_table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
@@ -337,7 +324,7 @@ impl SchemaProvider for OmenSchema {
             ))
             .into());
         }
-        self.inner.as_ref().map_or(Ok(None), |inner| inner.deregister_table(name))
+        self.inner.deregister_table(name)
     }
 
     fn table_exist(&self, name: &str) -> bool {

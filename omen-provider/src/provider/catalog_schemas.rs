@@ -2,11 +2,12 @@
 //!
 //! The tables of `public` lie in the default schema of the catalog, whatever that is called; the
 //! database's other schemas are beside it, as they are at the moment, before those of the catalog
-//! below. Made by [`super::catalog_provider`], asked by DataFusion.
+//! below. What a context registers under their names ends with it. Made by [`super::catalog_provider`], asked by DataFusion.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use datafusion::catalog::{CatalogProvider, SchemaProvider, Session};
+use datafusion::catalog::{CatalogProvider, MemorySchemaProvider, SchemaProvider, Session};
 use datafusion::error::Result;
 use datafusion::execution::session_state::SessionState;
 
@@ -20,11 +21,23 @@ pub(super) struct OmenCatalog {
     inner: Arc<dyn CatalogProvider>,
     /// The tables of `public`.
     public: Arc<OmenSchema>,
+    /// What else is registered in the database's other schemas, where the catalog below has none of
+    /// their names.
+    passing: Mutex<HashMap<String, Arc<MemorySchemaProvider>>>,
 }
 
 impl OmenCatalog {
     pub(super) fn new(inner: Arc<dyn CatalogProvider>, public: Arc<OmenSchema>) -> Self {
-        Self { inner, public }
+        Self { inner, public, passing: Mutex::default() }
+    }
+
+    /// What else is registered under the name of one of the database's schemas.
+    fn below(&self, name: &str) -> Arc<dyn SchemaProvider> {
+        self.inner.schema(name).unwrap_or_else(|| {
+            let mut passing = self.passing.lock().unwrap_or_else(PoisonError::into_inner);
+            let schema = passing.entry(name.to_string()).or_default();
+            Arc::clone(schema) as Arc<dyn SchemaProvider>
+        })
     }
 
     /// What `public` is called in this catalog.
@@ -61,11 +74,10 @@ impl CatalogProvider for OmenCatalog {
         if name == self.public_name() {
             return Some(Arc::clone(&self.public) as Arc<dyn SchemaProvider>);
         }
-        let inner = self.inner.schema(name);
         if self.public.snapshot().has_schema(name) {
-            return Some(Arc::new(self.public.beside(name, inner)));
+            return Some(Arc::new(self.public.beside(name, self.below(name))));
         }
-        match inner {
+        match self.inner.schema(name) {
             // As the text of a view may call it.
             None if name == PUBLIC => Some(Arc::clone(&self.public) as Arc<dyn SchemaProvider>),
             inner => inner,

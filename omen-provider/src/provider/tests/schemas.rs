@@ -52,7 +52,11 @@ async fn a_plain_context_sees_the_schemas_of_the_database() {
     answers(&ctx, "CREATE SCHEMA own").await;
     answers(&ctx, "CREATE TABLE own.t AS SELECT 1 AS x").await;
     assert!(db.schema_names() == ["a"] && db.table_names() == ["a.t", "t"]);
-    for refused in ["CREATE SCHEMA a", "DROP SCHEMA a CASCADE", "CREATE TABLE a.own AS SELECT 1"] {
+    answers(&ctx, "CREATE TABLE a.own AS SELECT 1 AS x").await;
+    assert!(answers(&ctx, "SELECT x FROM a.own").await.contains("| 1"));
+    fails(&session, "SELECT x FROM a.own").await;
+    assert!(db.table_names() == ["a.t", "t"]);
+    for refused in ["CREATE SCHEMA a", "DROP SCHEMA a CASCADE", "DROP TABLE a.t"] {
         assert!(ctx.sql(refused).await.is_err(), "{refused}");
     }
     answers(&ctx, "DROP SCHEMA own CASCADE").await;

@@ -36,6 +36,17 @@ async fn schemas_and_what_is_in_them_come_back() {
         run(&db, "CREATE VIEW gone.v AS SELECT 1 AS x").await;
         db.drop_schema("gone", false, true).await.unwrap();
         run(&db, "ALTER TABLE b.t RENAME TO u").await;
+        if checkpoint {
+            // Which would bring about one by itself.
+            run(&db, "CREATE INDEX by_note ON b.u (note)").await;
+        }
+        let mut said = vec!["SCHEMA a", "TABLE a.t", "COLUMN b.u.note", "VIEW a.v"];
+        if checkpoint {
+            said.insert(3, "INDEX b.by_note");
+        }
+        for on in &said {
+            run(&db, &format!("COMMENT ON {on} IS 'of {on}'")).await;
+        }
         let there = (texts(&["a", "b"]), texts(&["a.t", "b.u", "t"]), texts(&["a.v"]));
         assert_eq!(names(&db), there);
         if checkpoint {
@@ -51,6 +62,11 @@ async fn schemas_and_what_is_in_them_come_back() {
         let refused = db.drop_schema("a", false, false).await.unwrap_err().to_string();
         assert!(refused.contains("\"a.t\"") && refused.contains("\"a.v\""), "{refused}");
         assert_eq!(db.table("b.u").unwrap().row_count().unwrap(), 1);
+        let found = db.session().sql("SELECT comment FROM omen_comments").await.unwrap();
+        let found = found.collect().await.unwrap();
+        let found: Vec<_> = found[0].column(0).as_string::<i32>().iter().flatten().collect();
+        let expected: Vec<_> = said.iter().map(|on| format!("of {on}")).collect();
+        assert_eq!(found, expected, "checkpoint: {checkpoint}");
         db.close().await.unwrap();
     }
 }
