@@ -127,7 +127,7 @@ async fn columns(executor: &Executor, table: &Name) -> Result<RecordBatch> {
         let of = |column: &str| -> Option<StringArray> {
             Some(comments.column_by_name(column)?.as_string_opt::<i32>()?.clone())
         };
-        let names = of("column_name").zip(of("comment"));
+        let names = of("object_name").zip(of("comment"));
         let said = |name: Option<&str>| -> Option<String> {
             let (names, texts) = names.as_ref()?;
             let place = names.iter().position(|known| known == name)?;
@@ -144,9 +144,9 @@ async fn columns(executor: &Executor, table: &Name) -> Result<RecordBatch> {
 /// The query for what is said of the columns of a table.
 fn comments(table: &Name) -> String {
     format!(
-        "SELECT column_name, comment FROM information_schema.omen_comments WHERE object_type = \
+        "SELECT object_name, comment FROM information_schema.omen_comments WHERE object_type = \
          'COLUMN' AND {}",
-        table.is_meant("object_schema", "object_name")
+        table.is_meant("object_schema", "table_name")
     )
 }
 
@@ -158,16 +158,15 @@ const KIND: &str = "CASE WHEN is_primary THEN 'PRIMARY KEY' WHEN is_constraint T
 fn declarations(table: &Name) -> String {
     let is_meant = table.is_meant("table_schema", "table_name");
     let is_check = table.is_meant("constraint_schema", "table_name");
-    let is_said = table.is_meant("object_schema", "object_name");
+    let is_said = table.is_meant("object_schema", "coalesce(table_name, object_name)");
     format!(
         "SELECT name, definition FROM (SELECT DISTINCT CASE WHEN is_primary THEN 0 WHEN \
          is_constraint THEN 1 ELSE 2 END AS place, index_name AS name, {KIND} || ' (' || columns \
          || ')' AS definition FROM information_schema.omen_indexes WHERE {is_meant} AND \
          index_name IS NOT NULL UNION ALL SELECT 3, constraint_name, 'CHECK (' || check_clause || \
-         ')' FROM information_schema.check_constraints WHERE {is_check} UNION ALL SELECT 4, object_name, \
-         'COMMENT: ' || comment FROM information_schema.omen_comments WHERE object_type IN \
-         ('TABLE', 'VIEW') AND {is_said}) AS d ORDER BY \
-         place, name"
+         ')' FROM information_schema.check_constraints WHERE {is_check} UNION ALL SELECT 4, \
+         object_name, 'COMMENT: ' || comment FROM information_schema.omen_comments WHERE \
+         object_type NOT IN ('COLUMN', 'SCHEMA') AND {is_said}) AS d ORDER BY place, name"
     )
 }
 

@@ -142,8 +142,11 @@ fn tables_of_schemas_are_described_under_their_names() {
     place.sql("CREATE TABLE t (other INT)");
     place.sql("COMMENT ON COLUMN a.t.v IS 'said'");
     place.sql("COMMENT ON TABLE a.t IS 'of all'");
+    place.sql("CREATE INDEX by_v ON a.t (v)");
+    place.sql("COMMENT ON INDEX a.by_v IS 'fast'");
     let described = "column,type,nullable,key,default,comment\nid,BIGINT,false,1,,\n\
-        v,INT,true,,,said\nname,definition\nt_pkey,PRIMARY KEY (id)\nt,COMMENT: of all\n";
+        v,INT,true,,,said\nname,definition\nt_pkey,PRIMARY KEY (id)\n\
+        by_v,INDEX (v)\nby_v,COMMENT: fast\nt,COMMENT: of all\n";
     assert_eq!(place.sql("\\d a.t"), described);
     let chosen = place.run_with_input(&["db"], "USE a;\n\\d t\n").success();
     assert_eq!(chosen.stdout, described);

@@ -38,9 +38,9 @@ use crate::storage::system_tables::{SYSTEM_TABLES, refuse_reserved};
 impl Database {
     /// Makes all tables of this database, those created later included, readable and writable
     /// (INSERT, UPDATE, DELETE, TRUNCATE) in `ctx`; a statement sees all of them as of one moment.
-    /// Those of `public` lie in the default schema of `ctx`, those of other schemas under their names
-    /// beside it (and are hidden if the default schema has the same one). Tables that `ctx` has there
-    /// stay, hidden where names are equal.
+    /// Those of `public` lie in the default schema of `ctx`, those of other schemas beside it under
+    /// their names (and are hidden if the default schema has the same one). Tables that `ctx` has
+    /// there stay, hidden where names are equal.
     /// Statements that `ctx` holds by PREPARE are forgotten. Queries use the memory and the
     /// temporary files of the runtime of `ctx`, not those of the options of this database.
     ///

@@ -2,7 +2,8 @@
 //!
 //! The tables of `public` lie in the default schema of the catalog, whatever that is called; the
 //! database's other schemas are beside it, as they are at the moment, before those of the catalog
-//! below. What a context registers under their names ends with it. Made by [`super::catalog_provider`], asked by DataFusion.
+//! below. What a context registers under their names ends with it. Made by
+//! [`super::catalog_provider`], asked by DataFusion.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -16,8 +16,8 @@ pub fn comment(text: Option<&str>) -> Result<Option<String>> {
     let text = text.filter(|text| !text.is_empty());
     match text.map(str::len) {
         Some(bytes) if bytes > COMMENT_BYTES_MAX => Err(Error::invalid(format!(
-            "a comment has {COMMENT_BYTES_MAX} bytes at most, found {bytes}; keep longer texts in a \
-             table"
+            "a comment has {COMMENT_BYTES_MAX} bytes at most, found {bytes}; keep longer texts in \
+             a table"
         ))),
         _ => Ok(text.map(str::to_string)),
     }

@@ -15,9 +15,11 @@ use arrow::ipc::writer::DictionaryTracker;
 use bytes::Bytes;
 
 mod identity;
+mod index;
 mod views;
 
 pub use identity::IdentityRecord;
+pub use index::IndexRecord;
 pub use views::{SchemaRecord, ViewRecord};
 
 use super::row_bytes::{decode_rows, encode_rows};
@@ -64,29 +66,6 @@ pub struct TableRecord {
     pub in_schema: bool,
     /// What is said of it.
     #[prost(string, optional, tag = "12")]
-    pub comment: Option<String>,
-}
-
-/// A secondary index of a table.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct IndexRecord {
-    /// Its id.
-    #[prost(uint32, tag = "1")]
-    pub id: u32,
-    /// Its name.
-    #[prost(string, tag = "2")]
-    pub name: String,
-    /// The ids of its columns.
-    #[prost(uint32, repeated, tag = "3")]
-    pub columns: Vec<u32>,
-    /// Whether no two rows have the same values.
-    #[prost(bool, tag = "4")]
-    pub unique: bool,
-    /// Whether it is a constraint of the table.
-    #[prost(bool, tag = "5")]
-    pub constraint: bool,
-    /// What is said of it.
-    #[prost(string, optional, tag = "6")]
     pub comment: Option<String>,
 }
 
@@ -258,32 +237,6 @@ impl From<&TableSchema> for TableRecord {
             identity: schema.identity.map(IdentityRecord::from),
             in_schema: schema.in_schema,
             comment: schema.comment.clone(),
-        }
-    }
-}
-
-impl From<&SecondaryIndex> for IndexRecord {
-    fn from(index: &SecondaryIndex) -> Self {
-        Self {
-            id: index.id,
-            name: index.name.clone(),
-            columns: index.columns.clone(),
-            unique: index.is_unique,
-            constraint: index.is_constraint,
-            comment: index.comment.clone(),
-        }
-    }
-}
-
-impl From<IndexRecord> for SecondaryIndex {
-    fn from(record: IndexRecord) -> Self {
-        Self {
-            id: record.id,
-            name: record.name,
-            columns: record.columns,
-            is_unique: record.unique,
-            is_constraint: record.constraint,
-            comment: record.comment,
         }
     }
 }

@@ -8,35 +8,28 @@ pub(super) const COMMENTS: &[Column] = &[
     ("object_type", Type::Text, false),
     ("object_schema", Type::Text, false),
     ("object_name", Type::Text, false),
-    ("column_name", Type::Text, true),
+    ("table_name", Type::Text, true),
     ("comment", Type::Text, false),
 ];
 
 /// One row for each comment: schemas, then tables with what is theirs, then views.
 pub(super) fn comments(snapshot: &Snapshot, names: &Names) -> Vec<Vec<Cell>> {
     let mut rows = Vec::new();
-    let mut add = |kind: &str, schema: &str, name: &str, column: Option<&str>, text: &str| {
-        let column = Cell::Text(column.map(str::to_string));
-        rows.push(vec![kind.into(), schema.into(), name.into(), column, text.into()]);
+    let mut add = |kind: &str, schema: &str, name: &str, table: Option<&str>, text: &str| {
+        let table = Cell::Text(table.map(str::to_string));
+        rows.push(vec![kind.into(), schema.into(), name.into(), table, text.into()]);
     };
     let [schemas, views] = snapshot.comments();
     schemas.iter().for_each(|(name, text)| add("SCHEMA", name, name, None, text));
     for table in snapshot.table_names().iter().filter_map(|name| snapshot.table(name)) {
         let table = table.schema();
-        let (schema, name) = (names.schema(table.schema_name()), table.own_name());
-        if let Some(text) = &table.comment {
-            add("TABLE", schema, name, None, text);
-        }
-        for column in &table.columns {
-            if let Some(text) = &column.comment {
-                add("COLUMN", schema, name, Some(column.field.name()), text);
-            }
-        }
-        for index in &table.indexes {
-            if let Some(text) = &index.index.comment {
-                add("INDEX", schema, &index.index.name, None, text);
-            }
-        }
+        let (schema, own) = (names.schema(table.schema_name()), table.own_name());
+        let mut add = |kind: &str, name: &str, text: &Option<String>| {
+            text.iter().for_each(|text| add(kind, schema, name, Some(own), text));
+        };
+        add("TABLE", own, &table.comment);
+        table.columns.iter().for_each(|it| add("COLUMN", it.field.name(), &it.comment));
+        table.indexes.iter().for_each(|it| add("INDEX", &it.index.name, &it.index.comment));
     }
     for (full, text) in views {
         let schema = snapshot.schema_of(full);

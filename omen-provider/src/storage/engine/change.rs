@@ -238,7 +238,7 @@ pub(super) async fn apply(
             if !replaces || version.view(name).is_none() {
                 refuse_taken(version, name)?;
             }
-            // As in PostgreSQL, a view that takes the place of another one keeps what is said of it.
+            // As in PostgreSQL, one that takes the place of another keeps what is said of that.
             let comment = version.view(name).and_then(|view| view.comment.clone());
             let view = ViewRecord { name: name.clone(), sql: sql.clone(), comment };
             version.put_view(view.clone());

@@ -25,7 +25,7 @@ impl Engine {
     /// Gives something a comment, or takes it away.
     ///
     /// # Errors
-    /// [`Error::NotFound`], and [`Error::InvalidInput`] for `public`, which is no object of its own.
+    /// [`Error::NotFound`], and [`Error::InvalidInput`] for `public`, which is in every database.
     pub async fn comment(
         self: &Arc<Self>,
         within: &Within,
