@@ -114,3 +114,9 @@ COPY n TO 'x.parquet'
 COPY n FROM 'x.csv' (HEADER true)
 COPY (SELECT id FROM n) TO 'x.json' (FORMAT json)
 EXPORT DATABASE 'folder' (FORMAT parquet)
+CREATE SCHEMA a
+CREATE TABLE a.t (k TEXT PRIMARY KEY)
+DROP SCHEMA IF EXISTS a CASCADE
+COMMENT ON COLUMN n.v IS 'seven times'
+SELECT * FROM omen_comments
+SELECT id FROM n WHERE v NOT IN (SELECT a FROM c) OR id = 3

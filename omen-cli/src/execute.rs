@@ -92,13 +92,20 @@ impl Executor {
         Ok(())
     }
 
+    /// The schema of names without one.
+    pub(crate) fn default_schema(&self) -> String {
+        self.session.context().copied_config().options().catalog.default_schema.clone()
+    }
+
     /// Names the table that was probably meant.
     fn with_hint(&self, failure: Failure) -> Failure {
         let Failure::Error(message) = failure else { return failure };
-        let own = message.strip_prefix("table 'omen.public.");
+        let own = message.strip_prefix("table 'omen.");
         let Some(name) = own.and_then(|rest| rest.strip_suffix("' not found")) else {
             return Failure::Error(message);
         };
+        // As the database calls it: with its schema, unless that is public.
+        let name = name.strip_prefix("public.").unwrap_or(name);
         let tables = self.database.table_names();
         let hint = match notes::nearest(name, tables.iter().map(String::as_str)) {
             Some(near) => format!("did you mean \"{near}\"?"),

@@ -137,7 +137,7 @@ const DECLARED: [&str; 3] = [
      ('b', 2, NULL, NULL), (NULL, 3, 'z', DATE '2026-11-03')",
     "INSERT INTO declared VALUES (1000, 'far', 4, NULL, NULL)",
 ];
-const ALTERED: [&str; 6] = [
+const ALTERED: [&str; 11] = [
     "CREATE INDEX many_by_n ON many (n, name)",
     "ALTER TABLE declared DROP COLUMN gone, ALTER COLUMN size TYPE BIGINT, \
      RENAME COLUMN mail TO address, ADD COLUMN state TEXT NOT NULL DEFAULT 'old', \
@@ -146,17 +146,26 @@ const ALTERED: [&str; 6] = [
     "CREATE VIEW ends AS SELECT id, n FROM many WHERE n IN (777, 1500)",
     "CREATE VIEW dropped AS SELECT 1 AS one",
     "CREATE TABLE emptied (id INT PRIMARY KEY, v TEXT)",
+    "CREATE SCHEMA kept",
+    "CREATE TABLE kept.k AS SELECT 1 AS id",
+    "CREATE SCHEMA passing",
+    "COMMENT ON TABLE many IS 'of many rows'",
+    "COMMENT ON INDEX many_by_n IS 'by number'",
 ];
 
 /// Statements for the log alone, the last of them a transaction with a bulk statement, whose
 /// segment is named by the log. It asks for a flush, which nobody is there to carry out.
-const LOGGED: [&str; 16] = [
+const LOGGED: [&str; 20] = [
     "INSERT INTO declared (address, size, day) VALUES ('in the log', 5, DATE '2026-11-04')",
     "UPDATE declared SET size = size * 2 WHERE address = 'b'",
     "ALTER TABLE declared RENAME COLUMN day TO at, \
      ADD COLUMN later INT DEFAULT 4 CHECK (later < 9)",
     "CREATE VIEW middle AS SELECT id, n FROM many WHERE n BETWEEN 1494 AND 1500",
     "DROP VIEW dropped",
+    "CREATE SCHEMA later",
+    "DROP SCHEMA passing",
+    "COMMENT ON SCHEMA kept IS 'to stay'",
+    "COMMENT ON COLUMN many.n IS 'a number'",
     "TRUNCATE TABLE emptied",
     "INSERT INTO emptied VALUES (3, 'after')",
     "CREATE TABLE late (id BIGINT PRIMARY KEY, text TEXT, n SERIAL)",
@@ -254,6 +263,9 @@ async fn rows(database: &Database) -> String {
         text.push_str(&format!("{view}\n{found}\n\n"));
     }
     text.push_str(&definitions(database).await);
+    text.push_str(&format!("schemas: {:?}\n", database.schema_names()));
+    let comments = "SELECT object_type, object_name, comment FROM omen_comments ORDER BY 1, 2";
+    text.push_str(&format!("{}\n", drawn(database, comments).await));
     text
 }
 

@@ -135,6 +135,30 @@ fn tables_are_described_with_what_they_declare() {
 }
 
 #[test]
+fn tables_of_schemas_are_described_under_their_names() {
+    let place = Place::new();
+    place.sql("CREATE SCHEMA a");
+    place.sql("CREATE TABLE a.t (id BIGINT PRIMARY KEY, v INT)");
+    place.sql("CREATE TABLE t (other INT)");
+    place.sql("COMMENT ON COLUMN a.t.v IS 'said'");
+    place.sql("COMMENT ON TABLE a.t IS 'of all'");
+    place.sql("CREATE INDEX by_v ON a.t (v)");
+    place.sql("COMMENT ON INDEX a.by_v IS 'fast'");
+    let described = "column,type,nullable,key,default,comment\nid,BIGINT,false,1,,\n\
+        v,INT,true,,,said\nname,definition\nt_pkey,PRIMARY KEY (id)\n\
+        by_v,INDEX (v)\nby_v,COMMENT: fast\nt,COMMENT: of all\n";
+    assert_eq!(place.sql("\\d a.t"), described);
+    let chosen = place.run_with_input(&["db"], "USE a;\n\\d t\n").success();
+    assert_eq!(chosen.stdout, described);
+    assert_eq!(place.sql("\\d t"), "column,type,nullable,key,default\nother,INT,true,,\n");
+    assert_eq!(place.sql("\\dt"), "table,primary key,rows\na.t,id,0\nt,,0\n");
+    assert!(place.sql("\\di a.t").contains("\na.t,t_pkey,PRIMARY KEY,id,"));
+    place
+        .run(&["db", "-c", "SELECT * FROM a.tt"])
+        .failure(1, "there is no table \"a.tt\"; did you mean \"a.t\"?");
+}
+
+#[test]
 fn exit_codes_tell_usage_from_errors() {
     let place = Place::new();
     place.run(&["--nonsense"]).failure(2, "--nonsense");

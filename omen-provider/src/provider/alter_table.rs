@@ -8,9 +8,8 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
-use datafusion::common::TableReference;
 use datafusion::error::Result;
-use datafusion::sql::planner::{IdentNormalizer, object_name_to_table_reference};
+use datafusion::sql::planner::IdentNormalizer;
 use datafusion::sql::sqlparser::ast::{
     AlterColumnOperation, AlterTable, AlterTableOperation, ColumnDef, ColumnOption, Ident,
     ObjectName, ObjectNamePart, RenameTableNameKind, TableConstraint,
@@ -100,18 +99,20 @@ async fn carry_out(
     let within = session.current().get();
     let (snapshot, since) = engine.snapshot_within(&within);
     let names = normalizer(session);
-    let normalizes =
-        session.context().copied_config().options().sql_parser.enable_ident_normalization;
-    let reference = object_name_to_table_reference(statement.table.clone(), normalizes)?;
-    let name = reference.table();
-    if session.in_database(&reference) != Some(false) || snapshot.table(name).is_none() {
+    let reference = session.reference(statement.table)?;
+    let own = session.engine_name(&reference).filter(|own| !own.is_taken);
+    let table = own.as_ref().and_then(|own| snapshot.table(&own.full));
+    if table.is_none() {
         if statement.if_exists && !session.context().table_exist(reference.clone())? {
             return Ok(false);
         }
         // Says what it is instead, if anything.
         target(session, statement.table).await?;
     }
-    let table = snapshot.require(name)?;
+    let table = match table {
+        Some(table) => table,
+        None => snapshot.require(&own.map_or_else(|| reference.to_string(), |own| own.full))?,
+    };
     let from = Arc::clone(table.schema());
     let mut to = TableSchema::clone(&from);
     match statement.change {
@@ -128,9 +129,9 @@ async fn carry_out(
             }
         }
     }
-    let name = TableReference::bare(to.name.as_str());
-    if to.name != from.name && session.in_database(&name) == Some(true) {
-        return Err(taken(&name).into());
+    let renamed = session.engine_name(&session.reference_of(&to.name));
+    if to.name != from.name && renamed.is_some_and(|own| own.is_taken) {
+        return Err(taken(&to.name).into());
     }
     check_entries(session, reference.clone(), &from, &to).await?;
     let is_checked = check_rows(session, reference, &from, &to).await?;
@@ -187,9 +188,9 @@ async fn alterations(
         } => {
             let own = match &check.name {
                 Some(own) => name(own),
-                None => free_constraint_name(schema, &format!("{}_check", schema.name)),
+                None => free_constraint_name(schema, &format!("{}_check", schema.own_name())),
             };
-            Alteration::AddCheck(Check::new(own, &check.expr, &schema.name, name))
+            Alteration::AddCheck(Check::new(own, &check.expr, schema.own_name(), name))
         }
         AlterTableOperation::AddConstraint {
             constraint: TableConstraint::Unique(unique),
@@ -198,7 +199,7 @@ async fn alterations(
             let columns = unique_columns(unique, names)?;
             let own = match &unique.name {
                 Some(own) => name(own),
-                None => free_constraint_name(schema, &unique_name(&schema.name, &columns)),
+                None => free_constraint_name(schema, &unique_name(schema.own_name(), &columns)),
             };
             add_unique(own, columns)
         }
@@ -246,7 +247,7 @@ async fn add_column(
     column: &ColumnDef,
 ) -> Result<Vec<Alteration>> {
     let mut column = column.clone();
-    let usual = format!("{}_{}_check", schema.name, names.normalize(column.name.clone()));
+    let usual = format!("{}_{}_check", schema.own_name(), names.normalize(column.name.clone()));
     let mut given: Vec<String> = Vec::new();
     for option in &mut column.options {
         if let ColumnOption::Check(check) = &mut option.option
@@ -260,7 +261,7 @@ async fn add_column(
         }
     }
     let TableDefinition { columns, checks, uniques, identity, .. } =
-        column_of(session, &schema.name, &column).await?;
+        column_of(session, schema.own_name(), &column).await?;
     if identity.is_some() {
         return Err(Error::invalid(
             "an identity column would have to number the rows that are there; CREATE TABLE with \
@@ -319,7 +320,7 @@ async fn alter_column(
         AlterColumnOperation::SetDataType { data_type, using: None, .. } => {
             let definition =
                 ColumnDef { name: column.clone(), data_type: data_type.clone(), options: vec![] };
-            let column = column_of(session, &schema.name, &definition).await?;
+            let column = column_of(session, schema.own_name(), &definition).await?;
             let kind = column.columns.first().map(|(field, _)| field.data_type().clone());
             Ok(Alteration::Widen { column: name, to: kind.unwrap_or(DataType::Null) })
         }

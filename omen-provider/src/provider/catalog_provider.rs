@@ -1,8 +1,8 @@
 //! The database's tables inside a DataFusion catalog.
 //!
-//! [`Database::register`] wraps the default schema of a `SessionContext`: the database's tables
-//! come first, everything else that is or will be registered there stays below. Tables created
-//! later appear by themselves.
+//! [`Database::register`] wraps the default catalog of a `SessionContext` and its default schema:
+//! the database's schemas and tables come first, everything else that is or will be registered
+//! there stays below. What is created later appears by itself.
 
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::TableType;
 use datafusion::prelude::SessionContext;
 
+use super::catalog_schemas::OmenCatalog;
 use super::current_transaction::CurrentTransaction;
 use super::edits::RewriteEdits;
 use super::exact_counts::with_summaries;
@@ -32,13 +33,16 @@ use super::views;
 use crate::error::Error;
 use crate::storage::database::Database;
 use crate::storage::handle::Handle;
+use crate::storage::schema_names::full_name;
 use crate::storage::snapshot::Snapshot;
 use crate::storage::system_tables::{SYSTEM_TABLES, refuse_reserved};
 
 impl Database {
     /// Makes all tables of this database, those created later included, readable and writable
-    /// (INSERT, UPDATE, DELETE, TRUNCATE) in the default schema of `ctx`; a statement sees all of
-    /// them as of one moment. Tables that `ctx` has there stay, hidden where names are equal.
+    /// (INSERT, UPDATE, DELETE, TRUNCATE) in `ctx`; a statement sees all of them as of one moment.
+    /// Those of `public` lie in the default schema of `ctx`, those of other schemas beside it under
+    /// their names (and are hidden if the default schema has the same one). Tables that `ctx` has
+    /// there stay, hidden where names are equal.
     /// Statements that `ctx` holds by PREPARE are forgotten. Queries use the memory and the
     /// temporary files of the runtime of `ctx`, not those of the options of this database.
     ///
@@ -52,7 +56,7 @@ impl Database {
     /// ```
     ///
     /// # Errors
-    /// If the catalog of `ctx` does not take schemas.
+    /// If the tables cannot be put there.
     pub fn register(&self, ctx: &SessionContext) -> crate::Result<()> {
         register(self.handle(), ctx, None).map_err(crate::Error::from)
     }
@@ -84,14 +88,17 @@ pub(super) fn register(
     {
         return Ok(());
     }
-    let schema = Arc::new(OmenSchema {
+    let public = Arc::new(OmenSchema {
         handle: Arc::clone(handle),
+        schema: None,
+        public: names.default_schema.into(),
         inner,
         current: current.clone(),
         opens_files: session.is_some(),
         state: StateOf::new(ctx),
     });
-    catalog.register_schema(&names.default_schema, schema)?;
+    let own = Arc::new(OmenCatalog::new(catalog, public));
+    ctx.register_catalog(&names.default_catalog, own);
     ctx.add_analyzer_rule(Arc::new(NullableValues));
     ctx.add_analyzer_rule(Arc::new(ExactSubqueries));
     ctx.add_analyzer_rule(Arc::new(RewriteEdits));
@@ -149,10 +156,15 @@ pub(super) fn with_row_ids_name(table: &str) -> String {
     format!("{table}{ROW_IDS}")
 }
 
-/// The tables of a database in front of another schema.
+/// The tables of a schema of the database in front of another schema.
 #[derive(Debug)]
 pub(super) struct OmenSchema {
     handle: Arc<Handle>,
+    /// Its name; none: `public`.
+    schema: Option<String>,
+    /// What `public` is called in the catalog.
+    public: Arc<str>,
+    /// What else is registered.
     inner: Arc<dyn SchemaProvider>,
     current: CurrentTransaction,
     /// Whether names of files are tables, and those of system tables, as in a session.
@@ -162,7 +174,8 @@ pub(super) struct OmenSchema {
 }
 
 /// The state of a context, as long as there is one: the context holds the schema.
-pub(super) struct StateOf(Box<dyn Fn() -> Option<SessionState> + Send + Sync>);
+#[derive(Clone)]
+pub(super) struct StateOf(Arc<dyn Fn() -> Option<SessionState> + Send + Sync>);
 
 impl StateOf {
     /// What the context is, if it is still there.
@@ -172,7 +185,7 @@ impl StateOf {
 
     pub(super) fn new(ctx: &SessionContext) -> Self {
         let state = ctx.state_weak_ref();
-        Self(Box::new(move || state.upgrade().map(|state| state.read().clone())))
+        Self(Arc::new(move || state.upgrade().map(|state| state.read().clone())))
     }
 }
 
@@ -188,27 +201,65 @@ impl OmenSchema {
         Arc::ptr_eq(&self.handle, handle)
     }
 
-    /// Whether the database has a table or a view of that name.
-    pub(super) fn has(&self, name: &str) -> bool {
-        let snapshot = self.snapshot();
-        snapshot.table(name).is_some() || snapshot.view(name).is_some()
+    /// Another schema of the database, before what is registered under its name.
+    pub(super) fn beside(&self, name: &str, inner: Arc<dyn SchemaProvider>) -> Self {
+        Self {
+            handle: Arc::clone(&self.handle),
+            schema: Some(name.to_string()),
+            public: Arc::clone(&self.public),
+            inner,
+            current: self.current.clone(),
+            opens_files: self.opens_files,
+            state: self.state.clone(),
+        }
     }
 
-    fn snapshot(&self) -> Snapshot {
+    /// Its name, if it is another schema than `public`.
+    pub(super) fn schema_name(&self) -> Option<&str> {
+        self.schema.as_deref()
+    }
+
+    /// What `public` is called in the catalog.
+    pub(super) fn public_name(&self) -> &str {
+        &self.public
+    }
+
+    /// Whether something has that name that is not of the database.
+    pub(super) fn is_taken(&self, name: &str) -> bool {
+        !self.has(name) && self.inner.table_exist(name)
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
         self.handle.engine().snapshot_within(&self.current.get()).0
     }
 
-    /// What else is registered.
-    pub(super) fn inner(&self) -> &Arc<dyn SchemaProvider> {
-        &self.inner
+    /// Whether the database has a table or a view of that name here.
+    fn has(&self, name: &str) -> bool {
+        let snapshot = self.snapshot();
+        let full = self.full_name(&snapshot, name);
+        full.is_some_and(|full| snapshot.table(&full).is_some() || snapshot.view(&full).is_some())
+    }
+
+    /// What the engine calls a table of this schema; `None` if such a name would be that of another
+    /// one.
+    fn full_name(&self, snapshot: &Snapshot, name: &str) -> Option<String> {
+        let full = full_name(self.schema_name(), name);
+        (snapshot.schema_of(&full) == self.schema_name()).then_some(full)
+    }
+
+    /// What is not of the database.
+    async fn other(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        match (self.inner.table(name).await?, (self.state.0)()) {
+            (None, Some(state)) if self.opens_files => file_table(&state, name).await,
+            (table, _) => Ok(table),
+        }
     }
 }
 
 #[async_trait]
 impl SchemaProvider for OmenSchema {
     fn table_names(&self) -> Vec<String> {
-        let mut names = self.snapshot().table_names();
-        names.extend(self.snapshot().view_names());
+        let mut names = self.snapshot().names_in(self.schema_name());
         names.extend(self.inner.table_names());
         names.sort_unstable();
         names.dedup();
@@ -218,8 +269,7 @@ impl SchemaProvider for OmenSchema {
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
         if self.opens_files
             && SYSTEM_TABLES.contains(&name)
-            && !self.has(name)
-            && !self.inner.table_exist(name)
+            && !self.table_exist(name)
             && let Some(table) = SystemTable::named(&self.handle, self.snapshot(), name)
         {
             return Ok(Some(Arc::new(table)));
@@ -229,14 +279,15 @@ impl SchemaProvider for OmenSchema {
             None => (name, false),
         };
         let all = self.snapshot();
-        let Some(snapshot) = all.table(shown) else {
-            let view = all.view(name).and_then(|text| Some((text, (self.state.0)()?)));
+        let Some(full) = self.full_name(&all, shown) else { return self.other(name).await };
+        let Some(snapshot) = all.table(&full) else {
+            let view = all.view(&full).and_then(|text| Some((text, (self.state.0)()?)));
             return match view {
-                Some((text, state)) => views::listed(&state, name, text).await.map(Some),
-                None => match (self.inner.table(name).await?, (self.state.0)()) {
-                    (None, Some(state)) if self.opens_files => file_table(&state, name).await,
-                    (table, _) => Ok(table),
-                },
+                Some((text, state)) => {
+                    let state = views::as_of_public(state, &self.public);
+                    views::listed(&state, &full, text).await.map(Some)
+                }
+                None => self.other(name).await,
             };
         };
         let table = OmenTable::new(Arc::clone(&self.handle), snapshot)?;
@@ -246,7 +297,8 @@ impl SchemaProvider for OmenSchema {
 
     async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
         let snapshot = self.snapshot();
-        match (snapshot.table(name), snapshot.view(name)) {
+        let full = self.full_name(&snapshot, name).unwrap_or_default();
+        match (snapshot.table(&full), snapshot.view(&full)) {
             (Some(_), _) => Ok(Some(TableType::Base)),
             // Which need not be planned for that.
             (None, Some(_)) => Ok(Some(TableType::View)),
@@ -280,6 +332,6 @@ impl SchemaProvider for OmenSchema {
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.has(name) || self.inner.table_exist(name)
+        self.has(name) || self.is_taken(name)
     }
 }

@@ -184,33 +184,27 @@ pub(super) async fn create_table(
         (false, true) => Existing::Keep,
         (false, false) => Existing::Refuse,
     };
-    match session.in_database(&command.name) {
-        None => return Err(outside(&command).into()),
-        Some(true) if command.if_not_exists => return session.no_rows(),
-        Some(true) => return Err(taken(&command.name).into()),
-        Some(false) => {}
+    let own = session.require_engine_name(&command.name, "table")?;
+    match own.is_taken {
+        true if command.if_not_exists => return session.no_rows(),
+        true => return Err(taken(&own.full).into()),
+        false => {}
     }
-    let definition = definition(&command, &clauses)?;
+    let in_schema = own.in_schema();
+    let definition = TableDefinition { name: own.full, ..definition(&command, &clauses)? };
     let (engine, within) = (session.handle().engine(), session.current().get());
     match command.input.as_ref() {
         LogicalPlan::EmptyRelation(empty) if !empty.produce_one_row => {
-            engine.create_table(&within, definition, existing).await?;
+            engine.create_table(&within, definition, in_schema, existing).await?;
         }
         query => {
             let rows = DataFrame::new(session.context().state(), query.clone());
             let rows = rows.execute_stream().await?;
             let rows = rows.map(|batch| batch.map_err(Error::from)).boxed();
-            engine.create_table_as(&within, definition, existing, rows).await?;
+            engine.create_table_as(&within, definition, in_schema, existing, rows).await?;
         }
     }
     session.no_rows()
-}
-
-fn outside(command: &CreateMemoryTable) -> Error {
-    Error::invalid(format!(
-        "table {} would lie outside of the database, whose tables are all in the default schema",
-        command.name
-    ))
 }
 
 fn definition(command: &CreateMemoryTable, clauses: &TableClauses) -> Result<TableDefinition> {

@@ -12,7 +12,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::expr_schema::ExprSchemable;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Projection};
 use datafusion::sql::parser::Statement;
-use datafusion::sql::planner::{IdentNormalizer, object_name_to_table_reference};
+use datafusion::sql::planner::IdentNormalizer;
 use datafusion::sql::sqlparser::ast::{
     self, Ident, ObjectName, SelectItem, SelectItemQualifiedWildcardKind, Statement as SqlStatement,
 };
@@ -36,7 +36,7 @@ pub(super) async fn plan_edit(session: &Session, syntax: EditSyntax) -> Result<D
     let edit = syntax.edit(&schema, &names)?;
     // A name that no table of WITH has.
     let renamed = (schema.hidden_key || syntax.has_tables_of_its_own())
-        .then(|| Ident::with_quote('"', with_row_ids_name(&schema.name)));
+        .then(|| Ident::with_quote('"', with_row_ids_name(schema.own_name())));
     let (returning, qualifier) = (syntax.returning.clone(), syntax.qualifier.clone());
     let query = syntax.query(&schema, &names, edit, renamed)?;
     let statement = Statement::Statement(Box::new(SqlStatement::Query(Box::new(query))));
@@ -63,9 +63,7 @@ pub(super) async fn target(
     session: &Session,
     name: &ObjectName,
 ) -> Result<(TableReference, OmenTable)> {
-    let normalizes =
-        session.context().copied_config().options().sql_parser.enable_ident_normalization;
-    let reference = object_name_to_table_reference(name.clone(), normalizes)?;
+    let reference = session.reference(name)?;
     let provider = session.context().table_provider(reference.clone()).await?;
     match provider.downcast_ref::<OmenTable>() {
         Some(table) => Ok((reference, table.clone())),
@@ -105,7 +103,7 @@ pub(super) fn returned(
     items: &[SelectItem],
 ) -> Result<DataFrame> {
     let state = session.context().state();
-    let name = edit.table().table_schema().name.clone();
+    let name = edit.table().table_schema().own_name().to_string();
     let visible = Arc::clone(edit.table().table_schema().visible());
     let schema = DFSchema::try_from_qualified_schema(TableReference::bare(qualifier), &visible)?;
     let rows = OwnNode::returning(edit.into_statement(), Arc::new(schema));

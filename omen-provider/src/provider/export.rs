@@ -1,7 +1,7 @@
 //! EXPORT DATABASE: all tables and views as a folder of files that any database reads.
 //!
-//! `schema.sql` makes tables and views, `load.sql` brings the rows, one file holds those of each
-//! table; all of one snapshot. The folder appears when it is complete. Called by
+//! `schema.sql` makes schemas, tables and views, `load.sql` brings the rows, one file holds those
+//! of each table; all of one snapshot. The folder appears when it is complete. Called by
 //! [`super::session`]; [`super::import`] reads it.
 
 use std::collections::HashSet;
@@ -12,14 +12,16 @@ use arrow::datatypes::Schema;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{DdlStatement, LogicalPlan};
 use datafusion::sql::parser::Statement as PlainStatement;
-use datafusion::sql::sqlparser::ast::{Ident, ObjectName};
 
 use super::copy_to::{plan_copy_to, refuse_remote};
 use super::create_table::TableClauses;
 use super::own_files::refuse_own_path;
 use super::session::Session;
 use super::statement::{Copy, CopyOption, CopySource};
-use super::table_definition::{definition, index_definitions, quoted};
+use super::table_definition::{
+    comment_statement, comment_statements, definition, index_definitions, quoted, table_name,
+    within,
+};
 use super::views;
 use crate::error::Error;
 use crate::interchange::{FileOptions, Format, Place, WholeFolder, check_types, write_text};
@@ -51,6 +53,9 @@ pub(super) async fn export(session: &Session, path: &str, options: &[CopyOption]
     let snapshot = moment.handle().engine().snapshot_within(&moment.current().get()).0;
     let tables = tables(&snapshot)?;
     let mut script = String::new();
+    for schema in snapshot.schema_names() {
+        script.push_str(&format!("CREATE SCHEMA {};\n", quoted(&schema)));
+    }
     for table in &tables {
         let text = definition(table);
         check_table(&moment, table, &text).await?;
@@ -58,9 +63,21 @@ pub(super) async fn export(session: &Session, path: &str, options: &[CopyOption]
             .map_err(|error| Error::invalid(format!("table \"{}\": {error}", table.name)))?;
         script.push_str(&format!("{text};\n"));
         index_definitions(table).for_each(|text| script.push_str(&format!("{text};\n")));
+        comment_statements(table).iter().for_each(|text| script.push_str(&format!("{text};\n")));
     }
     for text in views_in_order(&moment, &snapshot).await? {
         script.push_str(&format!("{text};\n"));
+    }
+    let [of_schemas, of_views] = snapshot.comments();
+    for (schema, text) in of_schemas {
+        let statement = comment_statement(&format!("SCHEMA {}", quoted(schema)), text);
+        script.push_str(&format!("{statement};\n"));
+    }
+    for (view, text) in of_views {
+        let schema = snapshot.schema_of(view);
+        let own = schema.map_or(view, |schema| &view[schema.len() + 1..]);
+        let statement = comment_statement(&format!("VIEW {}", within(schema, own)), text);
+        script.push_str(&format!("{statement};\n"));
     }
     let target = path.to_string();
     let folder = blocking(move || WholeFolder::create(&target)).await?;
@@ -68,7 +85,7 @@ pub(super) async fn export(session: &Session, path: &str, options: &[CopyOption]
     for table in &tables {
         let file = file_name(&table.name, of_files.format.extension(), &mut taken);
         let place = folder.path().join(&file).display().to_string();
-        let name = ObjectName::from(vec![Ident::with_quote('"', table.name.clone())]);
+        let name = moment.object_name(&table.name);
         let copy = Copy {
             source: CopySource::Table { name, columns: Vec::new() },
             is_from: false,
@@ -80,7 +97,7 @@ pub(super) async fn export(session: &Session, path: &str, options: &[CopyOption]
         };
         plan_copy_to(&moment, copy).await?.collect().await?;
         let options = shown(&options);
-        load.push_str(&format!("COPY {} FROM '{file}' ({options});\n", quoted(&table.name)));
+        load.push_str(&format!("COPY {} FROM '{file}' ({options});\n", table_name(table)));
     }
     blocking(move || {
         write_text(&folder.path().join(SCHEMA_FILE), &script)?;
@@ -136,11 +153,10 @@ async fn check_table(session: &Session, table: &TableSchema, text: &str) -> Resu
 
 /// The views, each after those that it names.
 async fn views_in_order(session: &Session, snapshot: &Snapshot) -> Result<Vec<String>> {
-    let state = session.context().state();
     let mut left: Vec<(String, String, Vec<String>)> = Vec::new();
     for name in snapshot.view_names() {
         let Some(text) = snapshot.view(&name) else { continue };
-        let planned = views::named(session.context().table_provider(views::reference(&name)));
+        let planned = views::named(session.context().table_provider(session.reference_of(&name)));
         planned.await.map_err(|error| {
             Error::invalid(format!(
                 "view \"{name}\" makes no sense any more, and nothing could make it again; DROP \
@@ -148,7 +164,7 @@ async fn views_in_order(session: &Session, snapshot: &Snapshot) -> Result<Vec<St
                 error.strip_backtrace()
             ))
         })?;
-        let named = views::names_in(&state, text)?;
+        let named = views::names_in(session, text)?;
         left.push((name, text.to_string(), named));
     }
     let mut ordered = Vec::with_capacity(left.len());

@@ -88,7 +88,9 @@ fn checked(session: &Session, text: &str, file: &str, folder: &str) -> Result<St
         Parsed::Plain(plain) => match plain.as_ref() {
             PlainStatement::Statement(plain) => match plain.as_ref() {
                 SqlStatement::CreateTable(table) => !table.temporary,
-                SqlStatement::CreateIndex(_) => true,
+                SqlStatement::CreateIndex(_)
+                | SqlStatement::CreateSchema { .. }
+                | SqlStatement::Comment { .. } => true,
                 plain => views::of_database(plain).is_some(),
             },
             _ => false,
@@ -105,8 +107,8 @@ fn checked(session: &Session, text: &str, file: &str, folder: &str) -> Result<St
     match is_expected {
         true => Ok(statement),
         false => Err(Error::invalid(format!(
-            "{file} may have CREATE TABLE, CREATE INDEX, CREATE VIEW and COPY … FROM a file; \
-             found: {text}"
+            "{file} may have CREATE SCHEMA, CREATE TABLE, CREATE INDEX, CREATE VIEW, COMMENT ON \
+             and COPY … FROM a file; found: {text}"
         ))
         .into()),
     }

@@ -6,10 +6,7 @@
 //! [`super::session`].
 
 use datafusion::error::Result;
-use datafusion::sql::planner::object_name_to_table_reference;
-use datafusion::sql::sqlparser::ast::{
-    CreateIndex, Ident, IndexType, ObjectName, ObjectType, Statement,
-};
+use datafusion::sql::sqlparser::ast::{CreateIndex, IndexType, ObjectName, ObjectType, Statement};
 
 use super::alter_table::{Change, alter};
 use super::edit_statements::{normalizer, target};
@@ -48,16 +45,17 @@ async fn create_index(session: &Session, create: &CreateIndex) -> Result<()> {
     let columns = columns.collect::<Result<Vec<_>>>()?;
     let (engine, within) = (session.handle().engine(), session.current().get());
     let (_, table) = target(session, &create.table_name).await?;
-    let table = &table.table_schema().name;
+    let (table, schema) = (table.table_schema(), table.table_schema().schema_name());
     let snapshot = engine.snapshot_within(&within).0;
     let name = match &create.name {
-        Some(name) => last_part(session, name)?,
+        Some(name) => own_part(session, name, table)?,
         None => {
-            let usual = format!("{table}_{}_idx", columns.join("_"));
-            free_name(&usual, |name| snapshot.table_of_index(name).is_some())
+            let usual = format!("{}_{}_idx", table.own_name(), columns.join("_"));
+            free_name(&usual, |name| snapshot.table_of_index(schema, name).is_some())
         }
     };
-    if let Some(of) = snapshot.table_of_index(&name) {
+    let table = &table.name;
+    if let Some(of) = snapshot.table_of_index(schema, &name) {
         let there = snapshot.require(of)?;
         let is_same = of == table && is_there(there.schema(), &name, &columns, create.unique);
         if create.if_not_exists && is_same {
@@ -118,30 +116,34 @@ fn refuse_clauses(create: &CreateIndex) -> Result<()> {
 async fn drop_index(session: &Session, name: &ObjectName, if_exists: bool) -> Result<()> {
     let within = session.current().get();
     let snapshot = session.handle().engine().snapshot_within(&within).0;
-    let name = last_part(session, name)?;
-    let Some(table) = snapshot.table_of_index(&name) else {
+    let reference = session.reference(name)?;
+    let own = session.require_engine_name(&reference, "index")?;
+    let (schema, name) = (own.schema.as_deref(), reference.table().to_string());
+    let Some(table) = snapshot.table_of_index(schema, &name) else {
         if if_exists {
             return Ok(());
         }
-        let names = snapshot.index_names().join(", ");
+        let names = snapshot.index_names(schema).join(", ");
         let have = if names.is_empty() { "none".to_string() } else { names };
         return Err(Error::NotFound(format!("index \"{name}\"; indexes there are: {have}")).into());
     };
-    let table = ObjectName::from(vec![Ident::with_quote('"', table)]);
+    let table = session.object_name(table);
     alter(session, &table, false, Change::Alterations(&[Alteration::DropIndex(name)])).await
 }
 
-/// The name of an index, which is in the schema of the tables.
-fn last_part(session: &Session, name: &ObjectName) -> Result<String> {
-    let options = session.context().copied_config();
-    let normalizes = options.options().sql_parser.enable_ident_normalization;
-    let reference = object_name_to_table_reference(name.clone(), normalizes)?;
-    match session.in_database(&reference) {
-        None => Err(Error::invalid(format!(
-            "index {name} would lie outside of the database, whose indexes are all in the default \
-             schema"
-        ))
-        .into()),
-        Some(_) => Ok(reference.table().to_string()),
+/// The name of an index, which is in the schema of its table.
+fn own_part(session: &Session, name: &ObjectName, table: &TableSchema) -> Result<String> {
+    let reference = session.reference(name)?;
+    if reference.schema().is_some() {
+        let own = session.require_engine_name(&reference, "index")?;
+        if own.schema.as_deref() != table.schema_name() {
+            return Err(Error::invalid(format!(
+                "index {name} would lie in another schema than its table \"{}\"; leave the schema \
+                 out, the index is in that of the table",
+                table.name
+            ))
+            .into());
+        }
     }
+    Ok(reference.table().to_string())
 }

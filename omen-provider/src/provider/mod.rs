@@ -64,11 +64,14 @@ mod pin;
 mod subqueries;
 
 mod catalog_provider;
+mod catalog_schemas;
 
 mod file_tables;
+mod view_text;
 mod views;
 
 mod column_names;
+mod engine_names;
 mod refused_syntax;
 
 mod unique;
@@ -90,7 +93,9 @@ mod on_conflict;
 mod transactions;
 mod upserts;
 
+mod comments;
 mod indexes;
+mod schemas;
 
 mod introspection;
 

@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use datafusion::common::TableReference;
 use datafusion::dataframe::DataFrame;
 use datafusion::error::Result;
 use datafusion::execution::session_state::SessionStateBuilder;
@@ -14,13 +13,14 @@ use datafusion::logical_expr::{DdlStatement, DropTable, LogicalPlan, LogicalPlan
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion::sql::parser::Statement as PlainStatement;
+use datafusion::sql::parser::{ResetStatement, Statement as PlainStatement};
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
 use super::alter_table::alter_table;
 use super::arrow_type::ArrowTypes;
-use super::catalog_provider::{OmenSchema, register};
+use super::catalog_provider::register;
 use super::column_names::give_own_names;
+use super::comments;
 use super::copy_from::plan_copy_from;
 use super::copy_to::plan_copy_to;
 use super::create_table::TableClauses;
@@ -42,6 +42,7 @@ use super::own_nodes::OwnPlanner;
 use super::panics;
 use super::refused_syntax::refuse_wrong_answers;
 use super::runtime::QueryRuntime;
+use super::schemas;
 use super::statement::{Copy, Parsed, Statement};
 use super::transactions;
 use super::unordered::with_hidden_orders;
@@ -268,6 +269,13 @@ impl Session {
                     Box::pin(indexes::carry_out(self, statement)).await?;
                     return self.no_rows().map(Some);
                 }
+                if comments::is_one(statement) {
+                    Box::pin(comments::carry_out(self, statement)).await?;
+                    return self.no_rows().map(Some);
+                }
+                if Box::pin(schemas::carry_out(self, statement)).await? {
+                    return self.no_rows().map(Some);
+                }
                 if let Some(view) = views::of_database(statement) {
                     return Box::pin(create_view(self, view.clone())).await.map(Some);
                 }
@@ -284,6 +292,8 @@ impl Session {
                     && (transactions::is_one(statement)
                         || matches!(statement.as_ref(), SqlStatement::AlterTable(_))
                         || indexes::is_one(statement)
+                        || schemas::is_one(statement)
+                        || comments::is_one(statement)
                         || views::of_database(statement).is_some())
                 {
                     return Err(Error::invalid("there is nothing to explain about it").into());
@@ -292,6 +302,12 @@ impl Session {
                 explained
                     .map(|frame| frame.explain(explain.options.verbose, explain.options.analyze))
                     .transpose()
+            }
+            PlainStatement::Reset(ResetStatement::Variable(variable)) => {
+                match schemas::reset(self, variable)? {
+                    true => self.no_rows().map(Some),
+                    false => Ok(None),
+                }
             }
             _ => Ok(None),
         }
@@ -328,30 +344,17 @@ impl Session {
         Ok(DataFrame::new(self.ctx.state(), LogicalPlanBuilder::empty(false).build()?))
     }
 
-    /// Whether `name` lies in the schema of the database's tables; if so, whether something that
-    /// is not of the database has the name.
-    pub(super) fn in_database(&self, name: &TableReference) -> Option<bool> {
-        let names = self.ctx.copied_config().options().catalog.clone();
-        let resolved = name.clone().resolve(&names.default_catalog, &names.default_schema);
-        let schema = self.ctx.catalog(&resolved.catalog)?.schema(&resolved.schema)?;
-        let own = schema.downcast_ref::<OmenSchema>().filter(|s| s.is_of(&self.handle))?;
-        let table = resolved.table.as_ref();
-        Some(!own.has(table) && own.inner().table_exist(table))
-    }
-
     async fn drop_table(&self, command: DropTable) -> Result<DataFrame> {
-        match self.in_database(&command.name) {
-            Some(false) => {
-                let engine = self.handle.engine();
-                let within = self.current.get();
-                let name = command.name.table();
-                if engine.snapshot_within(&within).0.view(name).is_some() {
+        match self.engine_name(&command.name).filter(|own| !own.is_taken) {
+            Some(own) => {
+                let (engine, name) = (self.handle.engine(), &own.full);
+                if self.snapshot().view(name).is_some() {
                     return Err(Error::invalid(format!(
                         "\"{name}\" is a view; DROP VIEW drops it"
                     ))
                     .into());
                 }
-                engine.drop_table(&within, command.name.table(), command.if_exists).await?;
+                engine.drop_table(&self.current.get(), name, command.if_exists).await?;
                 self.no_rows()
             }
             _ => {
@@ -363,9 +366,6 @@ impl Session {
 }
 
 /// An object of the session is in the way of a table.
-pub(super) fn taken(name: &TableReference) -> Error {
-    Error::AlreadyExists(format!(
-        "\"{}\", as a view or another table of this session",
-        name.table()
-    ))
+pub(super) fn taken(name: &str) -> Error {
+    Error::AlreadyExists(format!("\"{name}\", as a view or another table of this session"))
 }

@@ -35,7 +35,7 @@ pub(super) fn definition(schema: &TableSchema) -> String {
     for check in &schema.checks {
         parts.push(format!("CONSTRAINT {} CHECK ({})", quoted(&check.name), check.sql));
     }
-    format!("CREATE TABLE {} ({})", quoted(&schema.name), parts.join(", "))
+    format!("CREATE TABLE {} ({})", table_name(schema), parts.join(", "))
 }
 
 /// `CREATE INDEX …` for each index of a table that is no constraint of it.
@@ -44,9 +44,32 @@ pub(super) fn index_definitions(schema: &TableSchema) -> impl Iterator<Item = St
     indexes.map(|index| {
         let unique = if index.index.is_unique { "UNIQUE " } else { "" };
         let columns: Vec<String> = index.names(schema).into_iter().map(quoted).collect();
-        let (name, table) = (quoted(&index.index.name), quoted(&schema.name));
+        let (name, table) = (quoted(&index.index.name), table_name(schema));
         format!("CREATE {unique}INDEX {name} ON {table} ({})", columns.join(", "))
     })
+}
+
+/// `COMMENT ON …` for what is said of a table, its columns and its indexes.
+pub(super) fn comment_statements(schema: &TableSchema) -> Vec<String> {
+    let table = table_name(schema);
+    let mut statements = Vec::new();
+    let mut add = |what: String, text: &Option<String>| {
+        statements.extend(text.as_ref().map(|text| comment_statement(&what, text)));
+    };
+    add(format!("TABLE {table}"), &schema.comment);
+    for column in &schema.columns {
+        add(format!("COLUMN {table}.{}", quoted(column.field.name())), &column.comment);
+    }
+    for index in &schema.indexes {
+        let name = within(schema.schema_name(), &index.index.name);
+        add(format!("INDEX {name}"), &index.index.comment);
+    }
+    statements
+}
+
+/// `COMMENT ON …`: what is said of something.
+pub(super) fn comment_statement(what: &str, text: &str) -> String {
+    format!("COMMENT ON {what} IS '{}'", text.replace('\'', "''"))
 }
 
 fn column(column: &Column) -> String {
@@ -59,6 +82,19 @@ fn column(column: &Column) -> String {
         let _ = write!(text, " DEFAULT {default}");
     }
     text
+}
+
+/// The name of a table, with that of its schema unless that is `public`.
+pub(super) fn table_name(schema: &TableSchema) -> String {
+    within(schema.schema_name(), schema.own_name())
+}
+
+/// A name, with that of its schema unless that is `public`.
+pub(super) fn within(schema: Option<&str>, name: &str) -> String {
+    match schema {
+        Some(schema) => format!("{}.{}", quoted(schema), quoted(name)),
+        None => quoted(name),
+    }
 }
 
 /// A name, in quotes where it would mean another without, or a word of SQL.

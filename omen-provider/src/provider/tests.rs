@@ -11,6 +11,7 @@ mod masks;
 mod panics;
 mod plans;
 mod scans;
+mod schemas;
 mod statements;
 mod transactions;
 mod views;

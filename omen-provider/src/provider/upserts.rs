@@ -90,7 +90,7 @@ pub(super) async fn plan_insert(session: &Session, syntax: InsertSyntax) -> Resu
     };
     let (reference, table) = target(session, &name).await?;
     let alias = insert.table_alias.take().map(|alias| normalizer(session).normalize(alias.alias));
-    let qualifier = alias.unwrap_or_else(|| table.table_schema().name.clone());
+    let qualifier = alias.unwrap_or_else(|| table.table_schema().own_name().to_string());
     let on_key = on_key(session, &mut insert, &table)?;
     let returning = insert.returning.take();
     complete_source(session, &mut insert, &table, with)?;

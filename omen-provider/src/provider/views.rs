@@ -24,11 +24,11 @@ use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
-use datafusion::sql::planner::object_name_to_table_reference;
-use datafusion::sql::sqlparser::ast::{CreateView, ObjectName, Statement as SqlStatement};
+use datafusion::sql::sqlparser::ast::{CreateView, Statement as SqlStatement};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 
 use super::session::{Session, taken};
+use super::view_text::qualified;
 use crate::error::Error;
 use crate::expression::guard;
 
@@ -43,8 +43,6 @@ const JOINS_MAX: usize = 40;
 pub(super) async fn create_view(session: &Session, statement: CreateView) -> Result<DataFrame> {
     let (or_replace, if_not_exists) = (statement.or_replace, statement.if_not_exists);
     let plain = CreateView { or_replace: false, if_not_exists: false, ..statement };
-    let plain_name = plain.name.clone();
-    let text = SqlStatement::CreateView(plain).to_string();
     let state = session.context().state();
     let options = &state.config_options().sql_parser;
     if options.dialect != Dialect::Generic || !options.enable_ident_normalization {
@@ -55,49 +53,66 @@ pub(super) async fn create_view(session: &Session, statement: CreateView) -> Res
         )
         .into());
     }
-    let name = normalized_name(&plain_name)?;
-    let own = Expansion { path: vec![name], planned: Cell::new(0) };
+    let own = session.require_engine_name(&session.reference(&plain.name)?, "view")?;
+    if own.is_taken {
+        return Err(taken(&own.full).into());
+    }
+    let (name, in_schema) = (own.full.clone(), own.in_schema());
+    let plain = kept(session, plain, &name).await?;
+    let text = SqlStatement::CreateView(plain).to_string();
+    let public = session.public_name();
+    let state = as_of_public(state, &public);
+    let own = Expansion { path: vec![name.clone()], planned: Cell::new(0) };
     // As it will be planned.
     let planning = guard::planned(state.statement_to_plan(parsed(&text)?));
     let plan = EXPANSION.scope(own, planning).await?;
     let LogicalPlan::Ddl(DdlStatement::CreateView(view)) = plan else {
         return Err(Error::invalid(format!("{text} is no view")).into());
     };
-    let name = view.name.table().to_string();
-    match session.in_database(&view.name) {
-        None => {
-            return Err(Error::invalid(format!(
-                "view {} would lie outside of the database, whose views are all in the default \
-                 schema; CREATE TEMPORARY VIEW makes one for this session",
-                view.name
-            ))
-            .into());
-        }
-        Some(true) => return Err(taken(&view.name).into()),
-        Some(false) => {}
-    }
     let (engine, within) = (session.handle().engine(), session.current().get());
     let snapshot = engine.snapshot_within(&within).0;
     if if_not_exists && (snapshot.view(&name).is_some() || snapshot.table(&name).is_some()) {
         return session.no_rows();
     }
-    refuse_passing(session, &text)?;
+    refuse_passing(session, &text, &public)?;
     view_table(&state, &name, &text, view.input.as_ref().clone())?;
-    engine.create_view(&within, name, text, or_replace).await?;
+    engine.create_view(&within, name, in_schema, text, or_replace).await?;
     session.no_rows()
+}
+
+/// The statement as it is kept, of the view that the engine calls `full`.
+async fn kept(session: &Session, view: CreateView, full: &str) -> Result<CreateView> {
+    let schema = session.default_schema();
+    if schema == session.public_name() {
+        return Ok(view);
+    }
+    // As it is meant: what makes no sense so is not to get another one.
+    let own = Expansion { path: vec![full.to_string()], planned: Cell::new(0) };
+    let meant = Statement::Statement(Box::new(SqlStatement::CreateView(view.clone())));
+    let state = session.context().state();
+    EXPANSION.scope(own, guard::planned(state.statement_to_plan(meant))).await?;
+    let there = session.snapshot().names_in(Some(&schema));
+    Ok(qualified(view, &schema, |name| there.iter().any(|there| there == name))?)
+}
+
+/// A state in which names without a schema lie in `public`, as the texts of views have them.
+pub(super) fn as_of_public(mut state: SessionState, public: &str) -> SessionState {
+    if state.config_options().catalog.default_schema != public {
+        state.config_mut().options_mut().catalog.default_schema = public.to_string();
+    }
+    state
 }
 
 /// Drops a view, of the database or of the session.
 pub(super) async fn drop_view(session: &Session, command: DropView) -> Result<DataFrame> {
     let engine = session.handle().engine();
     let within = session.current().get();
-    let name = command.name.table();
-    match session.in_database(&command.name) {
-        Some(false) if engine.snapshot_within(&within).0.table(name).is_some() => {
-            Err(Error::invalid(format!("\"{name}\" is a table; DROP TABLE drops it")).into())
+    match session.engine_name(&command.name).filter(|own| !own.is_taken) {
+        Some(own) if session.snapshot().table(&own.full).is_some() => {
+            Err(Error::invalid(format!("\"{}\" is a table; DROP TABLE drops it", own.full)).into())
         }
-        Some(false) => {
-            engine.drop_view(&within, name, command.if_exists).await?;
+        Some(own) => {
+            engine.drop_view(&within, &own.full, command.if_exists).await?;
             session.no_rows()
         }
         _ => {
@@ -108,9 +123,12 @@ pub(super) async fn drop_view(session: &Session, command: DropView) -> Result<Da
 }
 
 /// Refuses what is gone when the session ends.
-fn refuse_passing(session: &Session, text: &str) -> Result<()> {
+fn refuse_passing(session: &Session, text: &str, public: &str) -> Result<()> {
     let named = session.context().state().resolve_table_references(&parsed(text)?)?;
-    match named.iter().find(|name| session.in_database(name) == Some(true)) {
+    let is_passing = |name: &&TableReference| {
+        session.engine_name_from(name, public).is_some_and(|own| own.is_taken)
+    };
+    match named.iter().find(is_passing) {
         Some(name) => Err(Error::invalid(format!(
             "\"{}\" ends with the session, and the view would not; CREATE TEMPORARY VIEW",
             name.table()
@@ -118,10 +136,6 @@ fn refuse_passing(session: &Session, text: &str) -> Result<()> {
         .into()),
         None => Ok(()),
     }
-}
-
-fn normalized_name(name: &ObjectName) -> Result<String> {
-    Ok(object_name_to_table_reference(name.clone(), true)?.table().to_string())
 }
 
 /// The views that a task is planning, each named by the one before, and how many it has planned
@@ -282,25 +296,25 @@ pub(super) fn joins(plan: &LogicalPlan) -> Result<usize> {
     Ok(count)
 }
 
-/// The name of a view as it is, whatever characters it has.
-pub(super) fn reference(name: &str) -> TableReference {
-    TableReference::bare(name)
-}
-
-/// The names of what a view reads.
-pub(super) fn names_in(state: &SessionState, text: &str) -> Result<Vec<String>> {
-    let named = state.resolve_table_references(&parsed(text)?)?;
-    Ok(named.iter().map(|name| name.table().to_string()).collect())
+/// What the engine calls the tables and views that a view reads.
+pub(super) fn names_in(session: &Session, text: &str) -> Result<Vec<String>> {
+    let named = session.context().state().resolve_table_references(&parsed(text)?)?;
+    let public = session.public_name();
+    let own = named.iter().filter_map(|name| session.engine_name_from(name, &public));
+    Ok(own.map(|own| own.full).collect())
 }
 
 /// Whether a statement names views of the database.
 pub(super) fn are_named(session: &Session, statement: &Statement) -> bool {
-    let snapshot = session.handle().engine().snapshot_within(&session.current().get()).0;
+    let snapshot = session.snapshot();
     if snapshot.view_names().is_empty() {
         return false;
     }
     let named = session.context().state().resolve_table_references(statement);
-    named.is_ok_and(|named| named.iter().any(|name| snapshot.view(name.table()).is_some()))
+    let is_view = |name: &TableReference| {
+        session.engine_name(name).is_some_and(|own| snapshot.view(&own.full).is_some())
+    };
+    named.is_ok_and(|named| named.iter().any(is_view))
 }
 
 /// Refuses a statement that comes to more with its views than one may.

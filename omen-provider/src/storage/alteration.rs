@@ -12,14 +12,17 @@ use arrow::array::ArrayRef;
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field};
 
+use super::comment::comment as checked_comment;
 use super::schema::{Column, IndexSchema, ROW_ID_COLUMN, SecondaryIndex, TableSchema};
+use super::schema_names::full_name;
 use super::storable::check_storable;
 use super::system_tables::refuse_reserved;
 use crate::error::{Error, Result};
 use crate::expression::check::Check;
 
-/// Digits of the integers of 8, 16, 32 and 64 bits.
-const INTEGER_DIGITS: [u8; 4] = [3, 5, 10, 20];
+mod widening;
+
+use widening::is_wider;
 
 /// Memory of the value of a new column in rows that there are: each of those in memory has it.
 const MISSING_BYTES_MAX: usize = 4 << 10;
@@ -45,7 +48,7 @@ pub enum Alteration {
         /// The new name.
         to: String,
     },
-    /// Another name for the table.
+    /// Another name for the table, in its schema.
     RenameTable(String),
     /// Another DEFAULT, or none.
     SetDefault {
@@ -77,6 +80,13 @@ pub enum Alteration {
     DropIndex(String),
     /// No two rows may have the same values in an index that there is; none do.
     MakeUnique(String),
+    /// What is said of it, or nothing.
+    Comment {
+        /// Of what.
+        on: Commented,
+        /// The text.
+        text: Option<String>,
+    },
     /// A type that has all values of the old one.
     Widen {
         /// The column.
@@ -84,6 +94,17 @@ pub enum Alteration {
         /// The new type.
         to: DataType,
     },
+}
+
+/// What a comment is about.
+#[derive(Debug, Clone)]
+pub enum Commented {
+    /// The table.
+    Table,
+    /// A column.
+    Column(String),
+    /// An index.
+    Index(String),
 }
 
 impl Alteration {
@@ -103,6 +124,7 @@ impl Alteration {
             table.indexes.iter().map(|index| index.index.clone()).collect();
         let mut next_index_id = table.next_index_id;
         let mut identity = table.identity;
+        let mut comment = table.comment.clone();
         match self {
             Self::AddColumn { field, default, missing } => {
                 let column = added(table, field, default, missing)?;
@@ -139,11 +161,11 @@ impl Alteration {
                 if to.is_empty() {
                     return Err(Error::invalid("a table needs a name"));
                 }
-                if *to == table.name {
+                if to == table.own_name() {
                     return Err(Error::AlreadyExists(format!("table \"{to}\", which is this one")));
                 }
                 refuse_reserved(to)?;
-                name.clone_from(to);
+                name = full_name(table.schema_name(), to);
             }
             Self::SetDefault { column, default } => {
                 let place = place(table, column)?;
@@ -179,6 +201,7 @@ impl Alteration {
                     columns: columns.iter().map(id).collect::<Result<_>>()?,
                     is_unique: *is_unique,
                     is_constraint: *is_constraint,
+                    comment: None,
                 });
                 next_index_id += 1;
             }
@@ -193,6 +216,14 @@ impl Alteration {
                 }
             }
             Self::MakeUnique(name) => indexes[index_place(table, name)?].is_unique = true,
+            Self::Comment { on, text } => {
+                let text = checked_comment(text.as_deref())?;
+                match on {
+                    Commented::Table => comment = text,
+                    Commented::Column(column) => columns[place(table, column)?].comment = text,
+                    Commented::Index(name) => indexes[index_place(table, name)?].comment = text,
+                }
+            }
             Self::Widen { column, to } => {
                 let place = place(table, column)?;
                 refuse_indexed(table, place, to)?;
@@ -204,6 +235,7 @@ impl Alteration {
             TableSchema::restore(id, name, columns, key, hidden_key, next_column_id, checks)?
                 .with_indexes(indexes, next_index_id)?
                 .with_identity(identity)?;
+        (altered.in_schema, altered.comment) = (table.in_schema, comment);
         added_check.map_or(Ok(()), |check| altered.add_check(check))?;
         altered.check_conditions()?;
         Ok(altered)
@@ -354,41 +386,6 @@ fn widen(table: &TableSchema, place: usize, column: &mut Column, to: &DataType) 
         *value = cast_with_options(value, to, &strict)?;
     }
     Ok(())
-}
-
-/// Whether every value of `from` is one of `to` too, and cast to it as itself.
-fn is_wider(to: &DataType, from: &DataType) -> bool {
-    use DataType::*;
-    let is_text = |kind: &DataType| matches!(kind, Utf8 | LargeUtf8 | Utf8View);
-    let is_binary = |kind: &DataType| matches!(kind, Binary | LargeBinary | BinaryView);
-    let digits = |bits: usize| INTEGER_DIGITS[(bits.ilog2() - 3) as usize];
-    match (integer(from), integer(to), to) {
-        (Some((signed, bits)), Some((to_signed, to_bits)), _) => {
-            let room = to_bits - usize::from(to_signed && !signed);
-            return (to_signed || !signed) && bits <= room;
-        }
-        (Some((_, bits)), None, Float32) => return bits <= 16,
-        (Some((_, bits)), None, Float64) => return bits <= 32,
-        (Some((_, bits)), None, Decimal128(precision, scale)) => {
-            return *scale >= 0 && precision - *scale as u8 >= digits(bits);
-        }
-        _ => {}
-    }
-    match (from, to) {
-        (Float16, Float32 | Float64) | (Float32, Float64) => true,
-        (Decimal128(p, s), Decimal128(to_p, to_s) | Decimal256(to_p, to_s)) => {
-            to_s >= s && i16::from(*to_p) - i16::from(*to_s) >= i16::from(*p) - i16::from(*s)
-        }
-        (Date32, Date64) => true,
-        _ => (is_text(from) && is_text(to)) || (is_binary(from) && is_binary(to)),
-    }
-}
-
-/// Of an integer: whether it is signed, and its bits.
-fn integer(kind: &DataType) -> Option<(bool, usize)> {
-    let is_signed = kind.is_signed_integer();
-    let width = kind.primitive_width().filter(|_| kind.is_integer())?;
-    Some((is_signed, 8 * width))
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ use super::table::Table;
 use crate::error::{Error, Result};
 use crate::options::Options;
 
+mod schemas;
+
 /// An open database.
 ///
 /// ```no_run
@@ -178,7 +180,9 @@ impl Database {
         if_not_exists: bool,
     ) -> Result<bool> {
         let existing = if if_not_exists { Existing::Keep } else { Existing::Refuse };
-        self.handle.engine().create_table(&Within::default(), definition, existing).await
+        let in_schema = self.snapshot().schema_of(&definition.name).is_some();
+        let engine = self.handle.engine();
+        engine.create_table(&Within::default(), definition, in_schema, existing).await
     }
 
     /// Creates a table and fills it from a stream, as one atomic statement in bounded memory;
@@ -191,11 +195,11 @@ impl Database {
         definition: TableDefinition,
         rows: impl Stream<Item = Result<RecordBatch>> + Send + 'static,
     ) -> Result<u64> {
-        let count = self
-            .handle
-            .engine()
-            .create_table_as(&Within::default(), definition, Existing::Refuse, rows.boxed())
-            .await?;
+        let in_schema = self.snapshot().schema_of(&definition.name).is_some();
+        let (engine, within) = (self.handle.engine(), Within::default());
+        let rows = rows.boxed();
+        let count =
+            engine.create_table_as(&within, definition, in_schema, Existing::Refuse, rows).await?;
         Ok(count.unwrap_or(0))
     }
 

@@ -61,11 +61,11 @@ impl TableDefinition {
         self
     }
 
-    /// The schema of the table under `id`.
+    /// The schema of the table under `id`. `in_schema`: see [`TableSchema::in_schema`].
     ///
     /// # Errors
     /// [`Error::InvalidInput`] for a definition that makes no table.
-    pub(crate) fn into_schema(self, id: TableId) -> Result<Arc<TableSchema>> {
+    pub(crate) fn into_schema(self, id: TableId, in_schema: bool) -> Result<Arc<TableSchema>> {
         if self.name.is_empty() {
             return Err(Error::invalid("a table needs a name"));
         }
@@ -109,8 +109,9 @@ impl TableDefinition {
             })
             .collect();
         let mut schema = TableSchema::new(id, self.name, columns, key)?;
+        schema.in_schema = in_schema;
         for (name, condition) in self.checks {
-            let check = Check::parse(name, &condition, &schema.name)?;
+            let check = Check::parse(name, &condition, schema.own_name())?;
             schema.add_check(check)?;
         }
         let identity = match self.identity {
@@ -120,7 +121,8 @@ impl TableDefinition {
         let uniques = (1..).zip(self.uniques).map(|(id, (name, columns))| {
             let columns = columns.iter().map(|column| column_id(&schema, column));
             let columns = columns.collect::<Result<_>>()?;
-            Ok(SecondaryIndex { id, name, columns, is_unique: true, is_constraint: true })
+            let (is_unique, is_constraint, comment) = (true, true, None);
+            Ok(SecondaryIndex { id, name, columns, is_unique, is_constraint, comment })
         });
         let uniques = uniques.collect::<Result<Vec<_>>>()?;
         let next_id = uniques.len() as u32 + 1;

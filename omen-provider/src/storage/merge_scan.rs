@@ -228,7 +228,8 @@ mod tests {
     /// Sources of these keys, merged into batches of at most four rows.
     async fn merged(sources: Vec<Vec<Vec<i64>>>) -> Result<Vec<Vec<i64>>> {
         let columns = Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, false)]));
-        let schema = TableDefinition::new("t", &columns).primary_key(["id"]).into_schema(1)?;
+        let schema =
+            TableDefinition::new("t", &columns).primary_key(["id"]).into_schema(1, false)?;
         let batch = |keys: Vec<i64>| {
             let key: ArrayRef = Arc::new(Int64Array::from(keys));
             RecordBatch::try_new(Arc::clone(schema.stored()), vec![key]).unwrap()

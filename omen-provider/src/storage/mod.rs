@@ -6,12 +6,14 @@
 pub mod store;
 
 pub(crate) mod budget;
+pub(crate) mod comment;
 pub(crate) mod frame;
 pub(crate) mod key;
 pub mod record;
 pub(crate) mod row_bytes;
 pub(crate) mod row_ranges;
 pub(crate) mod schema;
+pub(crate) mod schema_names;
 pub(crate) mod storable;
 pub(crate) mod system_tables;
 

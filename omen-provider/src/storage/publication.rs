@@ -15,7 +15,7 @@ use super::manifest::{
     DeletionsRecord, FORMAT_VERSION, Manifest, SegmentEntry, TableEntry, deletions_name,
 };
 use super::medium::Medium;
-use super::record::{TableRecord, ViewRecord};
+use super::record::TableRecord;
 use super::version::{TableVersion, Version};
 use crate::error::Result;
 
@@ -92,6 +92,7 @@ pub fn describe(
         next_table_id: base.next_table_id,
         backup: false,
         tables: base.tables().iter().map(entry).collect(),
-        views: base.views().map(|(name, sql)| ViewRecord { name, sql }).collect(),
+        views: base.views().cloned().collect(),
+        schemas: base.schemas().cloned().collect(),
     }
 }

@@ -15,8 +15,12 @@ use arrow::ipc::writer::DictionaryTracker;
 use bytes::Bytes;
 
 mod identity;
+mod index;
+mod views;
 
 pub use identity::IdentityRecord;
+pub use index::IndexRecord;
+pub use views::{SchemaRecord, ViewRecord};
 
 use super::row_bytes::{decode_rows, encode_rows};
 use super::schema::{Column, Identity, SecondaryIndex, TableId, TableSchema};
@@ -56,26 +60,13 @@ pub struct TableRecord {
     /// The column whose values the table gives, if there is one.
     #[prost(message, optional, tag = "10")]
     pub identity: Option<IdentityRecord>,
-}
-
-/// A secondary index of a table.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct IndexRecord {
-    /// Its id.
-    #[prost(uint32, tag = "1")]
-    pub id: u32,
-    /// Its name.
-    #[prost(string, tag = "2")]
-    pub name: String,
-    /// The ids of its columns.
-    #[prost(uint32, repeated, tag = "3")]
-    pub columns: Vec<u32>,
-    /// Whether no two rows have the same values.
-    #[prost(bool, tag = "4")]
-    pub unique: bool,
-    /// Whether it is a constraint of the table.
-    #[prost(bool, tag = "5")]
-    pub constraint: bool,
+    /// Whether it is in a schema other than `public`: its name is that of the schema, a dot, and
+    /// its own.
+    #[prost(bool, tag = "11")]
+    pub in_schema: bool,
+    /// What is said of it.
+    #[prost(string, optional, tag = "12")]
+    pub comment: Option<String>,
 }
 
 /// The entries of a segment's rows in a secondary index: a segment of their own.
@@ -100,17 +91,6 @@ pub struct CheckRecord {
     pub sql: String,
 }
 
-/// A view.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct ViewRecord {
-    /// Its name.
-    #[prost(string, tag = "1")]
-    pub name: String,
-    /// The statement that creates it, as SQL text.
-    #[prost(string, tag = "2")]
-    pub sql: String,
-}
-
 /// A column.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct ColumnRecord {
@@ -130,6 +110,9 @@ pub struct ColumnRecord {
     /// Whether it was declared NOT NULL when there were rows already.
     #[prost(bool, tag = "5")]
     pub is_required: bool,
+    /// What is said of it.
+    #[prost(string, optional, tag = "6")]
+    pub comment: Option<String>,
 }
 
 /// Bytes of a key in the records of segments.
@@ -252,30 +235,8 @@ impl From<&TableSchema> for TableRecord {
             indexes: schema.indexes.iter().map(|index| IndexRecord::from(&index.index)).collect(),
             last_index_id: schema.next_index_id.saturating_sub(1),
             identity: schema.identity.map(IdentityRecord::from),
-        }
-    }
-}
-
-impl From<&SecondaryIndex> for IndexRecord {
-    fn from(index: &SecondaryIndex) -> Self {
-        Self {
-            id: index.id,
-            name: index.name.clone(),
-            columns: index.columns.clone(),
-            unique: index.is_unique,
-            constraint: index.is_constraint,
-        }
-    }
-}
-
-impl From<IndexRecord> for SecondaryIndex {
-    fn from(record: IndexRecord) -> Self {
-        Self {
-            id: record.id,
-            name: record.name,
-            columns: record.columns,
-            is_unique: record.unique,
-            is_constraint: record.constraint,
+            in_schema: schema.in_schema,
+            comment: schema.comment.clone(),
         }
     }
 }
@@ -305,6 +266,7 @@ impl From<&Column> for ColumnRecord {
             default: column.default.clone(),
             missing: column.missing.as_ref().map(|value| encode_value(&column.field, value)),
             is_required: column.is_required,
+            comment: column.comment.clone(),
         }
     }
 }
@@ -325,7 +287,10 @@ impl TryFrom<TableRecord> for TableSchema {
             .last_index_id
             .checked_add(1)
             .ok_or_else(|| Error::invalid(format!("no index follows in \"{}\"", record.name)))?;
-        let schema = Self::restore(
+        if record.in_schema && !record.name.contains('.') {
+            return Err(Error::invalid(format!("table \"{}\" names no schema", record.name)));
+        }
+        let mut schema = Self::restore(
             record.id,
             record.name,
             columns,
@@ -334,6 +299,7 @@ impl TryFrom<TableRecord> for TableSchema {
             record.next_column_id,
             record.checks.into_iter().map(Check::from).collect(),
         )?;
+        (schema.in_schema, schema.comment) = (record.in_schema, record.comment);
         let indexes = record.indexes.into_iter().map(SecondaryIndex::from).collect();
         let identity = record.identity.map(Identity::from);
         let indexed = schema.with_indexes(indexes, next_index_id).map_err(|error| match error {
@@ -368,7 +334,7 @@ impl TryFrom<ColumnRecord> for Column {
         };
         let missing = record.missing.map(|bytes| decode_value(&field, bytes)).transpose()?;
         let (id, default, is_required) = (record.id, record.default, record.is_required);
-        Ok(Self { id, field, default, missing, is_required })
+        Ok(Self { id, field, default, missing, is_required, comment: record.comment })
     }
 }
 
@@ -429,6 +395,7 @@ mod tests {
                 default: Some("1 + 1".to_string()),
                 missing: (id > 8).then_some(missing),
                 is_required: id == 9,
+                comment: (id > 9).then(|| "said".to_string()),
                 ..Column::new(id, field)
             };
             assert_eq!(round_trip(&column).unwrap(), column);

@@ -150,9 +150,8 @@ async fn load(opener: &Opener<'_>, manifest: &Manifest) -> Result<(Version, Save
     let mut version = Version::default();
     version.lsn = manifest.flushed_lsn;
     version.next_table_id = manifest.next_table_id;
-    for view in &manifest.views {
-        version.put_view(view.name.clone(), view.sql.clone());
-    }
+    manifest.views.iter().for_each(|view| version.put_view(view.clone()));
+    manifest.schemas.iter().for_each(|schema| version.put_schema(schema.clone()));
     let lengths = segment_lengths(medium).await?;
     let mut saved = SavedDeletions::new();
     let mut files: HashMap<u64, Bytes> = HashMap::new();

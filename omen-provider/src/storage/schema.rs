@@ -48,12 +48,14 @@ pub struct Column {
     /// Whether it was declared NOT NULL when there were rows already. No live row has NULL then,
     /// but deleted ones in files may, so that the field stays nullable.
     pub is_required: bool,
+    /// What is said of it.
+    pub comment: Option<String>,
 }
 
 impl Column {
     /// A column of a new table, without DEFAULT.
     pub fn new(id: u32, field: Arc<Field>) -> Self {
-        Self { id, field, default: None, missing: None, is_required: false }
+        Self { id, field, default: None, missing: None, is_required: false, comment: None }
     }
 
     /// Whether rows may have NULL in it.
@@ -75,8 +77,10 @@ impl Column {
 pub struct TableSchema {
     /// The table's id.
     pub id: TableId,
-    /// The table's name.
+    /// The table's name; `a.t` for the table t of schema a.
     pub name: String,
+    /// Whether it is in a schema other than `public`, the one that its name begins with.
+    pub in_schema: bool,
     /// All stored columns, the hidden row id (if any) last.
     pub columns: Vec<Column>,
     /// Indices into `columns`, in key order; never empty.
@@ -94,6 +98,8 @@ pub struct TableSchema {
     pub next_index_id: u32,
     /// The column whose values the table gives, if there is one.
     pub identity: Option<Identity>,
+    /// What is said of it.
+    pub comment: Option<String>,
     stored: SchemaRef,
     visible: SchemaRef,
     codec: Arc<KeyCodec>,
@@ -164,6 +170,7 @@ impl TableSchema {
         Ok(Self {
             id,
             name,
+            in_schema: false,
             columns,
             key,
             hidden_key,
@@ -173,10 +180,24 @@ impl TableSchema {
             indexes: Vec::new(),
             next_index_id: 1,
             identity: None,
+            comment: None,
             stored,
             visible,
             codec,
         })
+    }
+
+    /// The schema that it is in, if that is another one than `public`.
+    pub fn schema_name(&self) -> Option<&str> {
+        self.name.split_once('.').filter(|_| self.in_schema).map(|(schema, _)| schema)
+    }
+
+    /// Its name within its schema.
+    pub fn own_name(&self) -> &str {
+        match self.name.split_once('.') {
+            Some((_, own)) if self.in_schema => own,
+            _ => &self.name,
+        }
     }
 
     /// The same table with these secondary indexes and no others.
@@ -348,7 +369,7 @@ impl TableSchema {
 
     /// The name of the primary key constraint, as PostgreSQL would call it.
     pub fn constraint_name(&self) -> String {
-        format!("{}_pkey", self.name)
+        format!("{}_pkey", self.own_name())
     }
 
     /// The key columns' names, in key order.

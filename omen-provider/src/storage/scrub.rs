@@ -133,7 +133,9 @@ fn name_segments(
         | Op::DropTable(_)
         | Op::Truncate(_)
         | Op::CreateView(_)
-        | Op::DropView(_) => {}
+        | Op::DropView(_)
+        | Op::CreateSchema(_)
+        | Op::DropSchema(_) => {}
     }
 }
 

@@ -21,6 +21,7 @@ use super::system_tables::{SYSTEM_TABLES, read_only};
 use super::version::{PartId, Place, TableVersion, Version};
 use crate::error::{Error, Result};
 
+mod names;
 mod select;
 
 pub use select::{ScanSet, SegmentScan};
@@ -69,29 +70,6 @@ impl Snapshot {
             let have = if names.is_empty() { "none".to_string() } else { names };
             Error::NotFound(format!("table \"{name}\"; tables there are: {have}"))
         })
-    }
-
-    /// The statement that creates the view of that name.
-    pub fn view(&self, name: &str) -> Option<&str> {
-        self.version.view(name)
-    }
-
-    /// The names of all views, sorted.
-    pub fn view_names(&self) -> Vec<String> {
-        self.version.views().map(|(name, _)| name).collect()
-    }
-
-    /// The name of the table that has an index of that name.
-    pub(crate) fn table_of_index(&self, index: &str) -> Option<&str> {
-        self.version.table_of_index(index).map(|schema| schema.name.as_str())
-    }
-
-    /// The names of all secondary indexes, sorted.
-    pub(crate) fn index_names(&self) -> Vec<&str> {
-        let indexes = self.version.tables().iter().flat_map(|table| &table.schema.indexes);
-        let mut names: Vec<_> = indexes.map(|index| index.index.name.as_str()).collect();
-        names.sort_unstable();
-        names
     }
 
     /// The names of all tables, sorted.

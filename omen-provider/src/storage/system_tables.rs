@@ -6,16 +6,19 @@
 use crate::error::{Error, Result};
 
 /// The system tables.
-pub const SYSTEM_TABLES: [&str; 4] = ["omen_parts", "omen_indexes", "omen_log", "omen_settings"];
+pub const SYSTEM_TABLES: [&str; 5] =
+    ["omen_parts", "omen_indexes", "omen_log", "omen_settings", "omen_comments"];
 
 /// Refuses the name of a system table for something that is to be made.
 ///
 /// # Errors
 /// [`Error::InvalidInput`] if it is one.
 pub fn refuse_reserved(name: &str) -> Result<()> {
-    match SYSTEM_TABLES.contains(&name) {
+    // In every schema: they are seen from each.
+    let own = name.rsplit('.').next().unwrap_or(name);
+    match SYSTEM_TABLES.contains(&own) {
         true => Err(Error::invalid(format!(
-            "the name \"{name}\" is that of a system table; choose another one ({} are taken)",
+            "the name \"{own}\" is that of a system table; choose another one ({} are taken)",
             SYSTEM_TABLES.join(", ")
         ))),
         false => Ok(()),

@@ -13,6 +13,7 @@ use std::sync::atomic::AtomicI64;
 use super::deletion_vector::DeletionVector;
 use super::key::Keys;
 use super::keyed_batch::KeyedBatch;
+use super::record::{SchemaRecord, ViewRecord};
 use super::run::Runs;
 use super::schema::{TableId, TableSchema};
 use super::segment::{ReadStats, Segment};
@@ -20,6 +21,7 @@ use super::store::Pin;
 use crate::error::{Error, Result};
 
 mod entries;
+mod names;
 
 /// All tables at one log position.
 #[derive(Debug, Clone, Default)]
@@ -30,8 +32,10 @@ pub struct Version {
     pub next_table_id: TableId,
     tables: Vec<Arc<TableVersion>>,
     names: Arc<HashMap<String, TableId>>,
-    /// The statements that create them, by name.
-    views: Arc<HashMap<String, String>>,
+    /// By name.
+    views: Arc<HashMap<String, ViewRecord>>,
+    /// Those other than `public`, by name.
+    schemas: Arc<HashMap<String, SchemaRecord>>,
 }
 
 /// One table at one log position.
@@ -97,15 +101,16 @@ impl Version {
         Some(&self.tables[index])
     }
 
-    /// The table that has an index of that name; if none has, one with such a constraint.
-    pub fn table_of_index(&self, name: &str) -> Option<&Arc<TableSchema>> {
+    /// The table of a schema (`None`: of `public`) that has an index of that name; if none has, one
+    /// with such a constraint.
+    pub fn table_of_index(&self, of: Option<&str>, name: &str) -> Option<&Arc<TableSchema>> {
         let has = |schema: &TableSchema, is_constraint: bool| {
             let mut named = schema.indexes.iter().filter(|index| index.index.name == name);
             named.any(|index| index.index.is_constraint == is_constraint)
         };
         let find = |is_constraint| {
             let mut schemas = self.tables.iter().map(|table| &table.schema);
-            schemas.find(|schema| has(schema, is_constraint))
+            schemas.find(|schema| schema.schema_name() == of && has(schema, is_constraint))
         };
         find(false).or_else(|| find(true))
     }
@@ -142,28 +147,6 @@ impl Version {
             let table = self.tables.remove(index);
             Arc::make_mut(&mut self.names).remove(&table.schema.name);
         }
-    }
-
-    /// All views with the statements that create them, by name.
-    pub fn views(&self) -> impl Iterator<Item = (String, String)> {
-        let mut views: Vec<_> = self.views.iter().map(|(n, s)| (n.clone(), s.clone())).collect();
-        views.sort_unstable();
-        views.into_iter()
-    }
-
-    /// The statement that creates the view of that name.
-    pub fn view(&self, name: &str) -> Option<&str> {
-        self.views.get(name).map(String::as_str)
-    }
-
-    /// Adds a view or replaces the one of the same name.
-    pub fn put_view(&mut self, name: String, sql: String) {
-        Arc::make_mut(&mut self.views).insert(name, sql);
-    }
-
-    /// Removes a view; false if there is none.
-    pub fn remove_view(&mut self, name: &str) -> bool {
-        Arc::make_mut(&mut self.views).remove(name).is_some()
     }
 
     /// Holds all segments by the pin on a manifest that names them, or the log that goes on from

@@ -55,17 +55,24 @@ pub(super) const STATISTICS: &[Column] = &[
     ("index_type", Type::Text, false),
 ];
 
-/// Catalog and schema under which SQL names the tables.
+/// How SQL names the catalog of the tables, and their schemas.
 #[derive(Debug, Clone)]
 pub(super) struct Names {
     pub(super) catalog: String,
-    pub(super) schema: String,
+    /// What `public` is called.
+    pub(super) public: String,
 }
 
 impl Names {
-    /// The cells that name something in the schema.
-    fn cells(&self, name: &str) -> [Cell; 3] {
-        [self.catalog.as_str().into(), self.schema.as_str().into(), name.into()]
+    /// The name of a schema.
+    pub(super) fn schema<'a>(&'a self, name: Option<&'a str>) -> &'a str {
+        name.unwrap_or(&self.public)
+    }
+
+    /// The cells that name something in the schema of a table.
+    fn cells(&self, table: &TableSchema, name: &str) -> [Cell; 3] {
+        let schema = self.schema(table.schema_name());
+        [self.catalog.as_str().into(), schema.into(), name.into()]
     }
 }
 
@@ -90,8 +97,8 @@ pub(super) fn table_constraints(snapshot: &Snapshot, names: &Names) -> Vec<Vec<C
     let mut rows = Vec::new();
     for table in tables(snapshot) {
         let mut add = |name: &str, kind: &str| {
-            let mut row = names.cells(name).to_vec();
-            row.extend(names.cells(&table.name));
+            let mut row = names.cells(&table, name).to_vec();
+            row.extend(names.cells(&table, table.own_name()));
             let nulls_distinct = (kind == "UNIQUE").then(|| "YES".to_string());
             row.extend([kind.into(), "NO".into(), "NO".into(), "YES".into()]);
             row.push(nulls_distinct.into());
@@ -109,8 +116,8 @@ pub(super) fn key_column_usage(snapshot: &Snapshot, names: &Names) -> Vec<Vec<Ce
     for table in tables(snapshot) {
         for (name, _, columns) in keys(&table) {
             for (position, column) in (1_u64..).zip(columns) {
-                let mut row = names.cells(&name).to_vec();
-                row.extend(names.cells(&table.name));
+                let mut row = names.cells(&table, &name).to_vec();
+                row.extend(names.cells(&table, table.own_name()));
                 row.extend([column.into(), position.into(), Cell::Number(None)]);
                 rows.push(row);
             }
@@ -124,8 +131,8 @@ pub(super) fn check_constraints(snapshot: &Snapshot, names: &Names) -> Vec<Vec<C
     let mut rows = Vec::new();
     for table in tables(snapshot) {
         for check in &table.checks {
-            let mut row = names.cells(&check.name).to_vec();
-            row.extend([check.sql.as_str().into(), table.name.as_str().into()]);
+            let mut row = names.cells(&table, &check.name).to_vec();
+            row.extend([check.sql.as_str().into(), table.own_name().into()]);
             rows.push(row);
         }
     }
@@ -143,9 +150,9 @@ pub(super) fn statistics(snapshot: &Snapshot, names: &Names) -> Vec<Vec<Cell>> {
         for (name, is_unique, places) in declared {
             for (position, &place) in (1_u64..).zip(places) {
                 let column = &table.columns[place];
-                let mut row = names.cells(&table.name).to_vec();
+                let mut row = names.cells(&table, table.own_name()).to_vec();
                 row.push(u64::from(!is_unique).into());
-                row.push(names.schema.as_str().into());
+                row.push(names.schema(table.schema_name()).into());
                 row.extend([name.as_str().into(), position.into()]);
                 row.push(column.field.name().as_str().into());
                 row.push(if column.takes_null() { "YES" } else { "NO" }.into());

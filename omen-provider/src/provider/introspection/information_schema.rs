@@ -29,13 +29,14 @@ use super::system_table::{KINDS, SystemTable, names};
 use crate::provider::catalog_provider::StateOf;
 use crate::provider::current_transaction::CurrentTransaction;
 use crate::storage::handle::Handle;
+use crate::storage::schema_names::{self, full_name};
 use crate::storage::snapshot::Snapshot;
 
 /// DataFusion's setting for its own schema.
 pub(super) const INFORMATION_SCHEMA: &str = "datafusion.catalog.information_schema";
 
 /// The name of the schema.
-pub(in crate::provider) const NAME: &str = "information_schema";
+pub(in crate::provider) const NAME: &str = schema_names::INFORMATION_SCHEMA;
 
 /// The schema of a session.
 #[derive(Debug)]
@@ -202,8 +203,10 @@ fn with_declarations(rows: RecordBatch, snapshot: &Snapshot, names: &Names) -> R
         return Ok(rows);
     };
     let declared = |row: usize| {
-        let is_own = catalogs.value(row) == names.catalog && schemas.value(row) == names.schema;
-        let table = snapshot.table(tables.value(row)).filter(|_| is_own)?;
+        let schema = Some(schemas.value(row)).filter(|schema| *schema != names.public);
+        let full = full_name(schema, tables.value(row));
+        let is_own = catalogs.value(row) == names.catalog && snapshot.schema_of(&full) == schema;
+        let table = snapshot.table(&full).filter(|_| is_own)?;
         let mut columns_of = table.schema().columns.iter();
         columns_of.find(|column| column.field.name() == columns.value(row)).cloned()
     };

@@ -2,10 +2,11 @@
 //!
 //! All of it is computed from what the engine says of one snapshot and of itself; nothing here
 //! opens a file. `system_table` is the table that the planner meets, `rows` the shape of its
-//! rows, which come from `constraints` (what is declared), `parts` (what is stored) and `settings`;
-//! `information_schema` puts some of them beside DataFusion's own; `pragma` answers SQLite's
-//! questions.
+//! rows, which come from `constraints` (what is declared), `comments` (what is said of it), `parts`
+//! (what is stored) and `settings`; `information_schema` puts some of them beside DataFusion's own;
+//! `pragma` answers SQLite's questions.
 
+mod comments;
 mod constraints;
 mod information_schema;
 mod parts;

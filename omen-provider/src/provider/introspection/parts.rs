@@ -1,5 +1,6 @@
 //! What is stored: parts of tables, learned indexes and log files, as rows of system tables.
 
+use super::constraints::Names;
 use super::rows::{Cell, Column, Type};
 use crate::storage::engine::{
     EntriesInspection, IndexInspection, LogFileInspection, PartInspection, TableInspection,
@@ -8,6 +9,7 @@ use crate::storage::engine::{
 use crate::storage::snapshot::Snapshot;
 
 pub(super) const PARTS: &[Column] = &[
+    ("table_schema", Type::Text, false),
     ("table_name", Type::Text, false),
     ("part", Type::Number, false),
     ("kind", Type::Text, false),
@@ -22,6 +24,7 @@ pub(super) const PARTS: &[Column] = &[
 ];
 
 pub(super) const INDEXES: &[Column] = &[
+    ("table_schema", Type::Text, false),
     ("table_name", Type::Text, false),
     ("index_name", Type::Text, true),
     ("columns", Type::Text, false),
@@ -49,22 +52,30 @@ pub(super) const LOG: &[Column] = &[
     ("is_written", Type::Truth, true),
 ];
 
-/// The tables of a snapshot, by name.
-fn tables(snapshot: &Snapshot) -> impl Iterator<Item = TableInspection> {
-    let names = snapshot.table_names().into_iter();
-    names.filter_map(|name| Some(inspect_table(snapshot.table(&name)?.version())))
+/// The tables of a snapshot, by name, each with the cells of its schema and its own name.
+fn tables(snapshot: &Snapshot, names: &Names) -> Vec<(TableInspection, [Cell; 2])> {
+    let tables = snapshot.table_names();
+    let inspected = tables.iter().filter_map(|name| {
+        let table = snapshot.table(name)?;
+        let schema = table.schema();
+        let cells = [names.schema(schema.schema_name()).into(), schema.own_name().into()];
+        Some((inspect_table(table.version()), cells))
+    });
+    inspected.collect()
 }
 
 /// One row for each part.
-pub(super) fn parts(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
-    let of_table = |table: TableInspection| -> Vec<Vec<Cell>> {
-        let parts = (1_u64..).zip(&table.parts);
-        parts.map(|(number, part)| part_row(&table, number, part)).collect()
-    };
-    tables(snapshot).flat_map(of_table).collect()
+pub(super) fn parts(snapshot: &Snapshot, names: &Names) -> Vec<Vec<Cell>> {
+    let mut rows = Vec::new();
+    for (table, cells) in tables(snapshot, names) {
+        for (number, part) in (1_u64..).zip(&table.parts) {
+            rows.push([&cells[..], &part_cells(&table, number, part)].concat());
+        }
+    }
+    rows
 }
 
-fn part_row(table: &TableInspection, number: u64, part: &PartInspection) -> Vec<Cell> {
+fn part_cells(table: &TableInspection, number: u64, part: &PartInspection) -> Vec<Cell> {
     let secondary = table.indexes.iter().skip(1);
     let (there, missing): (Vec<_>, Vec<_>) =
         secondary.partition(|index| entries_of(part, index).is_some());
@@ -73,7 +84,6 @@ fn part_row(table: &TableInspection, number: u64, part: &PartInspection) -> Vec<
         names.join(", ")
     };
     vec![
-        table.name.as_str().into(),
         number.into(),
         part.kind.into(),
         part.file.clone().into(),
@@ -95,31 +105,25 @@ fn entries_of<'a>(
 }
 
 /// One row for each index and part; for an index of a table without parts, one without a part.
-pub(super) fn indexes(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
+pub(super) fn indexes(snapshot: &Snapshot, names: &Names) -> Vec<Vec<Cell>> {
     let mut rows = Vec::new();
-    for table in tables(snapshot) {
+    for (table, cells) in tables(snapshot, names) {
         for index in &table.indexes {
+            let mut add = |part| rows.push([&cells[..], &index_cells(index, part)].concat());
             if table.parts.is_empty() {
-                rows.push(index_row(&table, index, None));
+                add(None);
             }
-            for (number, part) in (1_u64..).zip(&table.parts) {
-                rows.push(index_row(&table, index, Some((number, part))));
-            }
+            (1_u64..).zip(&table.parts).for_each(|part| add(Some(part)));
         }
     }
     rows
 }
 
-fn index_row(
-    table: &TableInspection,
-    index: &IndexInspection,
-    part: Option<(u64, &PartInspection)>,
-) -> Vec<Cell> {
+fn index_cells(index: &IndexInspection, part: Option<(u64, &PartInspection)>) -> Vec<Cell> {
     let entries = part.and_then(|(_, part)| entries_of(part, index));
     let model = entries.and_then(|entries| entries.model.as_ref());
     let count = |of: fn(&omen_index::RmiStats) -> usize| Cell::Number(model.map(|m| of(m) as u64));
     vec![
-        table.name.as_str().into(),
         index.name.clone().into(),
         index.columns.join(", ").into(),
         index.is_primary.into(),

@@ -49,15 +49,15 @@ const INDEX_LIST: &[Column] = &[
 const INDEX_INFO: &[Column] =
     &[("seqno", Type::Number, false), ("cid", Type::Number, false), ("name", Type::Text, false)];
 
-/// A statement: its name in lower case, and what stands in brackets.
+/// A statement: its name in lower case, and the parts of the name that stands in brackets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::provider) struct Pragma {
     name: String,
-    argument: Option<Argument>,
+    argument: Vec<Part>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Argument {
+struct Part {
     text: String,
     /// Whether it is a name without quotes, which means lower case.
     is_plain: bool,
@@ -80,7 +80,7 @@ pub(in crate::provider) fn parse(parser: &mut Parser<'_>) -> Result<Pragma> {
     let name = parser.parse_object_name(false).map_err(refused)?;
     let name = name.0.last().and_then(|part| part.as_ident());
     let name = name.map(|name| name.value.to_ascii_lowercase()).unwrap_or_default();
-    let mut argument = None;
+    let mut argument = Vec::new();
     if parser.consume_token(&Token::Eq) {
         return Err(Error::invalid(format!(
             "PRAGMA {name} = … sets nothing here; SET omen.… does, SHOW ALL and omen_settings \
@@ -89,21 +89,10 @@ pub(in crate::provider) fn parse(parser: &mut Parser<'_>) -> Result<Pragma> {
         .into());
     }
     if parser.consume_token(&Token::LParen) {
-        argument = Some(match parser.next_token().token {
-            Token::Word(word) => {
-                Argument { text: word.value, is_plain: word.quote_style.is_none() }
-            }
-            Token::SingleQuotedString(text) | Token::DoubleQuotedString(text) => {
-                Argument { text, is_plain: false }
-            }
-            Token::Number(text, _) => Argument { text, is_plain: false },
-            other => {
-                return Err(Error::invalid(format!(
-                    "PRAGMA {name} takes a name in its brackets, found {other}"
-                ))
-                .into());
-            }
-        });
+        argument.push(part(&name, parser)?);
+        while parser.consume_token(&Token::Period) {
+            argument.push(part(&name, parser)?);
+        }
         parser.expect_token(&Token::RParen).map_err(refused)?;
     }
     while parser.consume_token(&Token::SemiColon) {}
@@ -111,6 +100,20 @@ pub(in crate::provider) fn parse(parser: &mut Parser<'_>) -> Result<Pragma> {
         Token::EOF => Ok(Pragma { name, argument }),
         other => Err(Error::invalid(format!(
             "PRAGMA {name} is a statement of its own, found {other} behind it"
+        ))
+        .into()),
+    }
+}
+
+/// The next part of the name in the brackets.
+fn part(name: &str, parser: &mut Parser<'_>) -> Result<Part> {
+    match parser.next_token().token {
+        Token::Word(word) => Ok(Part { text: word.value, is_plain: word.quote_style.is_none() }),
+        Token::SingleQuotedString(text)
+        | Token::DoubleQuotedString(text)
+        | Token::Number(text, _) => Ok(Part { text, is_plain: false }),
+        other => Err(Error::invalid(format!(
+            "PRAGMA {name} takes a name in its brackets, found {other}"
         ))
         .into()),
     }
@@ -149,34 +152,47 @@ const QUICK_CHECK: &[Column] = &[("quick_check", Type::Text, false)];
 
 impl Pragma {
     /// The name in the brackets.
-    fn required(&self, session: &Session) -> Result<String> {
+    fn required(&self, session: &Session) -> Result<TableReference> {
         let name = &self.name;
-        let Some(argument) = &self.argument else {
-            let what = if name.starts_with("index_") && name != "index_list" {
-                "an index"
-            } else {
-                "a table"
-            };
-            return Err(Error::invalid(format!(
-                "PRAGMA {name} needs the name of {what}: PRAGMA {name}(NAME)"
+        let names = normalizer(session);
+        let parts = self.argument.iter().map(|part| match part.is_plain {
+            true => names.normalize(part.text.as_str().into()),
+            false => part.text.clone(),
+        });
+        let parts: Vec<String> = parts.collect();
+        match &parts[..] {
+            // As DuckDB takes it: a table with its schema in one string.
+            [name] => Ok(match session.snapshot().schema_of(name) {
+                Some(_) => session.reference_of(name),
+                None => TableReference::bare(name.as_str()),
+            }),
+            [schema, name] => Ok(TableReference::partial(schema.as_str(), name.as_str())),
+            [_, _, ..] => Err(Error::invalid(format!(
+                "PRAGMA {name} takes a name, or one with its schema (a.t), in its brackets"
             ))
-            .into());
-        };
-        let word = argument.text.as_str();
-        Ok(match argument.is_plain {
-            true => normalizer(session).normalize(word.into()),
-            false => word.to_string(),
-        })
+            .into()),
+            [] => {
+                let what = if name.starts_with("index_") && name != "index_list" {
+                    "an index"
+                } else {
+                    "a table"
+                };
+                Err(Error::invalid(format!(
+                    "PRAGMA {name} needs the name of {what}: PRAGMA {name}(NAME)"
+                ))
+                .into())
+            }
+        }
     }
 }
 
 /// One row for each column; of a table or view of the session too.
-async fn table_info(session: &Session, name: &str) -> Result<Vec<Vec<Cell>>> {
-    let provider = match session.context().table_provider(TableReference::bare(name)).await {
+async fn table_info(session: &Session, name: &TableReference) -> Result<Vec<Vec<Cell>>> {
+    let provider = match session.context().table_provider(name.clone()).await {
         Ok(provider) => provider,
         Err(error) => {
             // Which names the tables there are.
-            session.snapshot().require(name)?;
+            session.snapshot().require(&full_name_of(session, name)?)?;
             return Err(error);
         }
     };
@@ -201,12 +217,13 @@ async fn table_info(session: &Session, name: &str) -> Result<Vec<Vec<Cell>>> {
 
 fn table_list(session: &Session) -> Vec<Vec<Cell>> {
     let snapshot = session.snapshot();
-    let catalog = session.context().copied_config();
-    let schema = catalog.options().catalog.default_schema.as_str();
+    let public = session.public_name();
     let names = snapshot.table_names();
     let tables = names.iter().filter_map(|name| {
-        let columns = snapshot.table(name)?.columns().fields().len() as u64;
-        Some(vec![schema.into(), name.as_str().into(), "table".into(), columns.into()])
+        let table = snapshot.table(name)?;
+        let (schema, columns) = (table.schema(), table.columns().fields().len() as u64);
+        let of = schema.schema_name().unwrap_or(&public);
+        Some(vec![of.into(), schema.own_name().into(), "table".into(), columns.into()])
     });
     tables.collect()
 }
@@ -223,8 +240,13 @@ fn indexes(table: &TableSchema) -> Vec<Index<'_>> {
     std::iter::once(primary).filter(|_| !table.hidden_key).chain(others).collect()
 }
 
-fn index_list(session: &Session, name: &str) -> Result<Vec<Vec<Cell>>> {
-    let table = session.snapshot().require(name)?;
+/// What the engine calls a table.
+fn full_name_of(session: &Session, name: &TableReference) -> Result<String> {
+    Ok(session.require_engine_name(name, "table")?.full)
+}
+
+fn index_list(session: &Session, name: &TableReference) -> Result<Vec<Vec<Cell>>> {
+    let table = session.snapshot().require(&full_name_of(session, name)?)?;
     let rows = (0_u64..).zip(indexes(table.schema())).map(|(number, (name, unique, origin, _))| {
         let unique = u64::from(unique);
         vec![number.into(), name.into(), unique.into(), origin.into(), 0.into()]
@@ -232,11 +254,16 @@ fn index_list(session: &Session, name: &str) -> Result<Vec<Vec<Cell>>> {
     Ok(rows.collect())
 }
 
-fn index_info(session: &Session, name: &str) -> Result<Vec<Vec<Cell>>> {
+fn index_info(session: &Session, name: &TableReference) -> Result<Vec<Vec<Cell>>> {
     let snapshot = session.snapshot();
+    let own = session.require_engine_name(name, "index")?;
+    let name = name.table();
     let mut all = Vec::new();
     for table in snapshot.table_names().iter().filter_map(|table| snapshot.table(table)) {
         let schema = table.schema();
+        if schema.schema_name() != own.schema.as_deref() {
+            continue;
+        }
         for (index, _, _, places) in indexes(schema) {
             if index == name {
                 let column = |(number, &place): (u64, &usize)| {

@@ -16,7 +16,8 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use super::constraints::{self, Names};
 use super::rows::{Cell, Column, batch, schema};
-use super::{parts, settings};
+use super::{comments, parts, settings};
+use crate::provider::catalog_schemas::public_name;
 use crate::provider::session::Session as OmenSession;
 use crate::storage::handle::Handle;
 use crate::storage::snapshot::Snapshot;
@@ -29,6 +30,7 @@ pub(super) enum Kind {
     Indexes,
     Log,
     Settings,
+    Comments,
     TableConstraints,
     KeyColumnUsage,
     CheckConstraints,
@@ -36,7 +38,7 @@ pub(super) enum Kind {
 }
 
 /// All system tables: those of `information_schema`, then those that have plain names too.
-pub(super) const KINDS: [(&str, Kind); 8] = [
+pub(super) const KINDS: [(&str, Kind); 9] = [
     ("table_constraints", Kind::TableConstraints),
     ("key_column_usage", Kind::KeyColumnUsage),
     ("check_constraints", Kind::CheckConstraints),
@@ -45,6 +47,7 @@ pub(super) const KINDS: [(&str, Kind); 8] = [
     ("omen_indexes", Kind::Indexes),
     ("omen_log", Kind::Log),
     ("omen_settings", Kind::Settings),
+    ("omen_comments", Kind::Comments),
 ];
 
 /// A system table of a database, as of one snapshot.
@@ -72,9 +75,9 @@ pub(in crate::provider) fn refuse_reserved_names(
         _ => return Ok(()),
     };
     let snapshot = session.snapshot();
-    let is_there = snapshot.table(name.table()).is_some() || snapshot.view(name.table()).is_some();
-    match session.in_database(name) {
-        Some(_) if !is_there => Ok(refuse_reserved(name.table())?),
+    let is_there = |name: &str| snapshot.table(name).is_some() || snapshot.view(name).is_some();
+    match session.engine_name(name) {
+        Some(own) if !is_there(&own.full) => Ok(refuse_reserved(name.table())?),
         _ => Ok(()),
     }
 }
@@ -106,6 +109,7 @@ impl SystemTable {
             Kind::Indexes => parts::INDEXES,
             Kind::Log => parts::LOG,
             Kind::Settings => settings::COLUMNS,
+            Kind::Comments => comments::COMMENTS,
             Kind::TableConstraints => constraints::TABLE_CONSTRAINTS,
             Kind::KeyColumnUsage => constraints::KEY_COLUMN_USAGE,
             Kind::CheckConstraints => constraints::CHECK_CONSTRAINTS,
@@ -117,10 +121,11 @@ impl SystemTable {
         let snapshot = &self.snapshot;
         let names = names(state);
         let rows: Vec<Vec<Cell>> = match self.kind {
-            Kind::Parts => parts::parts(snapshot),
-            Kind::Indexes => parts::indexes(snapshot),
+            Kind::Parts => parts::parts(snapshot, &names),
+            Kind::Indexes => parts::indexes(snapshot, &names),
             Kind::Log => parts::log(self.handle.engine().log_files()),
             Kind::Settings => settings::rows(&self.handle),
+            Kind::Comments => comments::comments(snapshot, &names),
             Kind::TableConstraints => constraints::table_constraints(snapshot, &names),
             Kind::KeyColumnUsage => constraints::key_column_usage(snapshot, &names),
             Kind::CheckConstraints => constraints::check_constraints(snapshot, &names),
@@ -134,10 +139,10 @@ impl SystemTable {
     }
 }
 
-/// How the session names the schema of the tables.
+/// How the session names the catalog and the schema `public`.
 pub(super) fn names(state: &dyn Session) -> Names {
-    let catalog = &state.config_options().catalog;
-    Names { catalog: catalog.default_catalog.clone(), schema: catalog.default_schema.clone() }
+    let catalog = state.config_options().catalog.default_catalog.clone();
+    Names { catalog, public: public_name(state) }
 }
 
 impl fmt::Debug for SystemTable {

@@ -9,7 +9,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 
+use super::comments::{self, Commented};
 use super::recent_writes::Written;
+use super::schemas;
 use crate::error::{Error, Result};
 use crate::storage::apply::{WriteMode, delete_keys, put_rows, put_segments, raise_row_id};
 use crate::storage::key::Keys;
@@ -46,6 +48,8 @@ pub(super) enum Change {
     CreateView {
         /// Its name.
         name: String,
+        /// Whether it is in a schema other than `public`.
+        in_schema: bool,
         /// The statement that creates it.
         sql: String,
         /// Whether it takes the place of one of the same name.
@@ -53,6 +57,24 @@ pub(super) enum Change {
     },
     /// A view is dropped.
     DropView(String),
+    /// A schema.
+    CreateSchema(String),
+    /// What is said of a schema or a view.
+    Comment {
+        /// Of which.
+        on: Commented,
+        /// Nothing, if it is none.
+        text: Option<String>,
+    },
+    /// A schema is dropped.
+    DropSchema {
+        /// Its name.
+        name: String,
+        /// Whether there need not be one.
+        if_exists: bool,
+        /// Whether what is in it goes with it.
+        cascade: bool,
+    },
     /// Rows, and the same rows as log records.
     Put { schema: Arc<TableSchema>, batch: KeyedBatch, records: Vec<Bytes>, mode: WriteMode },
     /// Segments that a bulk statement wrote.
@@ -75,7 +97,17 @@ pub(super) struct Applied {
 impl Change {
     /// Whether it only takes rows away.
     pub(super) fn frees(&self) -> bool {
-        matches!(self, Self::Drop(_) | Self::Delete { .. } | Self::Truncate(_) | Self::DropView(_))
+        match self {
+            Self::Drop(_) | Self::Delete { .. } | Self::Truncate(_) => true,
+            Self::DropView(_) | Self::DropSchema { .. } => true,
+            Self::Create(_)
+            | Self::Alter { .. }
+            | Self::CreateView { .. }
+            | Self::CreateSchema(_)
+            | Self::Comment { .. }
+            | Self::Put { .. }
+            | Self::Attach { .. } => false,
+        }
     }
 
     /// Whether a table has a further index then.
@@ -93,6 +125,9 @@ impl Change {
             | Self::Alter { .. }
             | Self::CreateView { .. }
             | Self::DropView(_)
+            | Self::CreateSchema(_)
+            | Self::Comment { .. }
+            | Self::DropSchema { .. }
             | Self::Attach { .. }
             | Self::Truncate(_) => 0,
         }
@@ -109,7 +144,10 @@ impl Change {
             | Self::Drop(_)
             | Self::Alter { .. }
             | Self::CreateView { .. }
-            | Self::DropView(_) => None,
+            | Self::DropView(_)
+            | Self::CreateSchema(_)
+            | Self::Comment { .. }
+            | Self::DropSchema { .. } => None,
         }
     }
 }
@@ -165,6 +203,7 @@ pub(super) async fn apply(
 ) -> Result<Applied> {
     match change {
         Change::Create(schema) => {
+            version.check_place(&schema.name, schema.in_schema)?;
             refuse_taken(version, &schema.name)?;
             refuse_taken_index(version, schema)?;
             ops.push(Op::CreateTable(TableRecord::from(&**schema)));
@@ -185,6 +224,7 @@ pub(super) async fn apply(
                 return Err(altered_meanwhile(&table.schema));
             }
             if to.name != from.name {
+                version.check_place(&to.name, to.in_schema)?;
                 refuse_taken(version, &to.name)?;
             }
             refuse_taken_index(version, to)?;
@@ -193,21 +233,38 @@ pub(super) async fn apply(
             ops.push(Op::AlterTable(TableRecord::from(&**to)));
             Ok(Applied::default())
         }
-        Change::CreateView { name, sql, replaces } => {
+        Change::CreateView { name, in_schema, sql, replaces } => {
+            version.check_place(name, *in_schema)?;
             if !replaces || version.view(name).is_none() {
                 refuse_taken(version, name)?;
             }
-            version.put_view(name.clone(), sql.clone());
-            ops.push(Op::CreateView(ViewRecord { name: name.clone(), sql: sql.clone() }));
+            // As in PostgreSQL, one that takes the place of another keeps what is said of that.
+            let comment = version.view(name).and_then(|view| view.comment.clone());
+            let view = ViewRecord { name: name.clone(), sql: sql.clone(), comment };
+            version.put_view(view.clone());
+            ops.push(Op::CreateView(view));
             Ok(Applied::default())
         }
         Change::DropView(name) => {
             if !version.remove_view(name) {
-                let names = version.views().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
-                let have = if names.is_empty() { "none".to_string() } else { names };
-                return Err(Error::NotFound(format!("view \"{name}\"; views there are: {have}")));
+                return Err(version.no_view(name));
             }
             ops.push(Op::DropView(name.clone()));
+            Ok(Applied::default())
+        }
+        Change::CreateSchema(name) => {
+            schemas::create(version, name, ops)?;
+            Ok(Applied::default())
+        }
+        Change::DropSchema { if_exists: true, name, .. } if version.schema(name).is_none() => {
+            Ok(Applied::default())
+        }
+        Change::Comment { on, text } => {
+            comments::apply(version, on, text.as_ref(), ops)?;
+            Ok(Applied::default())
+        }
+        Change::DropSchema { name, cascade, .. } => {
+            schemas::remove(version, name, *cascade, ops)?;
             Ok(Applied::default())
         }
         Change::Put { schema, batch, records, mode } => {
@@ -284,7 +341,7 @@ fn refuse_taken(version: &Version, name: &str) -> Result<()> {
     }
 }
 
-/// Refuses the name of an index that one of another table has.
+/// Refuses the name of an index that one of another table of the schema has.
 fn refuse_taken_index(version: &Version, schema: &TableSchema) -> Result<()> {
     // Constraints have names of their own in each table.
     for index in schema.indexes.iter().filter(|index| !index.index.is_constraint) {
@@ -293,7 +350,8 @@ fn refuse_taken_index(version: &Version, schema: &TableSchema) -> Result<()> {
             let mut named = other.indexes.iter().filter(|index| index.index.name == *name);
             other.id != schema.id && named.any(|index| !index.index.is_constraint)
         };
-        if let Some(other) = version.table_of_index(name).filter(is_other) {
+        let of = schema.schema_name();
+        if let Some(other) = version.table_of_index(of, name).filter(is_other) {
             return Err(Error::AlreadyExists(format!(
                 "index \"{name}\" of table \"{}\"",
                 other.name

@@ -108,16 +108,18 @@ pub enum Existing {
 }
 
 impl Engine {
-    /// Creates a table; false if there is one that stays.
+    /// Creates a table; false if there is one that stays. `in_schema`: whether it is in the schema
+    /// that its name begins with.
     pub async fn create_table(
         self: &Arc<Self>,
         within: &Within,
         definition: TableDefinition,
+        in_schema: bool,
         existing: Existing,
     ) -> Result<bool> {
         let name = definition.name.clone();
         let Some(mut changes) = self.make_way(within, &name, existing)? else { return Ok(false) };
-        changes.push(Change::Create(self.new_schema(definition)?));
+        changes.push(Change::Create(self.new_schema(definition, in_schema)?));
         match self.carry_out(within, None, changes).await {
             Err(Error::AlreadyExists(_))
                 if existing == Existing::Keep && self.sees_name(within, &name) =>
@@ -205,9 +207,13 @@ impl Engine {
     }
 
     /// A schema for a new table, under an id that was never used.
-    pub(super) fn new_schema(&self, definition: TableDefinition) -> Result<Arc<TableSchema>> {
+    pub(super) fn new_schema(
+        &self,
+        definition: TableDefinition,
+        in_schema: bool,
+    ) -> Result<Arc<TableSchema>> {
         let id = self.writer()?.next_table_id.fetch_add(1, SeqCst);
-        definition.into_schema(id)
+        definition.into_schema(id, in_schema)
     }
 
     pub(super) fn require_named(&self, name: &str) -> Result<Arc<TableVersion>> {

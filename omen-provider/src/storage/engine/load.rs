@@ -116,12 +116,13 @@ impl Engine {
         self: &Arc<Self>,
         within: &Within,
         definition: TableDefinition,
+        in_schema: bool,
         existing: Existing,
         rows: BoxStream<'static, Result<RecordBatch>>,
     ) -> Result<Option<u64>> {
         let name = definition.name.clone();
         let Some(mut changes) = self.make_way(within, &name, existing)? else { return Ok(None) };
-        let schema = self.new_schema(definition)?;
+        let schema = self.new_schema(definition, in_schema)?;
         let table = TableVersion::new(Arc::clone(&schema));
         let loaded = self.load(within, &table, WriteMode::Insert, rows).await?;
         changes.push(Change::Create(schema));

@@ -24,6 +24,7 @@ mod backup;
 mod begin_log;
 mod change;
 mod checkpoint;
+mod comments;
 mod commit;
 mod edit;
 mod entries;
@@ -37,6 +38,7 @@ mod recent_writes;
 mod replace;
 mod room;
 mod sample;
+mod schemas;
 mod transaction;
 mod upkeep;
 mod verify;
@@ -47,6 +49,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+pub use comments::Commented;
 pub use commit::{Alone, Existing};
 pub use edit::Basis;
 pub use inspect::{

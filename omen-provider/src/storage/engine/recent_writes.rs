@@ -228,7 +228,12 @@ impl Change {
             Self::Attach { table, .. } | Self::Delete { table, .. } => Some(*table),
             Self::Drop(table) | Self::Truncate(table) => Some(*table),
             Self::Alter { from, .. } => Some(from.id),
-            Self::Create(_) | Self::CreateView { .. } | Self::DropView(_) => None,
+            Self::Create(_)
+            | Self::CreateView { .. }
+            | Self::DropView(_)
+            | Self::CreateSchema(_)
+            | Self::Comment { .. }
+            | Self::DropSchema { .. } => None,
         }
     }
 
@@ -261,7 +266,10 @@ impl Change {
             | Self::Truncate(_)
             | Self::Alter { .. }
             | Self::CreateView { .. }
-            | Self::DropView(_) => Ok(None),
+            | Self::DropView(_)
+            | Self::CreateSchema(_)
+            | Self::Comment { .. }
+            | Self::DropSchema { .. } => Ok(None),
         }
     }
 }

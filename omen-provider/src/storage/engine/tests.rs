@@ -6,6 +6,7 @@ mod lifetimes;
 mod may_lose;
 mod repair;
 mod reserved_names;
+mod schemas;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

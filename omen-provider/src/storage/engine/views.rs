@@ -10,7 +10,8 @@ use crate::error::{Error, Result};
 use crate::storage::system_tables::refuse_reserved;
 
 impl Engine {
-    /// Creates a view, in the place of one of the same name if `replaces`.
+    /// Creates a view, in the place of one of the same name if `replaces`. `in_schema`: whether it
+    /// is in the schema that its name begins with.
     ///
     /// # Errors
     /// [`Error::AlreadyExists`] if a table has the name, or a view that is not to be replaced.
@@ -18,13 +19,14 @@ impl Engine {
         self: &Arc<Self>,
         within: &Within,
         name: String,
+        in_schema: bool,
         sql: String,
         replaces: bool,
     ) -> Result<()> {
         if !self.sees_name(within, &name) {
             refuse_reserved(&name)?;
         }
-        let change = Change::CreateView { name, sql, replaces };
+        let change = Change::CreateView { name, in_schema, sql, replaces };
         self.carry_out(within, None, vec![change]).await.map(drop)
     }
 

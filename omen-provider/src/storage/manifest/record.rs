@@ -2,7 +2,7 @@
 //!
 //! Called by `manifest` (file), flush, compaction and recovery (content).
 
-use crate::storage::record::{SegmentRecord, TableRecord, ViewRecord};
+use crate::storage::record::{SchemaRecord, SegmentRecord, TableRecord, ViewRecord};
 
 /// The whole database at one log position.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -42,6 +42,9 @@ pub struct Manifest {
     /// All views, by name.
     #[prost(message, repeated, tag = "11")]
     pub views: Vec<ViewRecord>,
+    /// All schemas but `public`, by name.
+    #[prost(message, repeated, tag = "12")]
+    pub schemas: Vec<SchemaRecord>,
 }
 
 /// What tells databases apart that were one: manifests of one line follow on one another.

@@ -121,8 +121,10 @@ async fn apply(opener: &Opener<'_>, version: &mut Version, op: &Op) -> Result<()
             let altered = version.require(schema.id)?.altered(&schema)?;
             version.put_table(altered);
         }
-        Op::CreateView(view) => version.put_view(view.name.clone(), view.sql.clone()),
+        Op::CreateView(view) => version.put_view(view.clone()),
         Op::DropView(name) => drop(version.remove_view(name)),
+        Op::CreateSchema(schema) => version.put_schema(schema.clone()),
+        Op::DropSchema(name) => drop(version.remove_schema(name)),
         Op::DropTable(table) => version.remove_table(*table),
         Op::Truncate(table) => {
             let mut table = version.require(*table)?.as_ref().clone();

@@ -52,6 +52,7 @@ impl Spelling {
             columns: vec![2],
             is_unique: false,
             is_constraint: false,
+            comment: None,
         };
         let schema = TableSchema::new(1, "t", columns.collect(), vec![0]).unwrap();
         schema.with_indexes(vec![index], 2).unwrap()

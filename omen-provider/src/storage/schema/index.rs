@@ -33,6 +33,8 @@ pub struct SecondaryIndex {
     pub is_unique: bool,
     /// Whether it was declared as a constraint of the table: it goes by DROP CONSTRAINT.
     pub is_constraint: bool,
+    /// What is said of it.
+    pub comment: Option<String>,
 }
 
 /// A secondary index of a table as the table is.

@@ -11,6 +11,8 @@
 //! | 7 | alter table | [`TableRecord`] |
 //! | 8 | create view, over one of the same name | [`ViewRecord`] |
 //! | 9 | drop view | [`ViewRecord`], the name alone |
+//! | 10 | create schema, over one of the same name | [`SchemaRecord`] |
+//! | 11 | drop schema, which is empty | [`SchemaRecord`], the name alone |
 //! | 15 | commit | [`Commit`] |
 //! | 16 | seal | [`Seal`] |
 //!
@@ -20,7 +22,7 @@ use bytes::Bytes;
 use prost::Message;
 
 use crate::storage::frame::{le_u32, le_u64};
-use crate::storage::record::{SegmentRecord, TableRecord, ViewRecord};
+use crate::storage::record::{SchemaRecord, SegmentRecord, TableRecord, ViewRecord};
 use crate::storage::schema::{TableId, TableSchema};
 
 /// Frame kind of [`Op::Put`].
@@ -41,6 +43,10 @@ pub(crate) const KIND_ALTER_TABLE: u8 = 7;
 pub(crate) const KIND_CREATE_VIEW: u8 = 8;
 /// Frame kind of [`Op::DropView`].
 pub(crate) const KIND_DROP_VIEW: u8 = 9;
+/// Frame kind of [`Op::CreateSchema`].
+pub(crate) const KIND_CREATE_SCHEMA: u8 = 10;
+/// Frame kind of [`Op::DropSchema`].
+pub(crate) const KIND_DROP_SCHEMA: u8 = 11;
 /// Frame kind of [`Commit`].
 pub(crate) const KIND_COMMIT: u8 = 15;
 /// Frame kind of [`Seal`].
@@ -91,6 +97,10 @@ pub(crate) enum Op {
     CreateView(ViewRecord),
     /// A view is gone, of this name.
     DropView(String),
+    /// A schema, in the place of one of the same name.
+    CreateSchema(SchemaRecord),
+    /// A schema is gone, of this name.
+    DropSchema(String),
 }
 
 /// A committed statement as the reader gives it back.
@@ -153,6 +163,8 @@ impl Op {
             Self::AlterTable(_) => KIND_ALTER_TABLE,
             Self::CreateView(_) => KIND_CREATE_VIEW,
             Self::DropView(_) => KIND_DROP_VIEW,
+            Self::CreateSchema(_) => KIND_CREATE_SCHEMA,
+            Self::DropSchema(_) => KIND_DROP_SCHEMA,
         }
     }
 
@@ -178,7 +190,12 @@ impl Op {
             Self::CreateTable(record) | Self::AlterTable(record) => (record.encode_to_vec(), &[]),
             Self::CreateView(record) => (record.encode_to_vec(), &[]),
             Self::DropView(name) => {
-                let record = ViewRecord { name: name.clone(), sql: String::new() };
+                let record = ViewRecord { name: name.clone(), ..ViewRecord::default() };
+                (record.encode_to_vec(), &[])
+            }
+            Self::CreateSchema(record) => (record.encode_to_vec(), &[]),
+            Self::DropSchema(name) => {
+                let record = SchemaRecord { name: name.clone(), comment: None };
                 (record.encode_to_vec(), &[])
             }
             Self::DropTable(table) | Self::Truncate(table) => {
@@ -216,6 +233,12 @@ impl Op {
             }
             KIND_CREATE_VIEW => Ok(Self::CreateView(ViewRecord::decode(payload).map_err(wrong)?)),
             KIND_DROP_VIEW => Ok(Self::DropView(ViewRecord::decode(payload).map_err(wrong)?.name)),
+            KIND_CREATE_SCHEMA => {
+                Ok(Self::CreateSchema(SchemaRecord::decode(payload).map_err(wrong)?))
+            }
+            KIND_DROP_SCHEMA => {
+                Ok(Self::DropSchema(SchemaRecord::decode(payload).map_err(wrong)?.name))
+            }
             _ => Err(format!("the log has a record of unknown kind {kind}")),
         }
     }
@@ -362,8 +385,11 @@ mod tests {
             Op::CreateView(ViewRecord {
                 name: "v".into(),
                 sql: "CREATE VIEW v AS SELECT 1".into(),
+                comment: Some("one".into()),
             }),
             Op::DropView("v".to_string()),
+            Op::CreateSchema(SchemaRecord { name: "a".into(), comment: Some("b".into()) }),
+            Op::DropSchema("a".to_string()),
         ];
         for op in ops {
             let (head, body) = op.payload();

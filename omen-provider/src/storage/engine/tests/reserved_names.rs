@@ -27,7 +27,7 @@ async fn a_table_that_has_such_a_name_keeps_it() {
         assert!(matches!(db.table(name), Err(Error::InvalidInput(_))));
     }
     // As a program made it that knew no such names.
-    let schema = engine.new_schema(named("omen_parts")).unwrap();
+    let schema = engine.new_schema(named("omen_parts"), false).unwrap();
     engine.carry_out(&Within::default(), None, vec![Change::Create(schema)]).await.unwrap();
     for round in 0..2 {
         let db = if round == 0 { db.clone() } else { open().await.unwrap() };
