@@ -305,6 +305,7 @@ fn kind_of(ast: &Ast, text: &str) -> Kind {
         Ast::Insert(_) | Ast::Update(_) | Ast::Delete(_) | Ast::Drop { .. } => Kind::Change,
         Ast::Merge(_) | Ast::Truncate(_) | Ast::AlterTable(_) | Ast::CreateIndex(_) => Kind::Change,
         Ast::CreateTable(_) | Ast::CreateView(_) | Ast::StartTransaction { .. } => Kind::Change,
+        Ast::CreateSchema { .. } | Ast::Comment { .. } => Kind::Change,
         _ => Kind::Unsafe,
     }
 }
