@@ -115,7 +115,6 @@ COPY n FROM 'x.csv' (HEADER true)
 COPY (SELECT id FROM n) TO 'x.json' (FORMAT json)
 EXPORT DATABASE 'folder' (FORMAT parquet)
 CREATE SCHEMA a
-CREATE TABLE a.t (k TEXT PRIMARY KEY)
 DROP SCHEMA IF EXISTS a CASCADE
 COMMENT ON COLUMN n.v IS 'seven times'
 SELECT * FROM omen_comments
