@@ -3,6 +3,7 @@
 //! Called by [`super::session`]; the work is the engine's.
 
 use datafusion::error::Result;
+use datafusion::sql::parser::Statement as PlainStatement;
 use datafusion::sql::sqlparser::ast::{
     Expr, Ident, ObjectName, ObjectType, SchemaName, Set, Statement, Use, Value,
 };
@@ -65,6 +66,17 @@ pub(super) async fn carry_out(session: &Session, statement: &Statement) -> Resul
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// Lets SHOW search_path show the setting that it is.
+pub(super) fn give_setting_shown(statement: &mut PlainStatement) {
+    if let PlainStatement::Statement(statement) = statement
+        && let Statement::ShowVariable { variable } = statement.as_mut()
+        && let [name] = &variable[..]
+        && name.value.eq_ignore_ascii_case(SEARCH_PATH)
+    {
+        *variable = DEFAULT_SCHEMA.split('.').map(Ident::new).collect();
+    }
 }
 
 /// Carries out a RESET of the schema of names without one; false if it is one of anything else.

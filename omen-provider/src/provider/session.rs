@@ -224,6 +224,7 @@ impl Session {
         let normalize_names = state.config_options().sql_parser.enable_ident_normalization;
         refuse_wrong_answers(&statement)?;
         give_own_names(&mut statement, normalize_names);
+        schemas::give_setting_shown(&mut statement);
         let clauses = TableClauses::take(&mut statement, normalize_names)?;
         if let Some(frame) = self.plan_own(&statement).await? {
             return Ok(frame);

@@ -134,6 +134,21 @@ async fn a_table_is_not_made_in_a_schema_that_is_gone() {
     assert_eq!(db.schema_names(), ["a"]);
 }
 
+/// Like DROP TABLE.
+#[tokio::test]
+async fn a_schema_is_not_dropped_with_rows_that_others_wrote_meanwhile() {
+    let db = with_schema().await;
+    let (one, other) = (db.session(), db.session());
+    for (id, dropping) in [(8, "DROP TABLE a.t"), (9, "DROP SCHEMA a CASCADE")] {
+        run(&one, "BEGIN").await;
+        run(&one, dropping).await;
+        run(&other, &format!("INSERT INTO a.t VALUES ({id}, 0)")).await;
+        let error = fails(&one, "COMMIT").await;
+        assert!(matches!(error, Error::SerializationFailure(_)), "{dropping}: {error}");
+        assert_eq!(lines(&one, "SELECT max(id) FROM a.t").await, [id.to_string()]);
+    }
+}
+
 #[tokio::test]
 async fn a_transaction_sees_schemas_as_they_were() {
     let db = with_schema().await;

@@ -57,8 +57,20 @@ impl Engine {
                  DROP VIEW drop what is in it"
             )));
         }
+        let mut changes = Vec::new();
+        if cascade && within.0.is_some() {
+            // Like DROP TABLE, a transaction fails if others have written since what it drops.
+            let snapshot = self.snapshot_within(within).0;
+            let tables = snapshot.table_names();
+            let tables = tables.iter().filter(|table| {
+                snapshot.schema_of(table).is_some_and(|of| names.iter().any(|name| name == of))
+            });
+            let ids = tables.filter_map(|table| Some(snapshot.table(table)?.schema().id));
+            changes.extend(ids.map(Change::Drop));
+        }
         let change = |name: &String| Change::DropSchema { name: name.clone(), if_exists, cascade };
-        self.carry_out(within, None, names.iter().map(change).collect()).await.map(drop)
+        changes.extend(names.iter().map(change));
+        self.carry_out(within, None, changes).await.map(drop)
     }
 }
 
