@@ -104,19 +104,21 @@ impl AggregateUDFImpl for Extreme {
         &self.signature
     }
 
+    /// What does not fit is refused by the type of the result, without DataFusion's list of
+    /// candidates.
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
-        let [_, by] = given else { return Err(self.misused(given.len())) };
+        Ok(given.to_vec())
+    }
+
+    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
+        let [value, by] = given else { return Err(self.misused(given.len())) };
         let none = new_empty_array(by);
         if make_comparator(&none, &none, SortOptions::default()).is_err() {
             return Err(self.invalid(format!(
                 "the second argument says which row comes first, but {by} has no order"
             )));
         }
-        Ok(given.to_vec())
-    }
-
-    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
-        arguments.first().cloned().ok_or_else(|| self.misused(0))
+        Ok(value.clone())
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
@@ -213,5 +215,46 @@ impl Accumulator for ExtremeSoFar {
 
     fn size(&self) -> usize {
         size_of::<Self>() + self.value.size() + self.by.size()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::Int64Array;
+
+    use super::*;
+
+    fn over(name: &str, rows: &[(Option<i64>, Option<i64>)]) -> ExtremeSoFar {
+        let wanted = Extreme::all().find(|function| function.name == name).map(|f| f.wanted);
+        let none = ScalarValue::Int64(None);
+        let mut found =
+            ExtremeSoFar { value: none.clone(), by: none, wanted: wanted.expect("a function") };
+        let value: Int64Array = rows.iter().map(|(value, _)| *value).collect();
+        let by: Int64Array = rows.iter().map(|(_, by)| *by).collect();
+        found.update_batch(&[Arc::new(value), Arc::new(by)]).expect("rows of numbers");
+        found
+    }
+
+    #[test]
+    fn parts_make_the_whole() {
+        let rows = [
+            (None, Some(1)),
+            (Some(10), Some(3)),
+            (Some(20), None),
+            (Some(30), Some(3)),
+            (None, Some(9)),
+        ];
+        let expected =
+            [("first", None), ("last", None), ("arg_min", Some(10)), ("max_by", Some(10))];
+        for (name, answer) in expected {
+            for cut in 0..=rows.len() {
+                let mut whole = over(name, &rows[..cut]);
+                let state = over(name, &rows[cut..]).state().expect("a state");
+                let state = state.iter().map(|value| value.to_array().expect("a value"));
+                whole.merge_batch(&state.collect::<Vec<_>>()).expect("a state");
+                let found = whole.evaluate().expect("an answer");
+                assert_eq!(found, ScalarValue::Int64(answer), "{name}, cut at {cut}");
+            }
+        }
     }
 }
