@@ -166,6 +166,23 @@ fn scripts_give_their_answers_on_every_medium() {
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
 
+/// The statements of a page of `docs/` that the script does not have word for word.
+fn untested<'a>(page: &'a str, script: &str) -> Vec<&'a str> {
+    let blocks = page.split("```sql\n").skip(1);
+    let statements = blocks.filter_map(|block| block.split("\n```").next());
+    statements.filter(|statement| !script.contains(&format!("\n{statement}\n"))).collect()
+}
+
+#[test]
+fn documented_statements_are_in_scripts() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(tests.join("../docs/time.md")).unwrap();
+    let script = std::fs::read_to_string(tests.join("sql/time.slt")).unwrap();
+    assert!(page.contains("```sql\n"), "a page without statements");
+    assert_eq!(untested(&page, &script), [""; 0]);
+    assert_eq!(untested("```sql\nSELECT 1;\n```", "query I\nSELECT 1\n").len(), 1);
+}
+
 #[test]
 fn a_wrong_answer_is_found() {
     let folder = tempfile::tempdir().unwrap();

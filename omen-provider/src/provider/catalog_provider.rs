@@ -23,6 +23,7 @@ use super::exact_counts::with_summaries;
 use super::file_tables::file_table;
 use super::filter_places::with_filters_in_place;
 use super::first_rows::ReadFirstRows;
+use super::functions::add_functions;
 use super::insert_values::NullableValues;
 use super::introspection::SystemTable;
 use super::pin::PinSnapshot;
@@ -43,6 +44,8 @@ impl Database {
     /// Those of `public` lie in the default schema of `ctx`, those of other schemas beside it under
     /// their names (and are hidden if the default schema has the same one). Tables that `ctx` has
     /// there stay, hidden where names are equal.
+    /// Functions for time series (`time_bucket`, `first`, `last`, `arg_min`, `arg_max`, `min_by`,
+    /// `max_by`) are added unless `ctx` has others of their names.
     /// Statements that `ctx` holds by PREPARE are forgotten. Queries use the memory and the
     /// temporary files of the runtime of `ctx`, not those of the options of this database.
     ///
@@ -104,6 +107,7 @@ pub(super) fn register(
     ctx.add_analyzer_rule(Arc::new(RewriteEdits));
     ctx.add_analyzer_rule(Arc::new(PinSnapshot::new(Arc::clone(handle), current)));
     ctx.add_optimizer_rule(Arc::new(ReadFirstRows));
+    add_functions(&mut ctx.state_ref().write());
     add_physical_rules(ctx);
     Ok(())
 }

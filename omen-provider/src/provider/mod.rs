@@ -10,6 +10,8 @@ mod arrow_type;
 mod errors;
 mod own_files;
 
+mod functions;
+
 mod query_pool;
 mod spill;
 

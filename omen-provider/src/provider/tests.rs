@@ -4,6 +4,7 @@ mod alter;
 mod edits;
 mod export;
 mod filter_places;
+mod functions;
 mod identity;
 mod indexes;
 mod introspection;
